@@ -1,0 +1,1 @@
+"""From photos to a checkpoint: the network, its data, its training and its evaluation."""

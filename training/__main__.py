@@ -1,0 +1,46 @@
+"""`python -m training fit|evaluate|weights`."""
+
+from __future__ import annotations
+
+import sys
+
+from training.errors import TrainingError
+
+USAGE = """usage: python -m training COMMAND [options]
+
+  fit       train a network:            --config training/configs/default.yaml
+  evaluate  measure it on pictures:     WEIGHTS --data FOLDER
+  weights   take a run's best weights:  RUN
+
+`python -m training COMMAND --help` lists each command's options."""
+
+
+def main(argv: list[str]) -> int:
+    """Run one command and return its exit status."""
+    command, rest = (argv[0], argv[1:]) if argv else ("", [])
+    try:
+        if command == "fit":
+            from training.fit import FitCommand
+
+            FitCommand(["fit", *rest])
+        elif command == "evaluate":
+            from training import evaluate
+
+            evaluate.main(rest)
+        elif command == "weights" and len(rest) == 1 and not rest[0].startswith("-"):
+            from pathlib import Path
+
+            from training.fit import write_best
+
+            write_best(Path(rest[0]))
+        else:
+            print(USAGE, file=sys.stderr if command not in {"-h", "--help"} else sys.stdout)
+            return 0 if command in {"-h", "--help"} else 2
+    except TrainingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,18 @@
+"""What can go wrong on the way from photos to a checkpoint.
+
+TrainingError
+├── DataError         a data folder is not what it should be
+└── CheckpointError   a weights file is missing, damaged or of another kind
+"""
+
+
+class TrainingError(Exception):
+    """Root of the tree; its message says what is wrong and what would be right."""
+
+
+class DataError(TrainingError):
+    """A data folder is missing, empty, incomplete or unreadable."""
+
+
+class CheckpointError(TrainingError):
+    """A weights file is missing, damaged or not one of this project's."""

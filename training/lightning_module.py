@@ -1,0 +1,104 @@
+"""The training loop's body: one step, one validation step, the optimiser and its schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import lightning as L  # noqa: N812
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from training.data import Batch, to_model
+from training.losses import LossConfig, pixel_loss
+from training.metrics import psnr, ssim
+from training.model import InpaintingModel, ModelConfig
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Optimiser and learning rate.
+
+    Attributes:
+        name: "adam", or "adamw" with decoupled weight decay.
+        learning_rate: The highest learning rate.
+        weight_decay: Weight decay; Adam's is coupled, AdamW's decoupled.
+        schedule: "report", a tenth of the rate from epoch 8 on; "cosine", warm-up and a cosine down to zero at the
+            last step.
+        warmup_steps: Steps of linear warm-up before the cosine.
+    """
+
+    name: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["report", "cosine"] = "report"
+    warmup_steps: int = 0
+
+
+REPORT_DROP_EPOCH = 8
+
+
+class InpaintingModule(L.LightningModule):
+    """The network in training.
+
+    Args:
+        network: What the network is built from.
+        loss: The pixel loss.
+        optimizer: Optimiser and learning rate.
+    """
+
+    def __init__(
+        self,
+        network: ModelConfig = ModelConfig(),  # noqa: B008 (frozen)
+        loss: LossConfig = LossConfig(),  # noqa: B008
+        optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        self.model = InpaintingModel(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss_config, self.optimizer_config = loss, optimizer
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        images, masks = to_model(*batch)
+        loss = pixel_loss(self.model.predict(images, masks), images, masks, self.loss_config)
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the loss, PSNR and SSIM of one batch, as `training.metrics` defines them."""
+        images, masks = to_model(*batch)
+        prediction = self.model.predict(images, masks)
+        filled = torch.where(masks > 0, images, prediction.clamp(0, 1))
+        answers = (filled * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        truths = batch[0].cpu().numpy()
+        count = len(truths)
+        logged = {
+            "val_loss": pixel_loss(prediction, images, masks, self.loss_config).item(),
+            "val_psnr": sum(map(psnr, truths, answers)) / count,
+            "val_ssim": sum(map(ssim, truths, answers)) / count,
+        }
+        self.log_dict(logged, batch_size=count, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Build the optimiser and its schedule."""
+        config = self.optimizer_config
+        factory = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
+        optimizer = factory(
+            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        if config.schedule == "report":
+            drop = LambdaLR(optimizer, lambda epoch: 1.0 if epoch < REPORT_DROP_EPOCH else 0.1)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": drop, "interval": "epoch"}}
+        total = int(self.trainer.estimated_stepping_batches)
+        cosine = LambdaLR(optimizer, lambda step: warmup_cosine(step, config.warmup_steps, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+
+
+def warmup_cosine(step: int, warmup: int, total: int) -> float:
+    """Return the factor of the learning rate at `step`: a linear warm-up, then a cosine down to 0 at `total`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))

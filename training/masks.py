@@ -1,0 +1,121 @@
+"""Hole masks: the report's straight lines and free-form strokes, drawn with OpenCV.
+
+Every function here draws an 8-bit picture with 255 = hole and 0 = known, the convention of the project's public
+edges, and takes its randomness from the generator it is given, so that a seed repeats a mask exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.uint8]
+
+REPORT_LINES: Final = 7
+REPORT_THICKNESS: Final = (7, 12)
+"""`randint`'s bounds in the report: the upper one is excluded."""
+
+HOLE_RATIOS: Final = (0.01, 0.6)
+"""Least and greatest share of hole pixels of a free-form mask."""
+
+
+def draw_lines(
+    rng: np.random.Generator, height: int, width: int, thickness: tuple[int, int], lines: int = REPORT_LINES
+) -> Mask:
+    """Draw straight lines between random end points (report, section on masks).
+
+    Args:
+        rng: Source of all randomness.
+        height: Rows of the mask, in pixels.
+        width: Columns of the mask, in pixels.
+        thickness: Line thickness in pixels, lower bound included, upper bound excluded.
+        lines: How many lines.
+
+    Returns:
+        HW uint8, 255 = hole, 0 = known.
+    """
+    mask = np.zeros((height, width), np.uint8)
+    for _ in range(lines):
+        (x1, x2), (y1, y2) = rng.integers(0, width, 2), rng.integers(0, height, 2)
+        cv2.line(mask, (int(x1), int(y1)), (int(x2), int(y2)), 255, int(rng.integers(*thickness)))
+    return mask
+
+
+def report_text(rng: np.random.Generator, height: int, width: int) -> Mask:
+    """Seven lines of 7 to 11 pixels: the report as described. HW uint8, 255 = hole."""
+    return draw_lines(rng, height, width, REPORT_THICKNESS)
+
+
+def report_code(rng: np.random.Generator, height: int, width: int) -> Mask:
+    """Seven lines of 1 to 11 pixels: the report as its listing runs (`randint(min(1, lo), hi)`)."""
+    low, high = REPORT_THICKNESS
+    return draw_lines(rng, height, width, (min(1, low), high))
+
+
+def free_form(rng: np.random.Generator, height: int, width: int, ratio: float | None = None) -> Mask:
+    """Draw wandering brush strokes until about `ratio` of the picture is a hole.
+
+    Strokes are polylines with round joints, as in the free-form masks of Yu et al. (2019), of a width between 2 % and 13 %
+    of the shorter side. A stroke that would overshoot the target is undone and a thinner one tried.
+
+    Args:
+        rng: Source of all randomness.
+        height: Rows of the mask, in pixels.
+        width: Columns of the mask, in pixels.
+        ratio: Wanted share of hole pixels in [0.01, 0.6]; drawn uniformly from that range when left out.
+
+    Returns:
+        HW uint8, 255 = hole, 0 = known; the share of hole pixels is within 0.03 of the wanted one
+        for pictures of 64 pixels a side and more.
+
+    Raises:
+        ValueError: `ratio` is outside [0.01, 0.6].
+    """
+    least, greatest = HOLE_RATIOS
+    target = rng.uniform(least, greatest) if ratio is None else ratio
+    if not least <= target <= greatest:
+        raise ValueError(f"the hole ratio must be between {least} and {greatest}, not {ratio}")
+    side = min(height, width)
+    mask = np.zeros((height, width), np.uint8)
+    tolerance = max(0.005 * height * width, 1.0)
+    missing = target * height * width
+    widest = 0.13 * side
+    while missing > tolerance:
+        stroke = mask.copy()
+        _draw_stroke(rng, stroke, side, widest)
+        left = target * height * width - int(np.count_nonzero(stroke))
+        if left < -tolerance:
+            widest = max(widest * 0.7, 1.0)
+            if widest == 1.0:
+                break
+            continue
+        mask, missing = stroke, left
+    return mask
+
+
+def _draw_stroke(rng: np.random.Generator, mask: Mask, side: int, widest: float) -> None:
+    height, width = mask.shape
+    thickness = max(1, round(rng.uniform(min(0.02 * side, widest), widest)))
+    x, y = rng.uniform(0, width), rng.uniform(0, height)
+    angle = rng.uniform(0, 2 * math.pi)
+    for _ in range(int(rng.integers(1, 7))):
+        angle += rng.normal(0.0, 0.9)
+        length = rng.uniform(0.05, 0.3) * side * min(1.0, widest / (0.04 * side))
+        nx = float(np.clip(x + length * math.cos(angle), 0, width - 1))
+        ny = float(np.clip(y + length * math.sin(angle), 0, height - 1))
+        cv2.line(mask, (round(x), round(y)), (round(nx), round(ny)), 255, thickness)
+        cv2.circle(mask, (round(nx), round(ny)), thickness // 2, 255, -1)
+        x, y = nx, ny
+
+
+PRESETS: Final[dict[str, Callable[[np.random.Generator, int, int], Mask]]] = {
+    "report-text": report_text,
+    "report-code": report_code,
+    "free-form": free_form,
+}
+"""Mask presets by name: function of (generator, height, width)."""

@@ -1,0 +1,147 @@
+"""The inpainting network: the report's U-Net of partial convolutions, and the composited model around it.
+
+`PartialConvUNet` follows the report's table layer by layer: features 64-128-256-512, bottleneck 1024, two 3×3
+partial convolutions a block, 2×2 max-pooling, 2×2 stride-2 transposed convolutions, skip concatenation and a 1×1
+output convolution; 31,037,763 parameters at width 64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from training.partial_conv import PartialConv2d, coverage
+from training.smooth_fill import smooth_fill
+
+MODEL_SIZE = 178
+"""Side of the pictures that the network is trained on, in pixels."""
+MIN_SIZE = 32
+"""Least side of a picture that the network takes, in pixels."""
+DEPTH = 4
+"""Poolings between the first block and the bottleneck."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a network is built from.
+
+    Attributes:
+        width: Channels of the first block; every level down doubles them. The report has 64.
+        residual: Predict a correction to a smooth first fill of the hole instead of the picture itself.
+    """
+
+    width: int = 64
+    residual: bool = False
+
+
+class DoubleConv(nn.Module):
+    """(3×3 partial convolution, batch normalisation, ReLU) twice; the output is zero where it is unknown."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = PartialConv2d(in_channels, out_channels)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = PartialConv2d(out_channels, out_channels)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the block to NCHW features whose windows are known to the N1HW `share`; return features and mask."""
+        x, mask = self.conv1(x, share)
+        x = F.relu(self.norm1(x)) * mask.to(x.dtype)
+        x, mask = self.conv2(x, coverage([mask], [1]))
+        return F.relu(self.norm2(x)) * mask.to(x.dtype), mask
+
+
+class UpBlock(nn.Module):
+    """Transposed convolution, concatenation with the skip connection, double convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(in_channels, out_channels, 2, 2)
+        self.block = DoubleConv(2 * out_channels, out_channels)
+
+    def forward(self, x: Tensor, mask: Tensor, skip: Tensor, skip_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the block's features and mask at the size of `skip`."""
+        size = skip.shape[2:]
+        x = F.interpolate(self.up(x), size=size, mode="bilinear", align_corners=False)
+        mask = F.interpolate(mask, size=size, mode="nearest")
+        share = coverage([skip_mask, mask], [skip.shape[1], x.shape[1]])
+        features, known = self.block(torch.cat([skip, x * mask.to(x.dtype)], 1), share)
+        return features, known
+
+
+class PartialConvUNet(nn.Module):
+    """The report's U-Net; any height and width of 32 pixels and more."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        channels = [width * 2**level for level in range(DEPTH + 1)]
+        inputs = [3, *channels[:-1]]
+        self.down = nn.ModuleList(DoubleConv(i, o) for i, o in zip(inputs, channels, strict=True))
+        self.up = nn.ModuleList(UpBlock(channels[i + 1], channels[i]) for i in reversed(range(DEPTH)))
+        self.out = nn.Conv2d(width, 3, 1)
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Predict the picture, or the correction to its first fill.
+
+        Args:
+            image: N3HW float in [0, 1], zero in the hole.
+            mask: N1HW float, 1 = known, 0 = hole.
+
+        Returns:
+            N3HW float, unbounded.
+        """
+        x, known = image, mask
+        skips: list[tuple[Tensor, Tensor]] = []
+        for level, block in enumerate(self.down):
+            if level:
+                x, known = F.max_pool2d(x, 2), F.max_pool2d(known, 2)
+            x, known = block(x, coverage([known], [1]))
+            skips.append((x, known))
+        skips.pop()
+        for block in self.up:
+            x, known = block(x, known, *skips.pop())
+        prediction: Tensor = self.out(x)
+        return prediction
+
+
+class InpaintingModel(nn.Module):
+    """The network with everything around it that the ONNX graph holds too: masking, first fill, compositing."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.unet = PartialConvUNet(config.width)
+        if config.residual:
+            nn.init.zeros_(self.unet.out.weight)
+            nn.init.zeros_(self.unet.out.bias)  # type: ignore[arg-type]
+
+    def predict(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Predict the whole picture, known pixels too; see `forward` for the arguments. N3HW float32, unbounded."""
+        # `where`, not a product: whatever lies under the hole, NaN included, must not matter.
+        image = torch.where(mask > 0, image, torch.zeros_like(image))
+        prediction = self.unet(image, mask).float()
+        if not self.config.residual:
+            return prediction
+        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+            start = smooth_fill(image, mask)
+        return start + prediction
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Fill the hole.
+
+        Args:
+            image: N3HW float32 RGB in [0, 1]; what lies under the hole does not matter. H and W at least 32.
+            mask: N1HW float32, 1 = known, 0 = hole.
+
+        Returns:
+            N3HW float32 in [0, 1], equal to `image` wherever it is known.
+        """
+        return torch.where(mask > 0, image, self.predict(image, mask).clamp(0, 1))
+
+    def settings(self) -> dict[str, object]:
+        """Return the configuration as a plain mapping, to be stored with the weights."""
+        return asdict(self.config)

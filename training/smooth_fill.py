@@ -1,0 +1,74 @@
+"""A smooth first fill of the hole, without learning: a pyramid, relaxed towards the biharmonic equation.
+
+The push-pull pyramid (Gortler et al., "The Lumigraph", 1996) averages known pixels downwards and interpolates
+them back into the hole. On its finer levels a few heavy-ball iterations of Δ²u = 0 then carry edges and gradients
+into the hole, which is what makes biharmonic interpolation the best classical method on thin holes. The network
+predicts the correction to this picture. All operators are plain convolutions, poolings and resizings.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+LEVELS = 7
+"""Levels of the pyramid: 178 pixels shrink to 2."""
+RELAXED_LEVELS = 4
+"""The finest levels, on which the biharmonic equation is relaxed."""
+ITERATIONS = 10
+"""Iterations on each relaxed level."""
+STEP = 0.036
+"""Step of the iteration; Δ² has eigenvalues up to 64, and momentum admits a step of up to 2·(1 + momentum)/64."""
+SATURATION = 4.0
+"""A pixel of the next level counts as fully known as soon as one of the four below it is."""
+
+_BILAPLACIAN = (
+    (0.0, 0.0, 1.0, 0.0, 0.0),
+    (0.0, 2.0, -8.0, 2.0, 0.0),
+    (1.0, -8.0, 20.0, -8.0, 1.0),
+    (0.0, 2.0, -8.0, 2.0, 0.0),
+    (0.0, 0.0, 1.0, 0.0, 0.0),
+)
+
+
+def smooth_fill(image: Tensor, mask: Tensor) -> Tensor:
+    """Fill the hole smoothly from what is known around it.
+
+    Args:
+        image: N3HW float32 in [0, 1], zero in the hole.
+        mask: N1HW float32, 1 = known, 0 = hole.
+
+    Returns:
+        N3HW float32 in [0, 1]; known pixels are those of `image`. A picture that is all hole comes back 0.
+    """
+    pyramid = [(image, mask)]
+    for _ in range(LEVELS - 1):
+        pyramid.append(_push(*pyramid[-1]))
+    kernel = image.new_tensor(_BILAPLACIAN).expand(image.shape[1], 1, 5, 5)
+    colour, weight = pyramid[-1]
+    filled = colour / weight.clamp(min=1e-4)
+    for level in range(LEVELS - 2, -1, -1):
+        colour, weight = pyramid[level]
+        coarse = F.interpolate(filled, size=colour.shape[2:], mode="bilinear", align_corners=False)
+        filled = colour + (1 - weight) * coarse
+        if level < RELAXED_LEVELS:
+            filled = _relax(filled, (weight < 1).to(weight.dtype), kernel)
+    return filled.clamp(0, 1)
+
+
+def _push(colour: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Halve colours (multiplied by their weight) and weights."""
+    share = F.avg_pool2d(weight, 2, 2, ceil_mode=True, count_include_pad=False)
+    colour = F.avg_pool2d(colour, 2, 2, ceil_mode=True, count_include_pad=False)
+    weight = (share * SATURATION).clamp(max=1)
+    return colour / share.clamp(min=1e-4) * weight, weight
+
+
+def _relax(filled: Tensor, hole: Tensor, kernel: Tensor) -> Tensor:
+    """Iterate Δ²u = 0 in the hole by Polyak's heavy ball, its momentum growing as t/(t+1)."""
+    step = hole * STEP
+    previous = filled
+    for t in range(ITERATIONS):
+        residual = F.conv2d(F.pad(filled, (2, 2, 2, 2), mode="replicate"), kernel, groups=filled.shape[1])
+        filled, previous = filled - step * residual + (t / (t + 1)) * (filled - previous), filled
+    return filled

@@ -1,0 +1,116 @@
+"""Weights on disk: safetensors with their provenance, never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from training.errors import CheckpointError
+from training.model import InpaintingModel, ModelConfig
+
+FORMAT = "inpaint-partial-conv-unet/1"
+
+
+def save_weights(path: Path, model: InpaintingModel, provenance: dict[str, Any]) -> None:
+    """Write a model's weights with its configuration and provenance, atomically.
+
+    Args:
+        path: The file to write; its folder is made when missing.
+        model: The model.
+        provenance: What the weights come from (configuration, data, metrics); plain JSON values.
+    """
+    metadata = {
+        "format": FORMAT,
+        "model": json.dumps(model.settings()),
+        "provenance": json.dumps({"git_commit": git_commit(), **provenance}),
+    }
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    write_atomically(path, save(tensors, metadata))
+
+
+def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
+    """Read a model and its provenance.
+
+    Returns:
+        The model in evaluation mode, on the CPU, in float32; and the provenance mapping.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or not one of `save_weights`.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no weights file {path}; train one with `python -m training fit`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of this project: its format is {metadata.get('format')!r}")
+    model = InpaintingModel(ModelConfig(**json.loads(metadata["model"])))
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit its own configuration: {error}") from error
+    return model.eval(), json.loads(metadata["provenance"])
+
+
+def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
+    """Read the (averaged) model out of one of Lightning's training checkpoints, without unpickling code.
+
+    Returns:
+        The model in evaluation mode and the configuration of its run.
+
+    Raises:
+        CheckpointError: The file is missing or not a checkpoint of this project's training.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        run = json.loads(checkpoint["run"])
+        model = InpaintingModel(ModelConfig(**run["config"]["model"]["network"]))
+        prefix = "model."
+        state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+        model.load_state_dict(state)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of `python -m training fit`: {error}") from error
+    return model.eval(), run
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def git_commit() -> str | None:
+    """Return the commit of the working tree that this code runs from, `-dirty` when changed; None outside git."""
+    try:
+        described = subprocess.run(  # noqa: S603
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
