@@ -1,0 +1,131 @@
+"""The network rewritten for inference: the same function as `training.model.InpaintingModel`, in fewer passes.
+
+Three identities, all exact but for rounding:
+
+- Batch normalisation in evaluation mode is an affine map per channel. With s = sum(M)/sum(1) and the factor r = 1/s
+  (0 where nothing is known), BN(conv(x)·r) = r·(W'x + b'·s) for a folded weight W' and bias b'.
+- r is never negative, so ReLU(r·z) = r·ReLU(z); and r is 0 exactly where the new mask is, so one product with r
+  both renormalises and masks. A block's step is r·ReLU(W'x + b'·s): the convolution keeps its ReLU fused and one
+  elementwise product remains of three.
+- A 2×2 transposed convolution of stride 2 is a 1×1 convolution to four times the channels followed by a pixel
+  shuffle; the former has no 8-bit kernel in ONNX Runtime, the latter has.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from training.partial_conv import PartialConv2d, coverage, renormalise
+from training.smooth_fill import smooth_fill
+
+if TYPE_CHECKING:
+    from training.model import DoubleConv, InpaintingModel, UpBlock
+
+
+class FoldedPartialConv(nn.Module):
+    """A partial convolution, its batch normalisation and its ReLU: r·ReLU(W'x + b'·s)."""
+
+    def __init__(self, partial: PartialConv2d, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        scale, bias = _affine(norm)
+        weight = partial.conv.weight * scale[:, None, None, None]
+        self.conv = _conv(weight, padding=partial.conv.padding[0])
+        self.bias = _conv(bias[:, None, None, None])
+
+    def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Take NCHW features and N1HW window coverage; return features, zero where unknown, and their mask."""
+        factor, known = renormalise(share)
+        return F.relu(self.conv(x) + self.bias(share)) * factor, known
+
+
+class FoldedDoubleConv(nn.Module):
+    """`training.model.DoubleConv`, folded."""
+
+    def __init__(self, block: DoubleConv) -> None:
+        super().__init__()
+        self.first = FoldedPartialConv(block.conv1, block.norm1)
+        self.second = FoldedPartialConv(block.conv2, block.norm2)
+
+    def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """See `training.model.DoubleConv.forward`."""
+        x, mask = self.first(x, share)
+        features, known = self.second(x, coverage([mask], [1]))
+        return features, known
+
+
+class FoldedUpBlock(nn.Module):
+    """`training.model.UpBlock`, folded, its transposed convolution as 1×1 convolution and pixel shuffle."""
+
+    def __init__(self, block: UpBlock) -> None:
+        super().__init__()
+        weight, bias = block.up.weight, block.up.bias  # weight: in × out × 2 × 2
+        channels_in, channels_out = weight.shape[:2]
+        self.up = _conv(weight.permute(1, 2, 3, 0).reshape(4 * channels_out, channels_in, 1, 1))
+        assert bias is not None  # noqa: S101 (the layer is built with one)
+        self.up.bias = nn.Parameter(bias.detach().repeat_interleave(4))
+        self.block = FoldedDoubleConv(block.block)
+
+    def forward(self, x: Tensor, mask: Tensor, skip: Tensor, skip_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """See `training.model.UpBlock.forward`."""
+        size = skip.shape[2:]
+        x = F.interpolate(F.pixel_shuffle(self.up(x), 2), size=size, mode="bilinear", align_corners=False)
+        mask = F.interpolate(mask, size=size, mode="nearest")
+        share = coverage([skip_mask, mask], [skip.shape[1], x.shape[1]])
+        features, known = self.block(torch.cat([skip, x * mask], 1), share)
+        return features, known
+
+
+class InferenceModel(nn.Module):
+    """The exported graph: masking, first fill, folded network, compositing.
+
+    Args:
+        model: The trained model; it is left as it was.
+        dtype: What the network computes in, float32 or float16. Inputs, outputs, the first fill and the
+            compositing stay float32.
+    """
+
+    def __init__(self, model: InpaintingModel, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.residual, self.dtype = model.config.residual, dtype
+        self.down = nn.ModuleList(FoldedDoubleConv(block) for block in model.unet.down)  # type: ignore[arg-type]
+        self.up = nn.ModuleList(FoldedUpBlock(block) for block in model.unet.up)  # type: ignore[arg-type]
+        self.out = copy.deepcopy(model.unet.out)
+        self.requires_grad_(False).eval().to(dtype)
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """See `training.model.InpaintingModel.forward`."""
+        masked = torch.where(mask > 0, image, torch.zeros_like(image))
+        x, known = masked.to(self.dtype), mask.to(self.dtype)
+        skips: list[tuple[Tensor, Tensor]] = []
+        for level, block in enumerate(self.down):
+            if level:
+                x, known = F.max_pool2d(x, 2), F.max_pool2d(known, 2)
+            x, known = block(x, coverage([known], [1]))
+            skips.append((x, known))
+        skips.pop()
+        for block in self.up:
+            x, known = block(x, known, *skips.pop())
+        prediction = self.out(x).float()
+        if self.residual:
+            prediction = prediction + smooth_fill(masked, mask)
+        return torch.where(mask > 0, image, prediction.clamp(0, 1))
+
+
+def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return batch normalisation's scale and offset per channel in evaluation mode."""
+    assert norm.running_mean is not None and norm.running_var is not None  # noqa: S101, PT018 (tracked by default)
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - norm.running_mean * scale
+
+
+def _conv(weight: Tensor, padding: int | str = 0) -> nn.Conv2d:
+    """Return a convolution without bias that has the given weight, out × in × k × k."""
+    out, channels, *kernel = weight.shape
+    conv = nn.Conv2d(channels, out, (kernel[0], kernel[1]), padding=padding, bias=False)
+    conv.weight = nn.Parameter(weight.detach().clone())
+    return conv

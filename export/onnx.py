@@ -1,0 +1,103 @@
+"""Checkpoint → ONNX, in float32 or float16, with dynamic batch, height and width."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import onnx
+import torch
+
+from export.inference_model import InferenceModel
+from training.model import MIN_SIZE, MODEL_SIZE
+from training.weights import load_weights, sha256, write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+OPSET = 20
+MAX_BATCH, MAX_SIDE = 1024, 1 << 14
+"""Bounds of the dynamic dimensions that the exporter is told."""
+
+MASK_CONVENTION = "1 = known, 0 = hole"
+
+
+def export_onnx(weights: Path, target: Path, *, fp16: bool = False) -> None:
+    """Trace a checkpoint to ONNX.
+
+    The graph takes `image` float32 [N, 3, H, W] in [0, 1] and `mask` float32 [N, 1, H, W] with 1 = known and answers
+    `output` float32 [N, 3, H, W] in [0, 1], composited. N, H and W are free, H and W at least 32.
+
+    Args:
+        weights: Safetensors of `training.weights`.
+        target: The ONNX file to write, atomically.
+        fp16: Compute the network in float16; inputs and outputs stay float32.
+
+    Raises:
+        CheckpointError: `weights` is missing or damaged.
+    """
+    model, provenance = load_weights(weights)
+    graph = InferenceModel(model, torch.float16 if fp16 else torch.float32)
+    dims = {
+        0: torch.export.Dim("batch", min=1, max=MAX_BATCH),
+        2: torch.export.Dim("height", min=MIN_SIZE, max=MAX_SIDE),
+        3: torch.export.Dim("width", min=MIN_SIZE, max=MAX_SIDE),
+    }
+    example = torch.zeros(2, 3, MODEL_SIZE, MODEL_SIZE), torch.ones(2, 1, MODEL_SIZE, MODEL_SIZE)
+    with warnings.catch_warnings():
+        # The exporter warns of its own internals; what the graph computes is the parity gate's business.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            graph,
+            example,
+            input_names=["image", "mask"],
+            output_names=["output"],
+            dynamic_shapes={"image": dims, "mask": dims},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101 (dynamo=True returns one)
+    proto = program.model_proto
+    precision: Precision = "fp16" if fp16 else "fp32"
+    set_metadata(proto, metadata(weights, provenance, model.settings(), precision))
+    onnx.checker.check_model(proto, full_check=True)
+    write_atomically(target, proto.SerializeToString())
+
+
+def metadata(
+    weights: Path, provenance: dict[str, Any], settings: dict[str, object], precision: Precision
+) -> dict[str, str]:
+    """Return what an artifact says of itself; see the keys."""
+    digest = sha256(weights)
+    return {
+        "model_name": "inpaint",
+        "model_version": version(digest, precision),
+        "model_size": str(MODEL_SIZE),
+        "min_size": str(MIN_SIZE),
+        "mask_convention": MASK_CONVENTION,
+        "precision": precision,
+        "checkpoint_sha256": digest,
+        "model": json.dumps(settings),
+        "provenance": json.dumps(provenance),
+    }
+
+
+def version(checkpoint_sha256: str, precision: Precision) -> str:
+    """Return an artifact's version: the checkpoint it comes from, and the precision."""
+    return f"{checkpoint_sha256[:12]}-{precision}"
+
+
+def set_metadata(proto: onnx.ModelProto, entries: dict[str, str]) -> None:
+    """Replace a model's metadata and drop the exporter's notes, which carry paths of the machine it ran on."""
+    del proto.metadata_props[:]
+    for key, value in entries.items():
+        proto.metadata_props.add(key=key, value=value)
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
