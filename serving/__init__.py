@@ -1,0 +1,1 @@
+"""From artifacts to HTTP: the inpainting pipeline and the ONNX Runtime server around it."""

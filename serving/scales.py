@@ -1,0 +1,86 @@
+"""Filling holes of any width in pictures of any size: coarse to fine.
+
+The model sees a window of a few hundred pixels. What is too wide for it at the picture's own scale is filled
+at half the scale, recursively, and pasted into the middle of the hole. That leaves thin holes only: scratches
+and a band along the rim of each wide hole, which hides the seam between sharp surroundings and soft filling.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.windows import Bools, Model, fill_windows
+
+WHOLE = 1.5  # a picture up to this many times the model's side goes through whole, at its own size
+THICK = 32  # pixels: a hole is too wide for one scale where a disc of this diameter fits into it
+RIM = 8  # pixels: width of the band along a wide hole's rim that is filled at the finer scale
+_SMEAR = 2  # half-size pixels around a filled one that doubling by cubic interpolation reads
+
+
+def fill_holes(colours: NDArray[Any], hole: Bools, model: Model) -> NDArray[Any]:
+    """Return a copy of a picture with its holes filled and every other pixel as it was.
+
+    What the picture holds inside the holes has no influence on the result.
+
+    Args:
+        colours: HW3 RGB, uint8 or uint16 over its full range.
+        hole: HW, True where to fill; not everywhere.
+        model: fills what it can see at one glance.
+
+    """
+    canvas = np.where(hole[:, :, np.newaxis], colours.dtype.type(0), colours)
+    _fill(canvas, hole, hole, model)
+    return canvas
+
+
+def _fill(canvas: NDArray[Any], hole: Bools, wanted: Bools, model: Model) -> None:
+    """Fill the wanted part of the hole in place; the rest of the hole stays zero."""
+    if not wanted.any():
+        return
+    if max(hole.shape) <= WHOLE * model.side:
+        fill_windows(canvas, hole, wanted, model, max(hole.shape))
+        return
+    core = _fill_core(canvas, hole, wanted, model)
+    fill_windows(canvas, hole & ~core, wanted & ~core, model, model.side)
+
+
+def _fill_core(canvas: NDArray[Any], hole: Bools, wanted: Bools, model: Model) -> Bools:
+    """Fill the middle of too wide holes, in place, from half the scale. Return HW: what was filled."""
+    half_hole: Bools = np.all(_quarters(hole), axis=0)
+    # Opening by a disc is erosion, then dilation; dilating by less leaves the rim out at once.
+    middle = _distance(half_hole) > THICK / 4
+    half_core = (_distance(~middle) <= (THICK / 2 - RIM) / 2) & np.any(_quarters(wanted), axis=0)
+    core = np.zeros_like(hole)
+    if not half_core.any():
+        return core
+    half = _halved(canvas, hole)
+    around = cv2.dilate(half_core.view(np.uint8), np.ones((2 * _SMEAR + 1, 2 * _SMEAR + 1), np.uint8))
+    _fill(half, half_hole, around.view(np.bool_) & half_hole, model)
+    core[:] = half_core.repeat(2, axis=0).repeat(2, axis=1)[: hole.shape[0], : hole.shape[1]]
+    doubled = cv2.resize(half, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    canvas[core] = doubled[: hole.shape[0], : hole.shape[1]][core]
+    return core
+
+
+def _distance(area: Bools) -> NDArray[np.float32]:
+    """Return HW: how far each True pixel is from the nearest False one; the picture's edge counts as True."""
+    if area.all():
+        return np.full(area.shape, np.inf, np.float32)
+    return np.asarray(cv2.distanceTransform(area.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
+
+
+def _halved(canvas: NDArray[Any], hole: Bools) -> NDArray[Any]:
+    """Return the picture at half size: the mean of the known ones among each four pixels, zero if none is."""
+    wide = np.uint32 if canvas.dtype == np.uint16 else np.uint16
+    total = _quarters(canvas).sum(axis=0, dtype=wide)
+    known = (~_quarters(hole)).sum(axis=0, dtype=wide)[:, :, np.newaxis]
+    return np.asarray((total + known // 2) // np.maximum(known, 1), canvas.dtype)
+
+
+def _quarters(array: NDArray[Any]) -> NDArray[Any]:
+    """Return [4,H/2,W/2,...]: the four pixels behind each half-size pixel; odd edges are repeated."""
+    padding = [(0, n % 2) for n in array.shape[:2]] + [(0, 0)] * (array.ndim - 2)
+    even = np.pad(array, padding, mode="edge") if any(n % 2 for n in array.shape[:2]) else array
+    return np.stack([even[y::2, x::2] for y in (0, 1) for x in (0, 1)])
