@@ -20,7 +20,9 @@ def draw_curves(logs: Path, picture: Path) -> None:
         picture: The PNG to write.
     """
     series: dict[str, dict[int, float]] = defaultdict(dict)
-    for log in sorted(logs.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])):
+    for log in sorted(
+        logs.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])
+    ):
         for row in csv.DictReader(log.read_text(encoding="utf-8").splitlines()):
             for name in ("train_loss", "val_loss", "val_psnr"):
                 if row.get(name):

@@ -48,7 +48,9 @@ class TrainingDraws(Dataset[tuple[Tensor, Tensor]]):
         self.files, self.augmentation, self.seed = files, augmentation, seed
         unknown = sorted(set(masks) - set(PRESETS))
         if unknown or not masks:
-            raise ValueError(f"mask presets are {', '.join(PRESETS)}, not {', '.join(unknown) or 'an empty list'}")
+            raise ValueError(
+                f"mask presets are {', '.join(PRESETS)}, not {', '.join(unknown) or 'an empty list'}"
+            )
         self.presets = list(masks)
         self.shares = np.array(list(masks.values())) / sum(masks.values())
         self._order = lru_cache(maxsize=2)(self._permutation)

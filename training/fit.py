@@ -14,8 +14,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from training.curves import draw_curves
 from training.data import InpaintingData
-from training.lightning_module import InpaintingModule
 from training.errors import TrainingError
+from training.lightning_module import InpaintingModule
 from training.weights import model_from_lightning, save_weights
 
 WEIGHTS = "inpaint.safetensors"
@@ -36,7 +36,12 @@ class RunRecord(Callback):
     ) -> None:
         """Add the configuration and the figures so far, as JSON."""
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val_")}
-        run = {"config": self.config, "step": trainer.global_step, "epoch": trainer.current_epoch, "metrics": metrics}
+        run = {
+            "config": self.config,
+            "step": trainer.global_step,
+            "epoch": trainer.current_epoch,
+            "metrics": metrics,
+        }
         checkpoint["run"] = json.dumps(run)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -64,7 +69,9 @@ class FitCommand(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what this project sets beside Lightning's own options."""
-        parser.add_argument("--run", type=Path, default=Path("runs/default"), help="folder of logs and checkpoints")
+        parser.add_argument(
+            "--run", type=Path, default=Path("runs/default"), help="folder of logs and checkpoints"
+        )
         parser.add_argument("--ema", type=float, default=0.0, help="decay of the weight average; 0 = none")
         parser.add_argument(
             "--checkpoint_minutes", type=float, default=5.0, help="minutes between checkpoints for a resume"
@@ -81,7 +88,11 @@ class FitCommand(LightningCLI):
         callbacks = [
             RunRecord({name: _plain(settings[name]) for name in ("model", "data", "trainer")}, folder),
             ModelCheckpoint(
-                folder, BEST.removesuffix(".ckpt"), monitor="val_psnr", mode="max", enable_version_counter=False
+                folder,
+                BEST.removesuffix(".ckpt"),
+                monitor="val_psnr",
+                mode="max",
+                enable_version_counter=False,
             ),
             ModelCheckpoint(
                 folder,

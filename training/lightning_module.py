@@ -54,7 +54,7 @@ class InpaintingModule(L.LightningModule):
         self,
         network: ModelConfig = ModelConfig(),  # noqa: B008 (frozen)
         loss: LossConfig = LossConfig(),  # noqa: B008
-        optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
+        optimizer: OptimizerConfig = OptimizerConfig(),
     ) -> None:
         super().__init__()
         self.model = InpaintingModel(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -37,7 +37,9 @@ def coverage(masks: Sequence[Tensor], channels: Sequence[int]) -> Tensor:
         N1HW float in [0, 1].
     """
     total = sum(channels)
-    shares = [F.avg_pool2d(m, WINDOW, 1, WINDOW // 2) * (c / total) for m, c in zip(masks, channels, strict=True)]
+    shares = [
+        F.avg_pool2d(m, WINDOW, 1, WINDOW // 2) * (c / total) for m, c in zip(masks, channels, strict=True)
+    ]
     return torch.stack(shares).sum(0) if len(shares) > 1 else shares[0]
 
 
@@ -51,8 +53,8 @@ def renormalise(share: Tensor) -> tuple[Tensor, Tensor]:
         The factor (0 where nothing in the window is known) and the new mask (1 = known), both N1HW float.
     """
     known = (share > 0).to(share.dtype)
-    # The clamp only guards the division: a window with one known pixel of a single group covers far more than it.
-    return known / share.clamp(min=1e-6), known
+    # The clamp only guards the division, in half precision too: one known pixel covers 1/9 of a window's group.
+    return known / share.clamp(min=1e-3), known
 
 
 class PartialConv2d(nn.Module):

@@ -44,8 +44,6 @@ def find_pictures(root: Path) -> Splits:
         DataError: The folder is missing or empty, or CelebA's partition file is missing, malformed or names
             no picture that is there.
     """
-    if not root.is_dir():
-        raise DataError(f"there is no data folder {root}; give a folder of pictures, or CelebA's")
     splits = _celeba(root) if (root / CELEBA_IMAGES).is_dir() else _plain(root)
     for field in fields(splits):
         if not getattr(splits, field.name):
@@ -55,10 +53,22 @@ def find_pictures(root: Path) -> Splits:
     return splits
 
 
-def _plain(root: Path) -> Splits:
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+def all_pictures(root: Path) -> tuple[Path, ...]:
+    """Find every picture below a folder, whatever its split, sorted by path.
+
+    Raises:
+        DataError: The folder is missing or holds no pictures.
+    """
+    if not root.is_dir():
+        raise DataError(f"there is no data folder {root}; give a folder of pictures, or CelebA's")
+    files = tuple(sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()))
     if not files:
         raise DataError(f"{root} holds no pictures; these endings count: {', '.join(sorted(SUFFIXES))}")
+    return files
+
+
+def _plain(root: Path) -> Splits:
+    files = all_pictures(root)
     buckets: dict[Split, list[Path]] = {"train": [], "val": [], "test": []}
     for file in files:
         digest = hashlib.sha256(file.relative_to(root).as_posix().encode()).digest()
@@ -70,14 +80,18 @@ def _plain(root: Path) -> Splits:
 def _celeba(root: Path) -> Splits:
     partition = next((root / name for name in CELEBA_PARTITIONS if (root / name).is_file()), None)
     if partition is None:
-        raise DataError(f"{root} holds {CELEBA_IMAGES}/ but neither of {' and '.join(CELEBA_PARTITIONS)} beside it")
+        raise DataError(
+            f"{root} holds {CELEBA_IMAGES}/ but neither of {' and '.join(CELEBA_PARTITIONS)} beside it"
+        )
     present = {p.name for p in (root / CELEBA_IMAGES).iterdir()}
     buckets: dict[Split, list[Path]] = {"train": [], "val": [], "test": []}
     for number, row in enumerate(_rows(partition), start=1):
         if row == ["image_id", "partition"] or not row:
             continue
         if len(row) != 2 or row[1] not in _PARTITION:
-            raise DataError(f"{partition}, line {number}: expected a file name and 0, 1 or 2, found {' '.join(row)!r}")
+            raise DataError(
+                f"{partition}, line {number}: expected a file name and 0, 1 or 2, found {' '.join(row)!r}"
+            )
         if row[0] in present:
             buckets[_PARTITION[row[1]]].append(root / CELEBA_IMAGES / row[0])
     if not any(buckets.values()):
@@ -109,5 +123,7 @@ def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
     top, left = (height - side) // 2, (width - side) // 2
     square = pixels[top : top + side, left : left + side]
     if side != size:
-        square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
+        square = cv2.resize(
+            square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+        )
     return np.ascontiguousarray(square, dtype=np.uint8)

@@ -54,7 +54,9 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not a checkpoint of this project: its format is {metadata.get('format')!r}")
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project: its format is {metadata.get('format')!r}"
+        )
     model = InpaintingModel(ModelConfig(**json.loads(metadata["model"])))
     try:
         model.load_state_dict(tensors)
@@ -77,7 +79,9 @@ def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
         run = json.loads(checkpoint["run"])
         model = InpaintingModel(ModelConfig(**run["config"]["model"]["network"]))
         prefix = "model."
-        state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+        state = {
+            k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)
+        }
         model.load_state_dict(state)
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a checkpoint of `python -m training fit`: {error}") from error
@@ -104,7 +108,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def git_commit() -> str | None:
     """Return the commit of the working tree that this code runs from, `-dirty` when changed; None outside git."""
     try:
-        described = subprocess.run(  # noqa: S603
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
             cwd=Path(__file__).parent,
             capture_output=True,

@@ -1,0 +1,98 @@
+"""Quality figures: one row per picture and method, and their means by mask preset and share of hole."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import fmean
+
+BUCKETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+"""Edges of the hole-ratio buckets, as in Liu et al."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The quality of one method's answer to one picture under one mask.
+
+    Attributes:
+        picture: The file's name.
+        preset: The mask preset.
+        hole_ratio: Share of hole pixels in [0, 1].
+        method: The method's name.
+        psnr: In dB; infinite for a perfect answer.
+        ssim: In [-1, 1].
+        l1: Mean absolute difference on the scale [0, 1].
+    """
+
+    picture: str
+    preset: str
+    hole_ratio: float
+    method: str
+    psnr: float
+    ssim: float
+    l1: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over the pictures of one preset and bucket; `bucket` "all" is the whole preset."""
+
+    preset: str
+    bucket: str
+    method: str
+    pictures: int
+    hole_ratio: float
+    psnr: float
+    ssim: float
+    l1: float
+
+
+def bucket(hole_ratio: float) -> str:
+    """Return the name of the bucket that a share of hole falls into, "60-100 %" beyond the last edge."""
+    for low, high in zip(BUCKETS, BUCKETS[1:], strict=False):
+        if hole_ratio < high:
+            return f"{low * 100:.0f}-{high * 100:.0f} %"
+    return f"{BUCKETS[-1] * 100:.0f}-100 %"
+
+
+def summarise(rows: list[Figures]) -> list[Summary]:
+    """Return the means by preset, bucket and method, in the order of first appearance, "all" before the buckets."""
+    groups: dict[tuple[str, str, str], list[Figures]] = defaultdict(list)
+    for row in rows:
+        groups[row.preset, "all", row.method].append(row)
+    for row in sorted(rows, key=lambda row: row.hole_ratio):
+        groups[row.preset, bucket(row.hole_ratio), row.method].append(row)
+    presets = list(dict.fromkeys(row.preset for row in rows))
+    ordered = sorted(groups.items(), key=lambda item: presets.index(item[0][0]))
+    return [
+        Summary(
+            *key,
+            len(group),
+            *(fmean(getattr(row, name) for row in group) for name in ("hole_ratio", "psnr", "ssim", "l1")),
+        )
+        for key, group in ordered
+    ]
+
+
+def to_markdown(summary: list[Summary]) -> str:
+    """Return a Markdown table: a line per preset and bucket, a column per method, best PSNR in bold."""
+    methods = list(dict.fromkeys(line.method for line in summary))
+    cells: dict[tuple[str, str], dict[str, Summary]] = defaultdict(dict)
+    for line in summary:
+        cells[line.preset, line.bucket][line.method] = line
+    table = [
+        "| masks | hole | pictures | " + " | ".join(methods) + " |",
+        "|---|---|---|" + "---|" * len(methods),
+    ]
+    for (preset, name), by_method in cells.items():
+        best = max(line.psnr for line in by_method.values())
+        first = next(iter(by_method.values()))
+        label = f"**{preset}**" if name == "all" else name
+        entries = [_entry(by_method[method], best) for method in methods]
+        table.append(f"| {label} | {first.hole_ratio:.1%} | {first.pictures} | " + " | ".join(entries) + " |")
+    return "\n".join([*table, "", "PSNR in dB / SSIM / L1, means over pictures; composited, uint8, RGB.", ""])
+
+
+def _entry(line: Summary, best: float) -> str:
+    text = f"{line.psnr:.2f} / {line.ssim:.3f} / {line.l1:.4f}"
+    return f"**{text}**" if line.psnr == best else text
