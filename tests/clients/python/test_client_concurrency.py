@@ -53,25 +53,54 @@ def test_endless_input_is_read_only_as_far_as_needed() -> None:
     taken.close()
 
 
-def test_giving_up_starts_nothing_new() -> None:
-    gate = threading.Event()
-    started: list[int] = []
+def test_a_finished_head_does_not_wait_for_more_input() -> None:
+    gate, fourth_runs = threading.Event(), threading.Event()
+    read = 0
+
+    def items() -> Iterator[int]:
+        nonlocal read
+        for item in itertools.count():
+            if item == 4:
+                assert fourth_runs.wait(30)  # in the thread that item 0 has left: 1 and 2 hold the others
+            read = item + 1
+            yield item
 
     def work(item: int) -> int:
-        started.append(item)
+        if item == 3:
+            fourth_runs.set()
         if item:
             gate.wait(30)
         return item
 
-    taken = map_ordered(work, itertools.count(), max_concurrency=2)
+    taken = map_ordered(work, items(), max_concurrency=3)
     assert next(taken) == 0
+    assert read <= 5
+    gate.set()
     taken.close()
-    begun = len(started)
+
+
+def test_giving_up_starts_nothing_new() -> None:
+    last_is_read, gate = threading.Event(), threading.Event()
+    started: list[int] = []
+
+    def items() -> Iterator[int]:
+        yield from (0, 1, 2)
+        last_is_read.set()
+        yield 3
+
+    def work(item: int) -> int:
+        started.append(item)
+        (gate if item else last_is_read).wait(30)
+        return item
+
+    taken = map_ordered(work, items(), max_concurrency=2)
+    assert next(taken) == 0
+    taken.close()  # 1 and 2 run or are about to, 3 stands in the queue
     gate.set()
     for thread in threading.enumerate():
         if thread.name.startswith("inpaint"):
             thread.join(30)
-    assert len(started) == begun <= 3
+    assert 3 not in started
 
 
 def test_errors_come_out() -> None:

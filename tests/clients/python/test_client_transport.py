@@ -192,11 +192,12 @@ def test_retry_after_is_honoured_up_to_the_cap(
 
 
 def test_a_date_in_retry_after_becomes_seconds(server: LoopbackServer, wire: Wire) -> None:
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
-    server.script["/x"] = [reply(403, Retry_After=format_datetime(tomorrow, usegmt=True))]
-    with pytest.raises(ResponseError) as caught:
-        wire.post()
-    assert caught.value.retry_after == pytest.approx(86400, abs=600)
+    for days, seconds in ((1, 86400), (-1, 0)):
+        date = datetime.now(UTC) + timedelta(days=days)
+        server.script["/x"] = [reply(403, Retry_After=format_datetime(date, usegmt=True))]
+        with pytest.raises(ResponseError) as caught:
+            wire.post()
+        assert caught.value.retry_after == pytest.approx(seconds, abs=600 * (days > 0))
 
 
 def test_an_empty_413_is_explained(server: LoopbackServer, wire: Wire) -> None:

@@ -133,7 +133,7 @@ def _image_from_array(source: SupportsArray, name: str) -> Image.Image:
         array = array.astype(np.uint8) * 255
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    return Image.fromarray(np.ascontiguousarray(array))
+    return Image.fromarray(array)
 
 
 def _check_array(array: "np.ndarray[Any, Any]", name: str) -> None:
