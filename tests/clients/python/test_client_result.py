@@ -87,6 +87,12 @@ def test_transparency_is_not_lost_silently(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_damaged_png_is_the_servers_fault(photo_png: bytes) -> None:
+    for damaged in (photo_png[:-2000], photo_png[:8], photo_png[:60] + bytes(40) + photo_png[100:]):
+        with pytest.raises(ContractError, match="cannot be decoded"):
+            parse_fill_result(answer(damaged)).to_pil()
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -45,15 +45,23 @@ class FillResult:
     model_version: str
 
     def to_pil(self) -> Image.Image:
-        """Decode the picture into a new Pillow image, of mode L, LA, RGB or RGBA as the photo was."""
-        image = Image.open(io.BytesIO(self.png))
-        image.load()
+        """Decode the picture into a new Pillow image.
+
+        Raises:
+            ContractError: the server sent a damaged PNG.
+        """
+        try:
+            image = Image.open(io.BytesIO(self.png))
+            image.load()
+        except (OSError, SyntaxError) as error:  # SyntaxError: how Pillow calls a damaged PNG
+            raise ContractError(f"the prediction's PNG cannot be decoded: {error}") from error
         return image
 
     def to_array(self) -> "NDArray[np.uint8]":
         """Decode the picture into a new array, HWC (HW where it is grey) uint8 in [0, 255].
 
         Raises:
+            ContractError: the server sent a damaged PNG.
             InpaintError: numpy is not installed.
         """
         try:

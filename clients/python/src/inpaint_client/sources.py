@@ -111,7 +111,7 @@ def _encode_png(image: Image.Image, name: str) -> bytes:
         # EXIF stays out: Pillow's pixels are not turned by it, and the caller wants them back as they are.
         # Level 1: the wire is mostly short, and level 6 takes seconds on a large photo.
         picture.save(buffer, "PNG", compress_level=1, exif=b"")
-    except (OSError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: how Pillow calls a damaged PNG
         raise InvalidInputError(
             f"{name}: a Pillow image of mode {image.mode} cannot be sent ({error}); "
             "give a readable one of mode L, RGB or RGBA"
