@@ -58,7 +58,6 @@ class Picture:
         samples: HWC, uint8 or uint16 over the type's full range;
             C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
         icc_profile: the colour profile the samples are to be read by, or None for sRGB.
-
     """
 
     samples: Samples
@@ -94,7 +93,6 @@ def decode_image(data: bytes, max_pixels: int) -> Picture:
     Raises:
         TooManyPixelsException: width times height, read from the header, is over `max_pixels`.
         InvalidImageException: these are not the bytes of a whole picture in one of `FORMATS`.
-
     """
     return _decode(data, "image", InvalidImageException, max_pixels)
 
@@ -107,7 +105,6 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.bool_]:
     Raises:
         TooManyPixelsException: width times height, read from the header, is over `max_pixels`.
         InvalidMaskException: these are not the bytes of a whole picture in one of `FORMATS`.
-
     """
     picture = _decode(data, "mask", InvalidMaskException, max_pixels)
     colours = picture.colours

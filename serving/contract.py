@@ -53,7 +53,6 @@ class FillRequest:
         image: the picture file's bytes.
         mask: the mask file's bytes (white = hole to fill), or None to take the picture's transparency.
         output_size: "original" for the picture's own size, "model" for the square the model was trained on.
-
     """
 
     image: bytes
@@ -71,7 +70,6 @@ class Answer:
         height: height of that picture in pixels.
         hole_ratio: share of its pixels that were filled, in [0, 1].
         model_version: version of the model that filled them.
-
     """
 
     png: bytes
@@ -105,7 +103,6 @@ def request_from_json(body: bytes | object) -> FillRequest:
         InvalidRequestException: no JSON object, or fields or values that the contract does not know.
         MissingInputException: it has no image.
         InvalidImageException, InvalidMaskException: that field is no base64.
-
     """
     if isinstance(body, bytes | bytearray):
         try:
@@ -131,7 +128,6 @@ def request_from_fields(fields: Mapping[str, Any]) -> FillRequest:
         InvalidRequestException: fields or values that the contract does not know.
         MissingInputException: there is no image.
         InvalidImageException, InvalidMaskException: that field is empty.
-
     """
     if unknown := sorted(set(fields) - set(_FIELDS)):
         raise InvalidRequestException(

@@ -63,6 +63,18 @@ class UnauthorizedException(InpaintException):
     code = 401
 
 
+class ResourceNotFoundException(InpaintException):
+    """There is nothing at this path."""
+
+    code = 404
+
+
+class MethodNotAllowedException(InpaintException):
+    """There is something at this path, but not for this method."""
+
+    code = 405
+
+
 class PayloadTooLargeException(InpaintException):
     """The body has more bytes than the server accepts."""
 
@@ -84,7 +96,6 @@ class OverloadedException(InpaintException):
 
     Attributes:
         retry_after: whole seconds after which a place is likely to be free.
-
     """
 
     code = 503
@@ -104,6 +115,10 @@ class InternalServerException(InpaintException):
 
 class StartupException(InpaintException):
     """The server cannot start as it was told to."""
+
+
+class SettingsException(StartupException):
+    """A flag or an environment variable has a value that cannot be."""
 
 
 class ModelFileException(StartupException):

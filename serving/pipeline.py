@@ -29,7 +29,6 @@ class Filled:
     Attributes:
         answer: what goes back to the client.
         seconds: wall time by stage: decode, prepare, run, composite, encode.
-
     """
 
     answer: Answer
@@ -53,7 +52,6 @@ class Pipeline:
             MaskSizeMismatchException: the mask is of another size than the image.
             TooManyPixelsException: a file has too many pixels.
             ModelOutputException: the model failed.
-
         """
         clock = _Clock()
         with clock.stage("decode"):

@@ -38,7 +38,6 @@ class Runtime:
         metadata: what the exporter wrote into the file.
         provider: the ONNX Runtime execution provider that runs the model.
         batch: how many pictures of the trained size are run at a time.
-
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class Runtime:
         Raises:
             ModelFileException: there is no such file, or it is no inpainting model.
             DeviceUnavailableException: a GPU is required and does not run the model.
-
         """
         providers = [provider for provider in _PROVIDERS[device] if provider in ort.get_available_providers()]
         self._session = _open(path, providers, threads)
@@ -89,7 +87,6 @@ class Runtime:
 
         Raises:
             ModelOutputException: the model answered NaN or infinity.
-
         """
         parts = [
             self._session.run([_OUTPUT], {"image": images[part], "mask": masks[part]})[0]

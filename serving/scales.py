@@ -28,7 +28,6 @@ def fill_holes(colours: NDArray[Any], hole: Bools, model: Model) -> NDArray[Any]
         colours: HW3 RGB, uint8 or uint16 over its full range.
         hole: HW, True where to fill; not everywhere.
         model: fills what it can see at one glance.
-
     """
     canvas = np.where(hole[:, :, np.newaxis], colours.dtype.type(0), colours)
     _fill(canvas, hole, hole, model)

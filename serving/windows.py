@@ -34,7 +34,6 @@ class Model:
             all float32, H and W at least `MIN_SIDE`.
         side: height and width that the model was trained on, in pixels.
         batch: how many windows to run at a time.
-
     """
 
     run: Callable[[Floats, Floats], Floats]
@@ -58,7 +57,6 @@ def fill_windows(canvas: NDArray[Any], unknown: Bools, wanted: Bools, model: Mod
         wanted: HW, True where a value is asked for; a part of `unknown`.
         model: fills the windows.
         side: height and width of a window; the picture's own where that is less.
-
     """
     shape = unknown.shape
     size = min(side, shape[0]), min(side, shape[1])

@@ -1,0 +1,53 @@
+"""The ONNX Runtime server: the app that uvicorn, or any other ASGI server, runs."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from serving.answers import error_answer
+from serving.body import BoundedBody
+from serving.edge import Edge
+from serving.errors import InpaintException
+from serving.routes import inference_protocol, operations, predictions
+from serving.routes.openapi import complete_openapi
+from serving.runtime import Runtime
+from serving.service import Service
+from serving.settings import Settings
+from serving.version import package_version
+
+_DESCRIPTION = """
+Send a photo and a mask; get the photo back with the white part of the mask filled in, at its own size,
+every other pixel untouched.
+
+`POST /predictions/inpaint` is the same on TorchServe. Under `/v2` the server speaks the Open Inference
+Protocol, for Triton's and KServe's clients.
+"""
+
+
+def create_app(settings: Settings, runtime: Runtime) -> FastAPI:
+    """Build the app around a loaded model."""
+    # FastAPI's own documentation page loads its script from elsewhere; this one brings it along.
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title="Inpainting",
+        version=package_version(),
+        description=_DESCRIPTION,
+    )
+    app.state.service = service = Service.build(settings, runtime)
+    for router in (
+        predictions.router,
+        inference_protocol.health,
+        inference_protocol.models,
+        operations.router,
+    ):
+        app.include_router(router)
+    complete_openapi(app)
+    for kind in (InpaintException, HTTPException, RequestValidationError, ClientDisconnect):
+        app.add_exception_handler(kind, error_answer)
+    app.add_middleware(BoundedBody, max_bytes=settings.max_body_bytes)
+    facts = {"X-Model-Version": runtime.version, "X-Execution-Provider": runtime.provider}
+    app.add_middleware(Edge, metrics=service.metrics, headers=facts)
+    return app

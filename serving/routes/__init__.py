@@ -1,0 +1,1 @@
+"""One module for each kind of path that the server answers."""
