@@ -52,6 +52,13 @@ def test_conversions_agree(result: FillResult, photo: np.ndarray, photo_png: byt
     np.testing.assert_array_equal(np.asarray(webp), photo)
 
 
+def test_sixteen_bit_grey_keeps_its_depth() -> None:
+    deep = np.arange(0, 65536, 4096, dtype=np.uint16).reshape(4, 4)
+    array = parse_fill_result(answer(encode(deep))).to_array()
+    assert array.dtype == np.uint16
+    np.testing.assert_array_equal(array, deep)
+
+
 def test_an_array_is_the_callers_own(result: FillResult, photo: np.ndarray) -> None:
     result.to_array()[:] = 0
     np.testing.assert_array_equal(result.to_array(), photo)

@@ -209,6 +209,16 @@ def test_an_empty_413_is_explained(server: LoopbackServer, wire: Wire) -> None:
     assert caught.value.code == 413
 
 
+def test_who_lacks_the_key_is_told_where_it_belongs(server: LoopbackServer, wire: Wire) -> None:
+    server.script["/x"] = [
+        reply(401),
+        reply(401, {"type": "UnauthorizedException", "message": "No key, no fill."}),
+    ]
+    for words in ("the server asks for an API key", "No key, no fill."):
+        with pytest.raises(ClientError, match=rf"{words} \(.*INPAINT_API_KEY"):
+            wire.post()
+
+
 @pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"", b"[1]", b"\xff\xfe"])
 def test_a_proxys_own_page_is_not_shown(server: LoopbackServer, body: bytes) -> None:
     server.usual["/x"] = reply(502, body)

@@ -11,7 +11,7 @@ from .errors import ClientError, ConnectError, RequestTimeoutError, ResponseErro
 from .policy import Timeout
 
 _HINTS = {
-    401: "the server wants an API key: set INPAINT_API_KEY, or give api_key",
+    401: "the server asks for an API key",
     403: "the server refuses this API key",
     404: "there is nothing at this address; does the URL name an inpainting server?",
     413: "the request of {size} is more than the server takes: send a smaller picture, or raise its limit "
@@ -57,12 +57,14 @@ def response_error(response: requests.Response, label: str, size: int) -> Respon
     except ValueError:
         phrase = "Unknown status"
     body = _json_object(response)
-    hint = _HINTS.get(code, phrase).format(size=f"{size / 1e6:.1f} MB")
+    message = str(body.get("message") or _HINTS.get(code, phrase).format(size=f"{size / 1e6:.1f} MB"))
+    if code == HTTPStatus.UNAUTHORIZED:
+        message += " (the client takes it from INPAINT_API_KEY, or as api_key)"
     error = ClientError if code < 500 else ServerError
     return error(
         code,
         str(body.get("type") or phrase.title().replace(" ", "")),
-        str(body.get("message") or hint),
+        message,
         _parse_retry_after(response.headers.get("Retry-After")),
         label,
     )

@@ -57,8 +57,11 @@ class FillResult:
             raise ContractError(f"the prediction's PNG cannot be decoded: {error}") from error
         return image
 
-    def to_array(self) -> "NDArray[np.uint8]":
-        """Decode the picture into a new array, HWC (HW where it is grey) uint8 in [0, 255].
+    def to_array(self) -> "NDArray[np.uint8 | np.uint16]":
+        """Decode the picture into a new array, HWC (HW where it is grey), RGB(A), uint8 in [0, 255].
+
+        A grey picture of 16 bit gives uint16 in [0, 65535]; of 16-bit colour Pillow reads the upper 8 bits, and
+        `png` has them all.
 
         Raises:
             ContractError: the server sent a damaged PNG.
