@@ -11,7 +11,7 @@ import onnxruntime as ort  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from serving.errors import DeviceUnavailableException, ModelFileException, ModelOutputException
-from serving.windows import MIN_SIDE
+from serving.windows import SMALLEST
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +140,10 @@ def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSessio
 
 def _side(path: Path, metadata: dict[str, str]) -> int:
     text = metadata.get("model_size", str(_DEFAULT_SIDE))
-    if not text.isdigit() or int(text) < MIN_SIDE:
-        raise ModelFileException(f"The metadata of {path} give model_size as {text!r}: a number is right.")
+    if not text.isdigit() or int(text) < SMALLEST:
+        raise ModelFileException(
+            f"{path} gives its model_size as {text!r}: a number from {SMALLEST} is right."
+        )
     return int(text)
 
 

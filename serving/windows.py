@@ -23,6 +23,7 @@ MERGE = 16  # pixels: the cells on whose grid near holes are found to be one
 CONTEXT = 32  # pixels of surroundings kept between a hole's ends and its window's edge
 EDGE = 16  # outermost pixels of a window that have no say, for the model sees only one side of them
 RAMP = 32  # pixels over which a window's say rises to full, where the next one takes over
+SMALLEST = 2 * (EDGE + RAMP)  # the least side of a window of which a part has full say
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,9 @@ def _place(
 def _chain(low: int, high: int, side: int, length: int) -> list[int]:
     """Return where along an axis to begin the windows that cover [low, high), all within [0, length)."""
     first, last = low - CONTEXT, high + CONTEXT - side
-    if last <= first:
+    if side == length:
+        starts = np.array([0])
+    elif last <= first:
         starts = np.array([(low + high - side) // 2])
     else:
         stride = side - 2 * EDGE - RAMP
