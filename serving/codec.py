@@ -125,19 +125,19 @@ def encode_png(picture: Picture) -> bytes:
     channels = samples.shape[2]
     if channels == 2 and samples.dtype == np.uint8:
         buffer = io.BytesIO()
-        Image.fromarray(samples, "LA").save(buffer, "PNG", compress_level=1, icc_profile=profile)
+        Image.fromarray(samples).save(buffer, "PNG", compress_level=1, icc_profile=profile)
         return buffer.getvalue()
     if channels == 2:
-        samples = samples[:, :, [0, 0, 0, 1]]
+        samples, profile = samples[:, :, [0, 0, 0, 1]], None  # a profile for grey does not fit RGB
     elif channels > 2:
         samples = cv2.cvtColor(samples, cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA)
-    if profile is None:
-        _, encoded = cv2.imencode(".png", samples, _PNG_OPTIONS)
-    else:
-        _, encoded = cv2.imencodeWithMetadata(
-            ".png", samples, [cv2.IMAGE_METADATA_ICCP], [np.frombuffer(profile, np.uint8)], _PNG_OPTIONS
-        )
-    return encoded.tobytes()
+    written = False
+    if profile:
+        metadata = [cv2.IMAGE_METADATA_ICCP], [np.frombuffer(profile, np.uint8)]
+        written, png = cv2.imencodeWithMetadata(".png", samples, *metadata, _PNG_OPTIONS)
+    if not written:  # no profile, or a damaged one, which libpng refuses
+        _, png = cv2.imencode(".png", samples, _PNG_OPTIONS)
+    return png.tobytes()
 
 
 def _decode(data: bytes, name: str, invalid: type[InvalidRequestException], max_pixels: int) -> Picture:

@@ -105,10 +105,7 @@ def request_from_json(body: bytes | object) -> FillRequest:
         InvalidImageException, InvalidMaskException: that field is no base64.
     """
     if isinstance(body, bytes | bytearray):
-        try:
-            body = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise InvalidRequestException(f"The body is not valid JSON: {_short(error)}") from error
+        body = parse_json(body)
     if not isinstance(body, dict):
         raise InvalidRequestException(
             'The JSON body must be an object such as {"image": "<base64>", "mask": "<base64>"}, '
@@ -119,6 +116,20 @@ def request_from_json(body: bytes | object) -> FillRequest:
         if fields.get(name) is not None:
             fields[name] = _from_base64(name, fields[name], kind)
     return request_from_fields(fields)
+
+
+def parse_json(text: bytes | bytearray) -> Any:
+    """Parse JSON.
+
+    Raises:
+        InvalidRequestException: this is none.
+    """
+    try:
+        return json.loads(text)
+    except UnicodeDecodeError as error:
+        raise InvalidRequestException("The body is not valid JSON: it is not UTF-8.") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestException(f"The body is not valid JSON: {_short(error)}.") from error
 
 
 def request_from_fields(fields: Mapping[str, Any]) -> FillRequest:

@@ -3,7 +3,6 @@
 decode → prepare → run → composite → encode.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from serving.scales import fill_holes
 from serving.windows import Bools, Floats, Model
 
 DEFAULT_MAX_PIXELS = 64_000_000
+
+_STAGES = ("decode", "prepare", "run", "composite", "encode")
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class _Clock:
     """Adds up wall time by stage; a stage inside another counts for itself alone."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
+        self.seconds = dict.fromkeys(_STAGES, 0.0)
         self._inner = 0.0
 
     @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.contract import MODEL_NAME
+from serving.contract import MODEL_NAME, parse_json
 from serving.errors import InvalidRequestException, TooManyPixelsException
 from serving.windows import MIN_SIDE
 
@@ -52,10 +52,7 @@ def read_infer_request(body: bytes, head_length: str | None) -> InferRequest:
         TooManyPixelsException: its tensors are too large.
     """
     length = _head_length(head_length, len(body))
-    try:
-        head = json.loads(body[:length])
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestException(f"The request is not valid JSON: {str(error)[:80]}") from error
+    head = parse_json(body[:length])
     if not isinstance(head, dict) or not isinstance(inputs := head.get("inputs"), list):
         raise InvalidRequestException("The request must be a JSON object with a list of 'inputs'.")
     tensors: dict[str, NDArray[np.float32]] = {}
