@@ -80,11 +80,14 @@ class InpaintHandler:
         }
         code, media_type = HTTPStatus.OK, "application/json"
         try:
-            answer = self._pipeline.fill(_read(fields, headers)).answer
-            if wants_png(headers.get("accept")):
-                media_type, body = "image/png", answer.png
+            if not fields and headers.get("describe") == "True":  # the management API, with ?customized=true
+                body = json.dumps(self._runtime.metadata).encode()
             else:
-                body = json.dumps(answer.to_dict()).encode()
+                answer = self._pipeline.fill(_read(fields, headers)).answer
+                if wants_png(headers.get("accept")):
+                    media_type, body = "image/png", answer.png
+                else:
+                    body = json.dumps(answer.to_dict()).encode()
         except Exception as error:
             if not isinstance(error, InpaintException):
                 logger.exception("Request %s failed", context.get_request_id(index))
@@ -98,8 +101,7 @@ class InpaintHandler:
 
 
 def _read(fields: Mapping[str, Any], headers: Mapping[str, str]) -> FillRequest:
-    content_type = headers.get("content-type", "")
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaTypeException(
             "TorchServe reads no compressed bodies: send it without Content-Encoding."
@@ -109,7 +111,7 @@ def _read(fields: Mapping[str, Any], headers: Mapping[str, str]) -> FillRequest:
     if media_type == "application/json":
         return request_from_json(fields["body"])
     raise UnsupportedMediaTypeException(
-        f"Content-Type {content_type[:80]!r} is not read: multipart/form-data or application/json are."
+        f"The body's Content-Type is {media_type[:80]!r}: multipart/form-data or application/json is right."
     )
 
 
