@@ -1,0 +1,39 @@
+"""What all tests share: the two engines, each started once and only if a test asks for it."""
+
+import os
+from collections.abc import Iterator
+
+import engines
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_environment() -> Iterator[None]:
+    """Keep the tester's proxies, netrc and client settings out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("INPAINT_URL", "INPAINT_API_KEY"):
+            patch.delenv(name, raising=False)
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setenv("NETRC", os.devnull)
+        yield
+
+
+@pytest.fixture(scope="session")
+def onnx_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
+    """The ONNX Runtime server with its default settings."""
+    with engines.onnx_server(tmp_path_factory.mktemp("onnx")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def torchserve_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
+    """TorchServe with its default settings."""
+    with engines.torchserve(tmp_path_factory.mktemp("torchserve")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session", params=["onnx", "torchserve"])
+def engine(request: pytest.FixtureRequest) -> engines.Engine:
+    """Each of the two engines."""
+    running: engines.Engine = request.getfixturevalue(f"{request.param}_engine")
+    return running

@@ -1,0 +1,118 @@
+"""The REST contract as a client meets it: requests in each encoding, answers taken apart."""
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import requests
+import sample_pictures
+from numpy.typing import NDArray
+from PIL import Image
+
+PREDICTIONS = "/predictions/inpaint"
+FIELDS = {"image", "mask", "output_size"}
+
+# Far above what any answer takes; only so that a server that hangs fails its test and not the whole run.
+_PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What to ask for: two files and, where it is given, `output_size`."""
+
+    image: bytes
+    mask: bytes | None = None
+    output_size: str | None = None
+
+    def fields(self) -> dict[str, bytes]:
+        """The request's files by field name."""
+        return {"image": self.image} | ({} if self.mask is None else {"mask": self.mask})
+
+    def texts(self) -> dict[str, str]:
+        """The request's text fields by name."""
+        return {} if self.output_size is None else {"output_size": self.output_size}
+
+
+def as_multipart(fill: Fill) -> dict[str, Any]:
+    """The request as `requests` takes it: files and text fields of a form."""
+    return {"files": fill.fields(), "data": fill.texts()}
+
+
+def as_json(fill: Fill) -> dict[str, Any]:
+    """The request as `requests` takes it: JSON with plain base64."""
+    return {"json": {name: to_base64(data) for name, data in fill.fields().items()} | fill.texts()}
+
+
+def as_data_urls(fill: Fill) -> dict[str, Any]:
+    """The request as `requests` takes it: JSON with the data URLs that a browser makes."""
+    urls = {
+        name: f"data:{_media_type(data)};base64,{to_base64(data)}" for name, data in fill.fields().items()
+    }
+    return {"json": urls | fill.texts()}
+
+
+ENCODINGS: dict[str, Callable[[Fill], dict[str, Any]]] = {
+    "multipart": as_multipart,
+    "json": as_json,
+    "data-url": as_data_urls,
+}
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A 200 answer: the PNG file and the facts beside it."""
+
+    png: bytes
+    facts: dict[str, Any]
+
+    @property
+    def rgba(self) -> NDArray[np.generic]:
+        """The picture, HW4 RGBA, uint8 or uint16."""
+        return sample_pictures.decode_rgba(self.png)
+
+    @property
+    def rgb(self) -> NDArray[np.generic]:
+        """The picture without its alpha, HW3 RGB, uint8 or uint16."""
+        return self.rgba[:, :, :3]
+
+
+class RestClient:
+    """One HTTP session with one server; may be used from several threads."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def get(self, path: str) -> requests.Response:
+        """Send a GET request."""
+        return self._session.get(self.url + path, timeout=_PATIENCE)
+
+    def post(self, path: str = PREDICTIONS, **request: Any) -> requests.Response:
+        """Send a POST request, whatever it may be."""
+        return self._session.post(self.url + path, timeout=_PATIENCE, **request)
+
+    def fill(self, fill: Fill, encoding: str = "multipart") -> Filled:
+        """Ask for a picture that the contract says must come, and check that it came."""
+        response = self.post(**ENCODINGS[encoding](fill))
+        assert response.status_code == 200, f"{response.status_code} {response.text[:500]}"
+        facts = response.json()
+        return Filled(base64.b64decode(facts.pop("image"), validate=True), facts)
+
+    def fill_png(self, fill: Fill, encoding: str = "multipart") -> requests.Response:
+        """Ask for the PNG itself, which spares large pictures the base64."""
+        response = self.post(**ENCODINGS[encoding](fill), headers={"Accept": "image/png"})
+        assert response.status_code == 200, f"{response.status_code} {response.text[:500]}"
+        return response
+
+
+def to_base64(data: bytes) -> str:
+    """Base64 without line breaks."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def _media_type(data: bytes) -> str:
+    return Image.open(io.BytesIO(data)).get_format_mimetype() or "application/octet-stream"

@@ -1,0 +1,249 @@
+"""Every picture format and kind that the contract names, for photos and for masks."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, ImageOps
+from rest import Fill, RestClient
+from sample_pictures import as_mask, block, decode_rgba, encode, encode_mask, face, painted, png_file, scratch
+
+HEIGHT, WIDTH = 96, 128
+HOLE = scratch(HEIGHT, WIDTH, 7)
+MASK = encode_mask(HOLE)
+PHOTO = face(HEIGHT, WIDTH)
+GREY = np.asarray(Image.fromarray(PHOTO).convert("L"))
+# Values of 16 bits that no 8-bit picture has.
+DEEP = PHOTO.astype(np.uint16) * 256 + np.random.default_rng(1).integers(0, 256, PHOTO.shape, np.uint16)
+DEEP_GREY = np.ascontiguousarray(DEEP[:, :, 0])
+# Three levels of cover: all, some, and none in the hole's place.
+ALPHA = np.where(np.arange(WIDTH) < WIDTH // 2, 255, 200)[np.newaxis].repeat(HEIGHT, axis=0).astype(np.uint8)
+RGBA = np.dstack([PHOTO, ALPHA])
+CUT_OUT = np.dstack([PHOTO, np.where(HOLE, 0, ALPHA)]).astype(np.uint8)
+
+Array = NDArray[np.generic]
+
+
+def pillow(picture: Array | Image.Image, *arguments: str, **options: object) -> Callable[[], bytes]:
+    return lambda: encode(picture, *arguments, **options)
+
+
+def opencv(suffix: str, samples: Array) -> Callable[[], bytes]:
+    """A file by OpenCV, which writes 16-bit colour; `samples` are RGB, RGBA or grey."""
+    conversions = {2: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    conversion = conversions[samples.ndim if samples.ndim == 2 else samples.shape[2]]
+    return lambda: cv2.imencode(suffix, samples if conversion is None else cv2.cvtColor(samples, conversion))[
+        1
+    ].tobytes()
+
+
+def by_pillow(file: bytes) -> Array:
+    """What Pillow, by libjpeg and libwebp, makes of a lossy file: HW4 RGBA uint8."""
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGBA"))
+
+
+def rgba(samples: Array) -> Array:
+    """The samples of a lossless file as HW4 RGBA, in their own dtype."""
+    full = np.iinfo(samples.dtype).max
+    colours = samples if samples.ndim == 3 else np.dstack([samples] * 3)
+    if colours.shape[2] == 3:
+        colours = np.dstack([colours, np.full(colours.shape[:2], full, samples.dtype)])
+    return colours
+
+
+PALETTE = Image.fromarray(PHOTO).quantize(64)
+
+# What to send, and what its known pixels must come back as: an array, or None for "as Pillow reads it".
+PHOTOS: dict[str, tuple[Callable[[], bytes], Array | None]] = {
+    "png-rgb": (pillow(PHOTO), rgba(PHOTO)),
+    "png-grey": (pillow(GREY), rgba(GREY)),
+    "png-palette": (pillow(PALETTE), rgba(np.asarray(PALETTE.convert("RGB")))),
+    "png-rgba": (pillow(RGBA), RGBA),
+    "png-grey-alpha": (
+        pillow(Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)])),
+        np.dstack([GREY, GREY, GREY, ALPHA]),
+    ),
+    "png-1-bit": (pillow(Image.fromarray(GREY > 127)), rgba(as_mask(GREY > 127))),
+    "png-16-bit-grey": (opencv(".png", DEEP_GREY), rgba(DEEP_GREY)),
+    "png-16-bit-rgb": (opencv(".png", DEEP), rgba(DEEP)),
+    "png-16-bit-rgba": (opencv(".png", rgba(DEEP)), rgba(DEEP)),
+    "png-interlaced": (lambda: interlaced(PHOTO), rgba(PHOTO)),
+    "jpeg": (pillow(PHOTO, "JPEG", quality=90), None),
+    "jpeg-progressive": (pillow(PHOTO, "JPEG", quality=90, progressive=True), None),
+    "jpeg-grey": (pillow(GREY, "JPEG", quality=90), None),
+    "jpeg-cmyk": (pillow(Image.fromarray(PHOTO).convert("CMYK"), "JPEG", quality=90), None),
+    "webp": (pillow(PHOTO, "WEBP", quality=90), None),
+    "webp-lossless": (pillow(PHOTO, "WEBP", lossless=True), rgba(PHOTO)),
+    "webp-rgba": (pillow(RGBA, "WEBP", lossless=True, exact=True), RGBA),
+    "bmp": (pillow(PHOTO, "BMP"), rgba(PHOTO)),
+    "bmp-palette": (pillow(PALETTE, "BMP"), rgba(np.asarray(PALETTE.convert("RGB")))),
+    "tiff": (pillow(PHOTO, "TIFF"), rgba(PHOTO)),
+    "tiff-lzw": (pillow(PHOTO, "TIFF", compression="tiff_lzw"), rgba(PHOTO)),
+    "tiff-rgba": (pillow(RGBA, "TIFF"), RGBA),
+    "tiff-16-bit-grey": (pillow(DEEP_GREY, "TIFF"), rgba(DEEP_GREY)),
+    "tiff-16-bit-rgb": (opencv(".tiff", DEEP), rgba(DEEP)),
+}
+
+
+def interlaced(photo: NDArray[np.uint8]) -> bytes:
+    """A PNG in Adam7's seven passes, which Pillow reads and does not write."""
+    height, width = photo.shape[:2]
+    passes = [
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ]
+    rows = (row for top, left, down, right in passes for row in photo[top::down, left::right])
+    stream = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    return png_file((b"IHDR", header), (b"IDAT", stream), (b"IEND", b""))
+
+
+@pytest.mark.parametrize("kind", PHOTOS)
+def test_photo(rest: RestClient, kind: str) -> None:
+    write, expected = PHOTOS[kind]
+    file = write()
+    expected = by_pillow(file) if expected is None else expected
+    filled = rest.fill(Fill(file, MASK))
+    answer = filled.rgba
+    assert answer.dtype == expected.dtype
+    assert (answer[~HOLE] == expected[~HOLE]).all()
+    assert (answer[HOLE, :3] != expected[HOLE, :3]).any()
+    assert (answer[:, :, 3] == expected[:, :, 3]).all()
+    assert (filled.facts["width"], filled.facts["height"]) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("kind", ["png-grey", "png-grey-alpha", "png-16-bit-grey", "jpeg-grey"])
+def test_a_grey_photo_is_filled_with_grey(rest: RestClient, kind: str) -> None:
+    filling = rest.fill(Fill(PHOTOS[kind][0](), MASK)).rgb[HOLE]
+    assert (filling == filling[:, :1]).all()
+
+
+def test_depth_of_16_bits_is_filled_as_finely_as_it_came(rest: RestClient) -> None:
+    filling = rest.fill(Fill(PHOTOS["png-16-bit-rgb"][0](), MASK)).rgb[HOLE]
+    assert (filling % 257 != 0).any(), "the filling is 8-bit values, stretched"
+
+
+SOFT = np.where(HOLE, 128, 127).astype(np.uint8)  # either side of the threshold
+PAINT = np.dstack([np.full((HEIGHT, WIDTH, 3), 255, np.uint8), as_mask(HOLE)])
+SQUARES = block(HEIGHT, WIDTH, 24, 40, 32)  # along the 8x8 blocks of JPEG, which keeps such edges
+
+MASKS: dict[str, tuple[Callable[[], bytes], NDArray[np.bool_]]] = {
+    "png-grey": (pillow(as_mask(HOLE)), HOLE),
+    "png-1-bit": (pillow(Image.fromarray(HOLE)), HOLE),
+    "png-palette": (pillow(Image.fromarray(as_mask(HOLE)).convert("P")), HOLE),
+    "png-rgb": (pillow(np.dstack([as_mask(HOLE)] * 3)), HOLE),
+    "png-rgba-opaque": (pillow(rgba(as_mask(HOLE))), HOLE),
+    "png-white-paint-on-nothing": (pillow(PAINT), HOLE),
+    "png-16-bit": (opencv(".png", as_mask(HOLE).astype(np.uint16) * 257), HOLE),
+    "png-threshold": (pillow(SOFT), HOLE),
+    "webp": (pillow(as_mask(HOLE), "WEBP", lossless=True), HOLE),
+    "bmp": (pillow(as_mask(HOLE), "BMP"), HOLE),
+    "bmp-1-bit": (pillow(Image.fromarray(HOLE), "BMP"), HOLE),
+    "tiff": (pillow(as_mask(HOLE), "TIFF"), HOLE),
+    "tiff-1-bit-fax": (pillow(Image.fromarray(HOLE), "TIFF", compression="group4"), HOLE),
+    "jpeg": (pillow(as_mask(SQUARES), "JPEG", quality=95), SQUARES),
+}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_mask(rest: RestClient, kind: str) -> None:
+    write, hole = MASKS[kind]
+    filled = rest.fill(Fill(encode(PHOTO), write()))
+    assert filled.png == rest.fill(Fill(encode(PHOTO), encode_mask(hole))).png
+    assert filled.facts["hole_ratio"] == pytest.approx(hole.mean(), abs=1e-6)
+
+
+# How upright pixels are laid down for each orientation: the inverse of what a reader does.
+LAID_DOWN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def turned(upright: Array, orientation: int, picture_format: str, **options: object) -> bytes:
+    """A file whose pixels lie so that its EXIF orientation turns them into `upright`."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = Image.fromarray(upright).transpose(LAID_DOWN[orientation])
+    return encode(image, picture_format, exif=exif, **options)
+
+
+@pytest.mark.parametrize("orientation", LAID_DOWN)
+def test_exif_orientation_of_the_photo(rest: RestClient, orientation: int) -> None:
+    file = turned(PHOTO, orientation, "JPEG", quality=95)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file))))
+    assert upright.shape == PHOTO.shape
+    filled = rest.fill(Fill(file, MASK))
+    assert (filled.rgb[~HOLE] == upright[~HOLE]).all()
+    assert (filled.facts["width"], filled.facts["height"]) == (WIDTH, HEIGHT)
+    with Image.open(io.BytesIO(filled.png)) as image:
+        assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1, "a viewer would turn it again"
+
+
+@pytest.mark.parametrize("orientation", LAID_DOWN)
+@pytest.mark.parametrize("picture_format", ["PNG", "TIFF"])
+def test_exif_orientation_of_the_mask(rest: RestClient, picture_format: str, orientation: int) -> None:
+    filled = rest.fill(Fill(encode(PHOTO), turned(as_mask(HOLE), orientation, picture_format)))
+    assert filled.png == rest.fill(Fill(encode(PHOTO), MASK)).png
+
+
+def test_exif_orientation_of_both(rest: RestClient) -> None:
+    """A phone's photo, and a mask drawn over it by a program that turns neither."""
+    photo, mask = turned(PHOTO, 6, "JPEG", quality=95), turned(as_mask(HOLE), 6, "PNG")
+    assert rest.fill(Fill(photo, mask)).png == rest.fill(Fill(photo, MASK)).png
+
+
+@pytest.mark.parametrize(
+    ("picture_format", "options"), [("PNG", {}), ("WEBP", {"lossless": True, "exact": True})]
+)
+def test_transparency_is_the_mask_where_none_is_sent(
+    rest: RestClient, picture_format: str, options: dict[str, bool]
+) -> None:
+    filled = rest.fill(Fill(encode(CUT_OUT, picture_format, **options)))
+    assert (filled.rgba[~HOLE] == CUT_OUT[~HOLE]).all()
+    assert (filled.rgba[HOLE, 3] == 255).all(), "what is filled must be seen"
+    assert (filled.rgb == rest.fill(Fill(encode(PHOTO), MASK)).rgb).all()
+    assert filled.facts["hole_ratio"] == pytest.approx(HOLE.mean(), abs=1e-6)
+
+
+def test_transparency_of_a_palette_is_a_mask_too(rest: RestClient) -> None:
+    colours = Image.fromarray(PHOTO).quantize(16)
+    indices = np.where(HOLE, 16, np.asarray(colours)).astype(np.uint8)
+    image = Image.fromarray(indices, "P")
+    image.putpalette([*colours.getpalette()[:48], 255, 0, 255])
+    filled = rest.fill(Fill(encode(image, transparency=16)))
+    assert (filled.rgb[~HOLE] == np.asarray(colours.convert("RGB"))[~HOLE]).all()
+    assert filled.facts["hole_ratio"] == pytest.approx(HOLE.mean(), abs=1e-6)
+    assert (filled.rgb[HOLE] != (255, 0, 255)).any(axis=1).all()
+
+
+def test_a_mask_overrules_transparency(rest: RestClient) -> None:
+    other = block(HEIGHT, WIDTH, 8, 8, 16)
+    filled = rest.fill(Fill(encode(CUT_OUT), encode_mask(other)))
+    assert (filled.rgba[~other] == CUT_OUT[~other]).all()
+    assert (filled.rgba[:, :, 3] == CUT_OUT[:, :, 3]).all()
+    assert filled.facts["hole_ratio"] == pytest.approx(other.mean(), abs=1e-6)
+
+
+def test_colour_profile_is_kept(rest: RestClient) -> None:
+    """The known pixels' numbers stay, so what they mean must stay too."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    answer = rest.fill(Fill(encode(painted(PHOTO, HOLE), icc_profile=profile), MASK)).png
+    with Image.open(io.BytesIO(answer)) as image:
+        assert image.info.get("icc_profile") == profile
+    assert (decode_rgba(answer)[~HOLE, :3] == PHOTO[~HOLE]).all()

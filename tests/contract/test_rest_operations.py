@@ -1,0 +1,145 @@
+"""What an operator asks of either engine: health, metrics, limits, and many clients at one time."""
+
+import http.client
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import deviations
+import numpy as np
+import pytest
+import requests
+from engines import Engine
+from prometheus_client.parser import text_string_to_metric_families
+from rest import PREDICTIONS, Fill, RestClient, as_multipart
+from sample_pictures import encode, encode_mask, face, scratch
+from test_rest_bad_input import assert_error, assert_well
+
+_LIMIT = 64 * 2**20  # bytes of a body, by default on both engines
+_CLIENTS = 8
+# More than either engine holds by default, running and waiting together.
+_CROWD = 60
+
+
+def test_ping(rest: RestClient) -> None:
+    response = rest.get("/ping")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].partition(";")[0] == "application/json"
+    assert response.json() == {"status": "Healthy"}
+
+
+def test_metrics_count_the_predictions(engine: Engine, rest: RestClient) -> None:
+    deviation = deviations.OF[engine.name]
+    metrics = RestClient(f"http://127.0.0.1:{urlsplit(engine.url).port + deviation.metrics_port}")
+
+    def count() -> float:
+        response = metrics.get("/metrics")
+        assert response.status_code == 200
+        assert response.headers["Content-Type"].startswith("text/plain")
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(response.text)
+            for sample in family.samples
+            if sample.name == deviation.counter and sample.labels.get("path", PREDICTIONS) == PREDICTIONS
+        )
+
+    assert_well(rest)
+    before = count()
+    for _ in range(3):
+        assert_well(rest)
+    assert count() == before + 3
+
+
+def test_headers_tell_the_model_and_what_runs_it(rest: RestClient) -> None:
+    response = rest.post(**as_multipart(Fill(encode(face()), encode_mask(scratch(178, 178, 9)))))
+    assert response.headers["X-Model-Version"] == response.json()["model_version"]
+    assert response.headers["X-Execution-Provider"] == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize("path", ["/nothing/here", "/predictions/other"])
+def test_an_unknown_path_is_a_404_in_the_contracts_shape(rest: RestClient, path: str) -> None:
+    response = rest.post(path, json={})
+    assert response.status_code == 404
+    error = response.json()
+    assert set(error) == {"code", "type", "message"}
+    assert error["code"] == 404
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest: RestClient) -> None:
+    """The header alone is enough to know; a client that waits with the body learns it at once."""
+    request = requests.Request("POST", engine.url + PREDICTIONS, json={}).prepare()
+    request.headers["Content-Length"] = str(10**12)
+    with requests.Session() as session:
+        response = session.send(request, timeout=60)
+    assert response.status_code == 413
+    if deviations.OF[engine.name].says_too_large:
+        assert_error(response, 413, "PayloadTooLargeException", ("body", str(_LIMIT), "bytes"))
+    else:
+        assert response.content == b""
+    assert_well(rest)
+
+
+def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest: RestClient) -> None:
+    """Chunks of no declared length: the server has to count."""
+    chunk = b" " * 2**20
+    with socket.create_connection(("127.0.0.1", urlsplit(engine.url).port), timeout=60) as connection:
+        head = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(_LIMIT // len(chunk) + 1):
+            connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert response.status == 413
+    assert_well(rest)
+
+
+def fills(number: int) -> list[Fill]:
+    """Requests that all differ, in size as in content."""
+    sizes = [(178, 178), (300, 200), (96, 128), (400, 420)]
+    requests_ = []
+    for index in range(number):
+        height, width = sizes[index % len(sizes)]
+        photo, hole = np.roll(face(height, width), index, axis=1), scratch(height, width, 5 + index)
+        requests_.append(Fill(encode(photo), encode_mask(hole)))
+    return requests_
+
+
+def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) -> None:
+    asked = fills(_CLIENTS)
+    alone = [rest.fill(fill) for fill in asked]
+    together = threading.Barrier(_CLIENTS)
+
+    def client(fill: Fill) -> list[bytes]:
+        together.wait()
+        return [rest.fill(fill).png for _ in range(3)]
+
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        answers = list(pool.map(client, asked))
+    assert answers == [[single.png] * 3 for single in alone]
+    assert len({single.png for single in alone}) == _CLIENTS
+
+
+def test_a_crowd_is_turned_away_in_part_and_served_in_part(engine: Engine, rest: RestClient) -> None:
+    """More requests at one time than the queue holds: each gets its right answer or a 503, none an error."""
+    photo, hole = face(400, 420), scratch(400, 420, 9)
+    fill = Fill(encode(photo), encode_mask(hole))
+    right = rest.fill_png(fill).content
+    together = threading.Barrier(_CROWD)
+
+    def client(_: int) -> requests.Response:
+        together.wait()
+        return rest.post(**as_multipart(fill), headers={"Accept": "image/png"})
+
+    with ThreadPoolExecutor(_CROWD) as pool:
+        responses = list(pool.map(client, range(_CROWD)))
+    assert {response.status_code for response in responses} == {200, 503}
+    deviation = deviations.OF[engine.name]
+    for response in responses:
+        if response.status_code == 200:
+            assert response.content == right
+        else:
+            assert_error(response, 503, deviation.full_queue_type, ())
+            assert ("Retry-After" in response.headers) is deviation.says_retry_after
+            assert int(response.headers.get("Retry-After", 1)) >= 1
+    assert_well(rest)

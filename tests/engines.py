@@ -1,0 +1,175 @@
+"""The two engines as real processes on loopback, and what a test may ask about the process."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import requests
+import sample_pictures
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ROOT / "models" / "inpaint.onnx"
+
+_START_SECONDS = 120
+_STOP_SECONDS = 40
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running server.
+
+    Attributes:
+        name: "onnx" or "torchserve".
+        url: its address, without a slash at the end.
+        process: what was started; the leader of a process group of its own.
+        log: the file that its output goes to.
+
+    """
+
+    name: str
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def processes(self) -> list[psutil.Process]:
+        """The process that was started and all that come from it."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def rss(self) -> int:
+        """Resident memory of all its processes in bytes; a page that two of them share counts twice."""
+        total = 0
+        for process in self.processes():
+            try:
+                total += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        return total
+
+
+@dataclass
+class PeakMemory:
+    """Watches an engine's resident memory while the `with` block runs."""
+
+    engine: Engine
+    before: int = 0
+    peak: int = 0
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "PeakMemory":
+        self.before = self.peak = self.engine.rss()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def growth(self) -> int:
+        """How far the peak was above the start, in bytes."""
+        return self.peak - self.before
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.005):
+            self.peak = max(self.peak, self.engine.rss())
+
+
+@contextmanager
+def onnx_server(folder: Path, *flags: str) -> Iterator[Engine]:
+    """Run the ONNX server with these flags; its log goes into `folder`."""
+    port = free_port()
+    command = [sys.executable, "-m", "serving", "--port", str(port), "--model", str(MODEL), *flags]
+    with _running("onnx", command, port, folder) as engine:
+        yield engine
+
+
+@contextmanager
+def torchserve(folder: Path) -> Iterator[Engine]:
+    """Archive the default model in `folder` and run TorchServe on it."""
+    if shutil.which("java") is None:
+        raise RuntimeError(
+            "TorchServe needs Java 11 or later (Debian: apt install openjdk-17-jre-headless). "
+            "To test the ONNX server alone: pytest -k 'not torchserve'."
+        )
+    from export.mar import build_mar  # takes long to import, and the ONNX server needs none of it
+
+    archive = build_mar(MODEL, folder)
+    port = free_port(following=2)  # management's and the metrics'
+    command = [sys.executable, "-m", "serving.torchserve.start", "--mar", str(archive), "--port", str(port)]
+    with _running("torchserve", command, port, folder) as engine:
+        yield engine
+
+
+def free_port(following: int = 0) -> int:
+    """A TCP port of the loopback interface that is free, as are so many that follow it."""
+    while True:
+        with ExitStack() as stack:
+            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            try:
+                for offset in range(1, following + 1):
+                    stack.enter_context(socket.create_server(("127.0.0.1", first + offset)))
+            except (OSError, OverflowError):
+                continue
+            return int(first)
+
+
+@contextmanager
+def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator[Engine]:
+    # The tester's own settings must not reach the server.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("INPAINT_", "TS_"))}
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    engine = Engine(name, f"http://127.0.0.1:{port}", process, log)
+    try:
+        _wait_until_it_answers(engine)
+        yield engine
+    finally:
+        _stop(engine)
+
+
+def _wait_until_it_answers(engine: Engine) -> None:
+    """Wait for a prediction, since TorchServe's ping is healthy before its worker is."""
+    files = {
+        "image": sample_pictures.encode(sample_pictures.face()),
+        "mask": sample_pictures.encode_mask(sample_pictures.block(178, 178, 80, 80, 20)),
+    }
+    deadline = time.monotonic() + _START_SECONDS
+    problem = "no answer"
+    while time.monotonic() < deadline and engine.process.poll() is None:
+        try:
+            answer = requests.post(f"{engine.url}/predictions/inpaint", files=files, timeout=30)
+        except requests.RequestException as error:
+            problem = str(error)
+        else:
+            if answer.ok:
+                return
+            problem = f"{answer.status_code} {answer.text}"
+        time.sleep(0.1)
+    log = engine.log.read_text(errors="replace")[-4000:]
+    raise RuntimeError(f"{engine.name} does not answer predictions: {problem}. Its log ends:\n{log}")
+
+
+def _stop(engine: Engine) -> None:
+    """Stop it as an operator would. What that leaves of it is killed, and is an error."""
+    family = engine.processes() if engine.process.poll() is None else []
+    engine.process.terminate()
+    _, left = psutil.wait_procs(family, _STOP_SECONDS)
+    for process in left:
+        process.kill()
+    engine.process.wait()
+    if left:
+        raise RuntimeError(f"{engine.name} was stopped, and left running: {left}")
