@@ -27,11 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = parse_options(arguments)
         check(options)
-        print(f"Starting TorchServe, {options} ...", file=sys.stderr)
         with Instance(options) as instance:
+            print(f"Starting TorchServe, {options} ...", file=sys.stderr)
             if _wait_until_ready(instance, stop):
                 print(_how_to_try(options, instance.probe.predict()), flush=True)
                 _watch(instance, stop)
+                print(
+                    "Stopping when no request is in flight; a second signal stops at once.", file=sys.stderr
+                )
                 instance.drain(hurry)
     except StartupException as error:
         print(f"error: {error.message}", file=sys.stderr)

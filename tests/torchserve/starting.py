@@ -1,0 +1,116 @@
+"""`python -m serving.torchserve.start` as a process, and what is to be known of it and its children."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import engines
+import psutil
+import requests
+import sample_pictures
+
+# Far above what anything takes; only so that what hangs fails its test and not the whole run.
+PATIENCE = 180
+
+
+class Started:
+    """A start and its output.
+
+    Attributes:
+        port: the port for predictions.
+        temporary: the folder that it was given for temporary files.
+    """
+
+    def __init__(self, *flags: str, environment: dict[str, str] | None = None) -> None:
+        self.port = engines.free_port(following=2)
+        # Sockets are made in it, and pytest's own temporary paths may be too long for one.
+        self.temporary = Path(tempfile.mkdtemp(prefix="test-"))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "serving.torchserve.start", "--port", str(self.port), *flags],
+            cwd=engines.ROOT,
+            env={**os.environ, "TMPDIR": str(self.temporary), **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.output: list[str] = []
+        self.errors: list[str] = []
+        assert self.process.stdout
+        assert self.process.stderr
+        self._readers = [
+            (threading.Thread(target=lines.extend, args=[stream], daemon=True), stream)
+            for lines, stream in ((self.output, self.process.stdout), (self.errors, self.process.stderr))
+        ]
+        for reader, _ in self._readers:
+            reader.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def model(self) -> dict[str, Any]:
+        """What the management API says of the model."""
+        answer = requests.get(f"http://127.0.0.1:{self.port + 1}/models/inpaint", timeout=PATIENCE)
+        return dict(answer.json()[0])
+
+    def predict(self, side: int = 178, **options: Any) -> requests.Response:
+        """Have a square picture filled."""
+        files = {
+            "image": sample_pictures.encode(sample_pictures.face(side, side)),
+            "mask": sample_pictures.encode_mask(sample_pictures.scratch(side, side, 9)),
+        }
+        return requests.post(f"{self.url}/predictions/inpaint", files=files, timeout=PATIENCE, **options)
+
+    def family(self) -> list[psutil.Process]:
+        """Its children: TorchServe's launcher, java and the workers."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def busy(self) -> bool:
+        """Whether a worker has a request in hand: it holds a lock on its handler."""
+        for handler in self.temporary.glob("*/store/inpaint/handler.py"):
+            with handler.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+        return False
+
+    def wait_until_ready(self) -> None:
+        wait_until(lambda: bool(self.output) or self.process.poll() is not None)
+        assert self.output, f"it did not start: {''.join(self.errors)}"
+
+    def finish(self) -> int:
+        """Wait for its end. Return the exit code."""
+        code = self.process.wait(PATIENCE)
+        for reader, stream in self._readers:
+            reader.join(PATIENCE)
+            stream.close()
+        return code
+
+
+@contextmanager
+def started(*flags: str, environment: dict[str, str] | None = None) -> Iterator[Started]:
+    """Start TorchServe, and stop it whatever happens."""
+    start = Started(*flags, environment=environment)
+    try:
+        yield start
+    finally:
+        start.process.terminate()
+        start.finish()
+        shutil.rmtree(start.temporary)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
