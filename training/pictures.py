@@ -21,6 +21,8 @@ Split = Literal["train", "val", "test"]
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 CELEBA_IMAGES: Final = "img_align_celeba"
 CELEBA_PARTITIONS: Final = ("list_eval_partition.csv", "list_eval_partition.txt")
+_JPEG_START: Final = b"\xff\xd8"
+_JPEG_END: Final = b"\xff\xd9"
 _PARTITION: Final[dict[str, Split]] = {"0": "train", "1": "val", "2": "test"}
 
 
@@ -42,13 +44,14 @@ def find_pictures(root: Path) -> Splits:
 
     Raises:
         DataError: The folder is missing or empty, or CelebA's partition file is missing, malformed or names
-            no picture that is there.
+            no picture that is there, or a split is empty.
     """
     splits = _celeba(root) if (root / CELEBA_IMAGES).is_dir() else _plain(root)
     for field in fields(splits):
         if not getattr(splits, field.name):
             raise DataError(
-                f"no picture of {root} falls into the {field.name} split; a folder needs some 30 pictures at least"
+                f"no picture of {root} falls into the {field.name} split; a plain folder needs some 30 pictures"
+                " at least, CelebA's some of each partition"
             )
     return splits
 
@@ -100,10 +103,11 @@ def _celeba(root: Path) -> Splits:
 
 
 def _rows(partition: Path) -> list[list[str]]:
-    with partition.open(newline="", encoding="utf-8") as file:
-        if partition.suffix == ".csv":
-            return list(csv.reader(file))
-        return [line.split() for line in file]
+    try:
+        lines = partition.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{partition} cannot be read as text: {error}") from error
+    return list(csv.reader(lines)) if partition.suffix == ".csv" else [line.split() for line in lines]
 
 
 def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
@@ -113,9 +117,9 @@ def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
         HWC uint8 RGB in [0, 255], `size` × `size`.
 
     Raises:
-        DataError: The file cannot be read as a picture.
+        DataError: The file cannot be read as a whole picture.
     """
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    pixels = _decode(path)
     if pixels is None:
         raise DataError(f"{path} cannot be read as a picture; remove it or replace it by a whole one")
     height, width = pixels.shape[:2]
@@ -127,3 +131,13 @@ def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
             square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
         )
     return np.ascontiguousarray(square, dtype=np.uint8)
+
+
+def _decode(path: Path) -> cv2.typing.MatLike | None:
+    try:
+        content = path.read_bytes()
+        if content.startswith(_JPEG_START) and _JPEG_END not in content:
+            return None  # OpenCV would fill what a truncated JPEG lacks with grey
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except (OSError, cv2.error):
+        return None
