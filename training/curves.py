@@ -23,7 +23,10 @@ def draw_curves(logs: Path, picture: Path) -> None:
     for log in sorted(
         logs.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])
     ):
-        for row in csv.DictReader(log.read_text(encoding="utf-8").splitlines()):
+        whole_lines, _, _ = log.read_text(encoding="utf-8").rpartition(
+            "\n"
+        )  # a killed run may leave half a one
+        for row in csv.DictReader(whole_lines.splitlines()):
             for name in ("train_loss", "val_loss", "val_psnr"):
                 if row.get(name):
                     series[name][int(row["step"])] = float(row[name])

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -57,12 +58,15 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
         raise CheckpointError(
             f"{path} is not a checkpoint of this project: its format is {metadata.get('format')!r}"
         )
-    model = InpaintingModel(ModelConfig(**json.loads(metadata["model"])))
     try:
+        model = InpaintingModel(ModelConfig(**json.loads(metadata["model"])))
         model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit its own configuration: {error}") from error
-    return model.eval(), json.loads(metadata["provenance"])
+        provenance = json.loads(metadata["provenance"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} does not fit its own configuration; it was changed or damaged"
+        ) from error
+    return model.eval(), provenance
 
 
 def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
@@ -74,6 +78,8 @@ def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
     Raises:
         CheckpointError: The file is missing or not a checkpoint of this project's training.
     """
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}; `python -m training fit` writes them")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         run = json.loads(checkpoint["run"])
@@ -83,8 +89,8 @@ def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
             k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)
         }
         model.load_state_dict(state)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of `python -m training fit`: {error}") from error
+    except (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
+        raise CheckpointError(f"{path} is not a whole checkpoint of `python -m training fit`") from error
     return model.eval(), run
 
 
@@ -94,7 +100,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that a reader finds the old one or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
