@@ -14,10 +14,12 @@ from typing import Any
 import lightning as L  # noqa: N812 (the name that Lightning's own documentation uses)
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from training.augment import AugmentConfig, augment
+from training.errors import DataError, SettingsError
 from training.masks import PRESETS
 from training.model import MODEL_SIZE
 from training.pictures import Splits, find_pictures, load_picture
@@ -46,17 +48,8 @@ class TrainingDraws(Dataset[tuple[Tensor, Tensor]]):
         self, files: tuple[Path, ...], masks: Mapping[str, float], augmentation: AugmentConfig, seed: int
     ) -> None:
         self.files, self.augmentation, self.seed = files, augmentation, seed
-        unknown = sorted(set(masks) - set(PRESETS))
-        if unknown or not masks:
-            raise ValueError(
-                f"mask presets are {', '.join(PRESETS)}, not {', '.join(unknown) or 'an empty list'}"
-            )
         self.presets = list(masks)
         self.shares = np.array(list(masks.values())) / sum(masks.values())
-        self._order = lru_cache(maxsize=2)(self._permutation)
-
-    def _permutation(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.files))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -64,10 +57,16 @@ class TrainingDraws(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, draw: int) -> tuple[Tensor, Tensor]:
         epoch, position = divmod(draw, len(self.files))
         rng = np.random.default_rng([self.seed, epoch, position])
-        image = augment(rng, load_picture(self.files[self._order(epoch)[position]]), self.augmentation)
+        file = self.files[_permutation(self.seed, epoch, len(self.files))[position]]
+        image = augment(rng, load_picture(file), self.augmentation)
         preset = self.presets[rng.choice(len(self.presets), p=self.shares)]
         mask = PRESETS[preset](rng, MODEL_SIZE, MODEL_SIZE)
         return torch.from_numpy(image), torch.from_numpy(mask)
+
+
+@lru_cache(maxsize=2)
+def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(size)
 
 
 class FixedPairs(Dataset[tuple[Tensor, Tensor]]):
@@ -131,6 +130,9 @@ class InpaintingData(L.LightningDataModule):
         augmentation: How far training pictures are changed.
         workers: Loader processes; 0 loads in the training process.
         seed: Seed of every draw.
+
+    Raises:
+        SettingsError: A number is too small, a mask preset is unknown, a share is negative, or all shares are 0.
     """
 
     def __init__(
@@ -145,6 +147,23 @@ class InpaintingData(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("validation_pictures", validation_pictures, 1),
+            ("workers", workers, 0),
+            ("seed", seed, 0),
+        ):
+            if value < least:
+                raise SettingsError(f"{name} must be at least {least}, not {value}")
+        unknown = sorted({validation_mask, *masks} - set(PRESETS))
+        if unknown:
+            raise SettingsError(
+                f"there is no mask preset {', '.join(unknown)}; there are {', '.join(PRESETS)}"
+            )
+        if min(masks.values(), default=0) < 0 or sum(masks.values()) == 0:
+            raise SettingsError(
+                f"the shares of the mask presets must be 0 or more and not all 0, not {masks}"
+            )
         self.root, self.batch_size, self.masks = Path(root), batch_size, masks
         self.validation_mask, self.validation_pictures = validation_mask, validation_pictures
         self.augmentation, self.workers, self.seed = augmentation, workers, seed
@@ -155,9 +174,19 @@ class InpaintingData(L.LightningDataModule):
         self.splits = find_pictures(self.root)
 
     def train_dataloader(self) -> ResumableLoader:
-        """Return the draws of the training split, this process's share of them."""
+        """Return the draws of the training split, this process's share of them.
+
+        Raises:
+            DataError: The training split does not fill one batch.
+        """
         assert self.splits is not None and self.trainer is not None  # noqa: S101, PT018 (Lightning's order of calls)
         draws = TrainingDraws(self.splits.train, self.masks, self.augmentation, self.seed)
+        step = self.batch_size * self.trainer.world_size
+        if len(draws) < step:
+            raise DataError(
+                f"the training split of {self.root} has {len(draws)} pictures, which do not fill one batch of {step};"
+                " add pictures or lower --data.batch_size"
+            )
         return ResumableLoader(
             draws,
             batch_size=self.batch_size,
@@ -169,7 +198,7 @@ class InpaintingData(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Return the validation pictures under fixed masks."""
+        """Return the validation pictures under fixed masks; every process measures all of them."""
         assert self.splits is not None  # noqa: S101 (Lightning's order of calls)
         pairs = FixedPairs(self.splits.val[: self.validation_pictures], self.validation_mask, self.seed)
         return DataLoader(pairs, batch_size=self.batch_size, num_workers=min(self.workers, 1))

@@ -1,6 +1,7 @@
 """What can go wrong on the way from photos to a checkpoint.
 
 TrainingError
+├── SettingsError     an option has a value that cannot work
 ├── DataError         a data folder is not what it should be
 └── CheckpointError   a weights file is missing, damaged or of another kind
 """
@@ -8,6 +9,10 @@ TrainingError
 
 class TrainingError(Exception):
     """Root of the tree; its message says what is wrong and what would be right."""
+
+
+class SettingsError(TrainingError, ValueError):
+    """An option has a value that cannot work."""
 
 
 class DataError(TrainingError):
