@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
         if command == "fit":
             from training.fit import FitCommand
 
-            FitCommand(["fit", *rest])
+            FitCommand()  # Lightning reads the command line itself
         elif command == "evaluate":
             from training import evaluate
 
@@ -34,8 +34,9 @@ def main(argv: list[str]) -> int:
 
             write_best(Path(rest[0]))
         else:
-            print(USAGE, file=sys.stderr if command not in {"-h", "--help"} else sys.stdout)
-            return 0 if command in {"-h", "--help"} else 2
+            asked_for = not {"-h", "--help"}.isdisjoint(argv)
+            print(USAGE, file=sys.stdout if asked_for else sys.stderr)
+            return 0 if asked_for else 2
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning as L  # noqa: N812
+import torch
+from jsonargparse.typing import NonNegativeFloat, restricted_number_type
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from training.curves import draw_curves
 from training.data import InpaintingData
-from training.errors import TrainingError
+from training.errors import CheckpointError, DataError, SettingsError
 from training.lightning_module import InpaintingModule
-from training.weights import model_from_lightning, save_weights
+from training.weights import model_from_lightning, save_weights, write_atomically
 
 WEIGHTS = "inpaint.safetensors"
 CURVES = "curves.png"
@@ -24,9 +31,28 @@ BEST = "best.ckpt"
 LAST = "last.ckpt"
 LOGS = "logs"
 
+Decay = restricted_number_type(
+    "Decay", float, [(">=", 0), ("<", 1)], docstring="float, at least 0 and below 1"
+)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes checkpoints beside their target first.
+
+    Lightning's own way goes through the system's temporary folder, which is not atomic when that is another disk.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write the checkpoint so that a reader finds the old one or the new one, whole."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(Path(path), buffer.getbuffer())
+
 
 class RunRecord(Callback):
-    """Puts the run's configuration into every checkpoint, and draws the curves after every validation."""
+    """Puts the run's configuration into checkpoints, draws the curves and leaves a checkpoint at the end."""
 
     def __init__(self, config: dict[str, Any], folder: Path) -> None:
         self.config, self.folder = config, folder
@@ -49,40 +75,66 @@ class RunRecord(Callback):
         if trainer.is_global_zero and not trainer.sanity_checking:
             draw_curves(self.folder / LOGS, self.folder / CURVES)
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the last step, before weight averaging overwrites the model with its average."""
+        trainer.save_checkpoint(self.folder / LAST, weights_only=False)
+
 
 class FitCommand(LightningCLI):
     """`fit` with loggers, checkpoints and weight averaging set up; everything else is Lightning's own."""
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(self) -> None:
+        _silence_remarks()
         super().__init__(
             InpaintingModule,
             InpaintingData,
-            args=args,
             save_config_callback=None,
-            parser_kwargs={"description": "Train an inpainting network."},
+            auto_configure_optimizers=False,
+            trainer_defaults={"use_distributed_sampler": False},  # `DrawSampler` shares the draws out itself
+            parser_kwargs={
+                "prog": "python -m training",
+                "fit": {"description": "Train an inpainting network."},
+            },
         )
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Offer `fit` alone; evaluation is a command of its own."""
-        return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
+        return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what this project sets beside Lightning's own options."""
         parser.add_argument(
             "--run", type=Path, default=Path("runs/default"), help="folder of logs and checkpoints"
         )
-        parser.add_argument("--ema", type=float, default=0.0, help="decay of the weight average; 0 = none")
+        parser.add_argument("--ema", type=Decay, default=0.0, help="decay of the weight average; 0 = none")
         parser.add_argument(
-            "--checkpoint_minutes", type=float, default=5.0, help="minutes between checkpoints for a resume"
+            "--checkpoint_minutes",
+            type=NonNegativeFloat,
+            default=5.0,
+            help="minutes between checkpoints for a resume",
         )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the command line, and check the checkpoint that the run is to go on from."""
+        super().parse_arguments(parser, args)
+        settings = self.config[self.config["subcommand"]]
+        start: str | None = settings["ckpt_path"]
+        path = settings["run"] / LAST if start == "last" else Path(start or "")
+        if start is None or (start == "last" and not path.exists()):  # Lightning starts such a run afresh
+            return
+        model, _ = model_from_lightning(path)
+        wanted = settings["model"]["network"].as_dict()
+        if model.settings() != wanted:
+            raise CheckpointError(f"{path} holds a network of {model.settings()}; this run asks for {wanted}")
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Build the trainer with this project's loggers and callbacks beside the user's own."""
-        settings = self.config[self.subcommand]
+        settings, trainer = self.config[self.subcommand], self.config_init[self.subcommand]["trainer"]
         folder: Path = settings["run"]
-        if (folder / LAST).exists() and settings["ckpt_path"] is None:
-            raise TrainingError(
+        held = any((folder / name).exists() for name in (BEST, LAST))
+        if held and settings["ckpt_path"] is None:
+            raise SettingsError(
                 f"{folder} holds a run already; go on with it by `--ckpt_path last`, or name another by `--run`"
             )
         callbacks = [
@@ -104,9 +156,28 @@ class FitCommand(LightningCLI):
         ]
         if settings["ema"]:
             callbacks.append(EMAWeightAveraging(decay=settings["ema"]))
-        loggers = [CSVLogger(folder, name=LOGS), TensorBoardLogger(folder, name="tensorboard")]
-        mine = {"logger": loggers, "callbacks": [*(settings["trainer"]["callbacks"] or []), *callbacks]}
-        return super().instantiate_trainer(**{**kwargs, **mine})
+        kwargs["callbacks"] = [*_listed(trainer["callbacks"]), *callbacks]
+        kwargs["plugins"] = [*_listed(trainer["plugins"]), AtomicCheckpointIO()]
+        kwargs["logger"] = [
+            CSVLogger(folder, name=LOGS, flush_logs_every_n_steps=1),
+            TensorBoardLogger(folder, name="tensorboard"),
+        ]
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ValueError) as error:
+            raise SettingsError(f"these trainer options do not work: {error}") from error
+
+    def fit(self, **options: Any) -> None:
+        """Train.
+
+        Raises:
+            DataError: A picture cannot be read.
+        """
+        try:
+            self.trainer.fit(**options, weights_only=True)
+        except DataError as error:
+            # A loader process wraps its traceback around the message.
+            raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2].strip()) from error
 
     def after_fit(self) -> None:
         """Write the best weights and say where they are."""
@@ -122,6 +193,22 @@ def write_best(folder: Path) -> Path:
     save_weights(target, model, run)
     print(f"weights: {target}")
     return target
+
+
+def _silence_remarks() -> None:
+    """Drop three remarks of Lightning's that its users here can do nothing about."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: "litlogger" not in record.getMessage()  # an advertisement
+    )
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # the logs are there
+    warnings.filterwarnings(
+        "ignore", ".*isinstance.treespec, LeafSpec.* is deprecated"
+    )  # Lightning's own call
+
+
+def _listed(option: Any) -> list[Any]:
+    """Return an option of none, one or several values as a list."""
+    return option if isinstance(option, list) else [] if option is None else [option]
 
 
 def _plain(settings: Any) -> Any:
