@@ -36,7 +36,7 @@ class _Reader:
         self._received = self._unpacked = 0
 
     async def __call__(self) -> Message:
-        if self._declared.isdigit() and int(self._declared) > self._max_bytes:
+        if self._declared.isdecimal() and int(self._declared) > self._max_bytes:
             raise self._too_large()
         if self._encoding not in ("identity", "gzip", "deflate"):
             raise UnsupportedMediaTypeException(

@@ -140,7 +140,7 @@ def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSessio
 
 def _side(path: Path, metadata: dict[str, str]) -> int:
     text = metadata.get("model_size", str(_DEFAULT_SIDE))
-    if not text.isdigit() or int(text) < SMALLEST:
+    if not text.isdecimal() or int(text) < SMALLEST:
         raise ModelFileException(
             f"{path} gives its model_size as {text!r}: a number from {SMALLEST} is right."
         )

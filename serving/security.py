@@ -23,10 +23,7 @@ async def require_key(
     key = service.settings.api_key
     if key is None:
         return
-    # Compared as bytes, in a time that does not tell how much of it was right.
-    if given is None or not secrets.compare_digest(
-        given.credentials.encode(), key.get_secret_value().encode()
-    ):
-        raise UnauthorizedException(
-            "This server asks for an API key: send it as 'Authorization: Bearer KEY'."
-        )
+    # Headers are decoded as Latin-1; compared as the bytes that came, in a time that tells nothing about them.
+    sent = given.credentials.encode("latin-1") if given else b""
+    if not secrets.compare_digest(sent, key.get_secret_value().encode()):
+        raise UnauthorizedException("This server asks for an API key: send it as 'Authorization: Bearer KEY'.")

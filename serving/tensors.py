@@ -103,7 +103,7 @@ def write_infer_response(
 def _head_length(header: str | None, total: int) -> int:
     if header is None:
         return total
-    if not header.isdigit() or int(header) > total:
+    if not header.isdecimal() or len(header) > 18 or int(header) > total:
         raise InvalidRequestException(
             f"Inference-Header-Content-Length is {header[:20]!r}: the bytes of JSON are right, at most {total}."
         )

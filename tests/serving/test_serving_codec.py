@@ -1,14 +1,12 @@
 """Picture files to arrays and back: every mode, format, depth and orientation; and hostile files."""
 
 import io
-import struct
-import zlib
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import tifffile
+from deep_files import png16, tiff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -26,20 +24,6 @@ ORIENTATION = 274
 
 def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> NDArray[Any]:
     return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
-
-
-def png16(samples: NDArray[np.uint16], colour_type: int, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A 16-bit PNG of any colour type, which no library at hand writes."""
-    height, width = samples.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    return png_file((b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-
-
-def tiff(samples: NDArray[Any], **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, samples, **options)
-    return buffer.getvalue()
 
 
 def as_stored(oriented: NDArray[Any], orientation: int) -> NDArray[Any]:
