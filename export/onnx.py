@@ -11,8 +11,9 @@ import onnx
 import torch
 
 from export.inference_model import InferenceModel
+from training.files import sha256, write_atomically
 from training.model import MIN_SIZE, MODEL_SIZE
-from training.weights import load_weights, sha256, write_atomically
+from training.weights import load_weights
 
 if TYPE_CHECKING:
     from pathlib import Path

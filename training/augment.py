@@ -35,10 +35,10 @@ def augment(rng: np.random.Generator, image: Image, config: AugmentConfig) -> Im
     height, width = image.shape[:2]
     angle = rng.uniform(-config.rotation, config.rotation)
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
-    image = cv2.warpAffine(
+    turned = cv2.warpAffine(
         image, turn, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
     if rng.random() < config.flip:
-        image = cv2.flip(image, 1)
+        turned = cv2.flip(turned, 1)
     factor = 1.0 + rng.uniform(-config.brightness, config.brightness)
-    return cv2.convertScaleAbs(image, alpha=factor)  # saturates at 255
+    return np.asarray(cv2.convertScaleAbs(turned, alpha=factor), np.uint8)  # saturates at 255

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from training.weights import write_atomically
+from training.files import write_atomically
 
 
 def draw_curves(logs: Path, picture: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context
@@ -17,33 +16,20 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from training.cases import Case, cases_of
 from training.classical import CLASSICAL
 from training.data import to_model
-from training.errors import DataError
 from training.figures import Figures, summarise, to_markdown
-from training.masks import PRESETS, Mask
+from training.files import sha256, write_atomically, write_json
+from training.masks import PRESETS
 from training.metrics import l1, psnr, ssim
 from training.model import InpaintingModel
-from training.pictures import Image, all_pictures, find_pictures, load_picture
+from training.pictures import Image
 from training.sheet import contact_sheet
-from training.weights import load_weights, sha256, write_atomically
+from training.weights import load_weights
 
 OURS = "this model"
 BATCH = 8
-
-
-@dataclass(frozen=True)
-class Case:
-    """One picture under one mask."""
-
-    file: Path
-    preset: str
-    seed: tuple[int, int]
-
-    def load(self) -> tuple[Image, Mask]:
-        """Return the picture, HWC uint8 RGB, and its mask, HW uint8 with 255 = hole."""
-        image = load_picture(self.file)
-        return image, PRESETS[self.preset](np.random.default_rng(self.seed), *image.shape[:2])
 
 
 def measure(case: Case, filled: Image | None = None) -> list[Figures]:
@@ -114,24 +100,21 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     model, provenance = load_weights(options.weights)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    if options.split == "all":
-        files = all_pictures(options.data)
-    else:
-        files = getattr(find_pictures(options.data), options.split)
-    files = files[: options.count]
-    if not files:
-        raise DataError("--count leaves no picture to measure; it must be at least 1")
-    cases = [Case(f, preset, (options.seed, i)) for preset in options.masks for i, f in enumerate(files)]
+    cases = cases_of(options.data, options.split, options.masks, options.count, options.seed)
     rows = evaluate(model, cases, options.workers)
     summary = summarise(rows)
     table = to_markdown(summary)
     document = {
         "weights": {"sha256": sha256(options.weights), "provenance": provenance},
-        "data": {"split": options.split, "pictures": len(files), "mask_seed": options.seed},
+        "data": {
+            "split": options.split,
+            "pictures": len({case.file for case in cases}),
+            "mask_seed": options.seed,
+        },
         "summary": [asdict(line) for line in summary],
         "figures": [asdict(row) for row in rows],
     }
-    write_atomically(options.output / "evaluation.json", json.dumps(document, indent=1).encode())
+    write_json(options.output / "evaluation.json", document)
     write_atomically(options.output / "evaluation.md", table.encode())
     shown = [case for case in cases if case.seed[1] < options.rows]
     pictures = [(*case.load(), answer) for case, answer in zip(shown, fill(model, shown), strict=True)]

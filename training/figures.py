@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 BUCKETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -49,7 +50,7 @@ class Summary:
 
 def bucket(hole_ratio: float) -> str:
     """Return the name of the bucket that a share of hole falls into, "60-100 %" beyond the last edge."""
-    for low, high in zip(BUCKETS, BUCKETS[1:], strict=False):
+    for low, high in pairwise(BUCKETS):
         if hole_ratio < high:
             return f"{low * 100:.0f}-{high * 100:.0f} %"
     return f"{BUCKETS[-1] * 100:.0f}-100 %"

@@ -22,8 +22,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from training.curves import draw_curves
 from training.data import InpaintingData
 from training.errors import CheckpointError, DataError, SettingsError
+from training.files import write_atomically
 from training.lightning_module import InpaintingModule
-from training.weights import model_from_lightning, save_weights, write_atomically
+from training.weights import model_from_lightning, save_weights
 
 WEIGHTS = "inpaint.safetensors"
 CURVES = "curves.png"

@@ -60,8 +60,8 @@ def report_code(rng: np.random.Generator, height: int, width: int) -> Mask:
 def free_form(rng: np.random.Generator, height: int, width: int, ratio: float | None = None) -> Mask:
     """Draw wandering brush strokes until about `ratio` of the picture is a hole.
 
-    Strokes are polylines with round joints, as in the free-form masks of Yu et al. (2019), of a width between 2 % and 13 %
-    of the shorter side. A stroke that would overshoot the target is undone and a thinner one tried.
+    Strokes are polylines with round joints, as in the free-form masks of Yu et al. (2019), of a width between
+    2 % and 13 % of the shorter side. A stroke that would overshoot the target is undone and a thinner one tried.
 
     Args:
         rng: Source of all randomness.

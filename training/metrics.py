@@ -21,7 +21,7 @@ def psnr(truth: Image, answer: Image) -> float:
 
 def ssim(truth: Image, answer: Image) -> float:
     """Return scikit-image's structural similarity (7×7 uniform window) of two HWC uint8 pictures, in [-1, 1]."""
-    return float(structural_similarity(truth, answer, channel_axis=2))
+    return float(structural_similarity(truth, answer, channel_axis=2))  # type: ignore[no-untyped-call]
 
 
 def l1(truth: Image, answer: Image) -> float:

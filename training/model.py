@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from training.errors import SettingsError
 from training.partial_conv import PartialConv2d, coverage
 from training.smooth_fill import smooth_fill
 
@@ -31,10 +32,17 @@ class ModelConfig:
     Attributes:
         width: Channels of the first block; every level down doubles them. The report has 64.
         residual: Predict a correction to a smooth first fill of the hole instead of the picture itself.
+
+    Raises:
+        SettingsError: `width` is less than 1.
     """
 
     width: int = 64
     residual: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise SettingsError(f"the network's width must be at least 1, not {self.width}")
 
 
 class DoubleConv(nn.Module):
@@ -123,12 +131,13 @@ class InpaintingModel(nn.Module):
         """Predict the whole picture, known pixels too; see `forward` for the arguments. N3HW float32, unbounded."""
         # `where`, not a product: whatever lies under the hole, NaN included, must not matter.
         image = torch.where(mask > 0, image, torch.zeros_like(image))
-        prediction = self.unet(image, mask).float()
+        prediction: Tensor = self.unet(image, mask).float()
         if not self.config.residual:
             return prediction
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             start = smooth_fill(image, mask)
-        return start + prediction
+        corrected: Tensor = start + prediction
+        return corrected
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """Fill the hole.

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from training.masks import Mask
     from training.pictures import Image
 
-COLUMNS = ("truth", "masked", "filled", "difference x 4")
+COLUMNS = ("masked input", "filled", "truth", "difference x 4")
 GAP, HEADER = 4, 16
-MARK = (255, 255, 255)
-"""Colour of the hole in the masked picture."""
+MARK = np.uint8(255)
+"""Grey of the hole in the masked picture."""
 
 
 def contact_sheet(pictures: Sequence[tuple[Image, Mask, Image]]) -> bytes:
@@ -40,7 +40,7 @@ def contact_sheet(pictures: Sequence[tuple[Image, Mask, Image]]) -> bytes:
         hole = mask[..., None] > 0
         filled = np.where(hole, answer, truth)
         difference = np.minimum(np.abs(filled.astype(int) - truth) * 4, 255).astype(np.uint8)
-        for column, tile in enumerate((truth, np.where(hole, np.uint8(MARK), truth), filled, difference)):
+        for column, tile in enumerate((np.where(hole, MARK, truth), filled, truth, difference)):
             sheet.paste(PillowImage.fromarray(tile), (column * (width + GAP), HEADER + line * (height + GAP)))
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=True)

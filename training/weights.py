@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from training.errors import CheckpointError
+from training.files import write_atomically
 from training.model import InpaintingModel, ModelConfig
 
 FORMAT = "inpaint-partial-conv-unet/1"
@@ -92,23 +91,6 @@ def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
     except (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
         raise CheckpointError(f"{path} is not a whole checkpoint of `python -m training fit`") from error
     return model.eval(), run
-
-
-def sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that a reader finds the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def git_commit() -> str | None:

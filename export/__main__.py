@@ -1,0 +1,107 @@
+"""`python -m export onnx|int8|mar|parity`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from export.errors import ExportError, ParityError
+from training.errors import TrainingError
+
+CALIBRATION_MASKS = ("report-text", "report-code", "free-form")
+
+
+def _onnx(options: argparse.Namespace) -> None:
+    from export.onnx import export_onnx
+
+    export_onnx(options.weights, options.output, fp16=options.fp16)
+    print(f"written: {options.output}")
+
+
+def _int8(options: argparse.Namespace) -> None:
+    from export.int8 import quantise
+    from training.cases import cases_of
+
+    quantise(
+        options.artifact, options.output, cases_of(options.data, "val", CALIBRATION_MASKS, options.count)
+    )
+    print(f"written: {options.output}")
+
+
+def _mar(options: argparse.Namespace) -> None:
+    from export.mar import build_mar
+
+    print(f"written: {build_mar(options.artifact, options.output)}")
+
+
+def _parity(options: argparse.Namespace) -> None:
+    from export.parity import check
+    from export.probes import probes_of
+    from export.verdicts import to_markdown
+    from training.cases import cases_of
+    from training.files import write_atomically, write_json
+
+    files = [case.file for case in cases_of(options.data, options.split, ["report-text"], options.count)]
+    verdicts = check(options.weights, options.artifacts, probes_of(files))
+    table = to_markdown(verdicts)
+    document = [{**asdict(verdict), "passed": verdict.passed} for verdict in verdicts]
+    write_atomically(options.output / "parity.md", table.encode())
+    write_json(options.output / "parity.json", document)
+    print(table)
+    failed = [verdict.artifact for verdict in verdicts if not verdict.passed]
+    if failed:
+        raise ParityError(f"{', '.join(failed)}: outside the tolerance; the table above says where")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m export", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    onnx = commands.add_parser("onnx", help="trace a checkpoint to ONNX")
+    onnx.add_argument("weights", type=Path, help="safetensors of `python -m training fit`")
+    onnx.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
+    onnx.add_argument("--fp16", action="store_true", help="compute in float16, for GPUs")
+    onnx.set_defaults(run=_onnx)
+
+    int8 = commands.add_parser("int8", help="quantise a float32 ONNX file to 8 bits, for CPUs")
+    int8.add_argument("artifact", type=Path, help="ONNX file of `python -m export onnx`")
+    int8.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
+    int8.add_argument(
+        "--data", type=Path, required=True, help="pictures to calibrate on; the val split is used"
+    )
+    int8.add_argument("--count", type=int, default=48, help="how many of them")
+    int8.set_defaults(run=_int8)
+
+    mar = commands.add_parser("mar", help="build the TorchServe archive around an ONNX file")
+    mar.add_argument("artifact", type=Path, help="ONNX file of this command")
+    mar.add_argument("-o", "--output", type=Path, required=True, help="the model store, a folder")
+    mar.set_defaults(run=_mar)
+
+    parity = commands.add_parser("parity", help="compare artifacts with PyTorch; fails outside the tolerance")
+    parity.add_argument("weights", type=Path, help="the safetensors that the artifacts were made from")
+    parity.add_argument("artifacts", type=Path, nargs="+", help="ONNX files")
+    parity.add_argument("--data", type=Path, required=True, help="pictures to compare on")
+    parity.add_argument("--split", choices=["val", "test", "all"], default="test", help="which of them")
+    parity.add_argument("--count", type=int, default=64, help="how many of them, at least 5")
+    parity.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder for parity.md and parity.json"
+    )
+    parity.set_defaults(run=_parity)
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args(argv)
+    try:
+        options.run(options)
+    except (ExportError, TrainingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

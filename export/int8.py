@@ -1,0 +1,102 @@
+"""ONNX float32 → ONNX with 8-bit convolutions: static quantisation, calibrated on real pictures and masks.
+
+Activations are quantised per tensor, weights per output channel, in the QDQ format that every execution provider
+reads. The first fill, the mask arithmetic, the first convolution (it sees the picture itself) and the output
+convolution stay in float32.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from tqdm import tqdm
+
+from export.errors import ArtifactError
+from export.onnx import set_metadata, version
+from training.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from training.cases import Case
+
+FLOAT_LAYER = "down.0.first.conv.weight"
+"""Weight of the first convolution."""
+ALONG = frozenset({"Add", "Concat", "DepthToSpace", "MaxPool", "Mul", "Relu", "Resize"})
+"""Operators that stay in 8 bits between two quantised convolutions."""
+
+
+class CalibrationCases(CalibrationDataReader):  # type: ignore[misc] # untyped base
+    """Feeds pictures and masks, one at a time, with a progress bar."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases = iter(tqdm(cases, desc="calibrate", unit="picture"))
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """Return the next graph inputs, None at the end."""
+        case = next(self.cases, None)
+        return None if case is None else graph_inputs([case])
+
+
+def graph_inputs(cases: Sequence[Case]) -> dict[str, NDArray[np.float32]]:
+    """Return the inputs of the graph for some cases of one size: `image` and `mask`, float32, mask 1 = known."""
+    images, masks = zip(*(case.load() for case in cases), strict=True)
+    image = np.stack(images).transpose(0, 3, 1, 2).astype(np.float32) / 255
+    return {"image": np.ascontiguousarray(image), "mask": (np.stack(masks)[:, None] < 128).astype(np.float32)}
+
+
+def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:
+    """Quantise a float32 artifact of `export.onnx`.
+
+    Args:
+        source: The float32 ONNX file.
+        target: The ONNX file to write, atomically.
+        cases: What the ranges of activations are measured on.
+
+    Raises:
+        ArtifactError: `source` is not a float32 artifact of this project.
+    """
+    metadata = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    if metadata.get("precision") != "fp32":
+        raise ArtifactError(
+            f"{source} is not a float32 artifact of `python -m export onnx`, which int8 starts from"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            quantised,
+            CalibrationCases(cases),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv", *ALONG],
+            nodes_to_quantize=_network_nodes(onnx.load(prepared).graph),
+        )
+        proto = onnx.load(quantised)
+    checkpoint = metadata["checkpoint_sha256"]
+    set_metadata(proto, metadata | {"precision": "int8", "model_version": version(checkpoint, "int8")})
+    write_atomically(target, proto.SerializeToString())
+
+
+def _network_nodes(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of the nodes to quantise: the network's convolutions and what lies between them."""
+    names: list[str] = []
+    features: set[str] = set()
+    for node in graph.node:  # in topological order
+        weight = node.input[1] if node.op_type == "Conv" else ""
+        convolution = weight.startswith(("down.", "up.")) and weight != FLOAT_LAYER
+        if convolution or (node.op_type in ALONG and features.intersection(node.input)):
+            names.append(node.name)
+            features.update(node.output)
+    return names

@@ -1,0 +1,108 @@
+"""The parity gate: every artifact beside the PyTorch model, on pictures and holes that have broken exports before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from tqdm import tqdm
+
+from export.errors import ArtifactError
+from export.verdicts import TOLERANCES, Comparison, Verdict, judge
+from training.files import sha256
+from training.metrics import psnr, ssim
+from training.weights import load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from export.probes import Probe
+    from training.model import InpaintingModel
+
+
+def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> list[Verdict]:
+    """Compare artifacts with the PyTorch model of a checkpoint.
+
+    Args:
+        weights: Safetensors of `training.weights`.
+        artifacts: ONNX files of `export.onnx` and `export.int8`.
+        probes: What to compare on.
+
+    Raises:
+        ArtifactError: An artifact is missing, damaged or comes from another checkpoint.
+    """
+    model, _ = load_weights(weights)
+    sessions = [(artifact, *_open(artifact, sha256(weights))) for artifact in artifacts]
+    expected = [_reference(model, probe) for probe in tqdm(probes, desc="PyTorch", unit="probe")]
+    verdicts = []
+    for artifact, session, metadata in sessions:
+        bar = tqdm(zip(probes, expected, strict=True), desc=artifact.name, unit="probe", total=len(probes))
+        comparisons = tuple(_compare(session, probe, answer) for probe, answer in bar)
+        tolerance = TOLERANCES[metadata["precision"]]
+        failures = tuple(reason for c in comparisons for reason in judge(c, tolerance))
+        verdicts.append(
+            Verdict(
+                artifact.name,
+                sha256(artifact),
+                metadata["precision"],
+                metadata["checkpoint_sha256"],
+                tolerance,
+                comparisons,
+                failures,
+            )
+        )
+    return verdicts
+
+
+def _open(artifact: Path, checkpoint: str) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
+    try:
+        metadata = {entry.key: entry.value for entry in onnx.load(artifact).metadata_props}
+        session = onnxruntime.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnx and onnxruntime raise errors of many kinds for a damaged file
+        raise ArtifactError(f"{artifact} cannot be opened as ONNX: {error}") from error
+    if metadata.get("precision") not in TOLERANCES:
+        raise ArtifactError(f"{artifact} does not state its precision; make it with `python -m export`")
+    if metadata.get("checkpoint_sha256") != checkpoint:
+        raise ArtifactError(f"{artifact} was made from another checkpoint; export it again from this one")
+    return session, metadata
+
+
+def _reference(model: InpaintingModel, probe: Probe) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        answer = model(torch.from_numpy(probe.image), torch.from_numpy(probe.mask)).numpy()
+    if not np.isfinite(answer).all():
+        raise ArtifactError(
+            f"the PyTorch model itself answers NaN or infinity on {probe.name}; train it again"
+        )
+    return np.asarray(answer, np.float32)
+
+
+def _compare(
+    session: onnxruntime.InferenceSession, probe: Probe, expected: NDArray[np.float32]
+) -> Comparison:
+    (answer,) = session.run(None, {"image": probe.image, "mask": probe.mask})
+    known = np.broadcast_to(probe.mask > 0, answer.shape)
+    difference = np.abs(answer - expected)
+    pairs = list(zip(probe.truth, _pictures(answer), _pictures(expected), strict=True))
+    damaged = [(t, a, e) for t, a, e in pairs if not (np.array_equal(t, a) and np.array_equal(t, e))]
+    return Comparison(
+        probe.name,
+        probe.judges_quality,
+        float(difference.max()),
+        float(difference[~known].mean()) if not known.all() else 0.0,
+        float(np.mean([psnr(e, a) for _, a, e in pairs])),
+        float(np.mean([psnr(t, e) - psnr(t, a) for t, a, e in damaged])) if damaged else 0.0,
+        float(np.mean([ssim(t, e) - ssim(t, a) for t, a, e in damaged])) if damaged else 0.0,
+        bool(np.array_equal(answer[known], probe.image[known])),
+    )
+
+
+def _pictures(batch: NDArray[np.float32]) -> NDArray[np.uint8]:
+    # NaN has no place in a picture; the maximal error catches it.
+    return np.rint(np.nan_to_num(batch) * 255).astype(np.uint8).transpose(0, 2, 3, 1)

@@ -1,0 +1,52 @@
+"""Measured cases: a picture under a mask, the same in every evaluation, calibration and parity check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from training.errors import DataError
+from training.masks import PRESETS, Mask
+from training.pictures import Image, all_pictures, find_pictures, load_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture under one mask."""
+
+    file: Path
+    preset: str
+    seed: tuple[int, int]
+
+    def load(self) -> tuple[Image, Mask]:
+        """Return the picture, HWC uint8 RGB, and its mask, HW uint8 with 255 = hole."""
+        image = load_picture(self.file)
+        return image, PRESETS[self.preset](np.random.default_rng(self.seed), *image.shape[:2])
+
+
+def cases_of(
+    root: Path, split: Literal["val", "test", "all"], presets: Sequence[str], count: int | None, seed: int = 0
+) -> list[Case]:
+    """List the cases of a folder: its first pictures under one mask of each preset.
+
+    Args:
+        root: CelebA's folder or any folder of pictures.
+        split: Which pictures; "all" takes every picture below the folder.
+        presets: Names of mask presets.
+        count: How many pictures; None takes all.
+        seed: Seed of the masks.
+
+    Raises:
+        DataError: The folder is not what it should be, or `count` leaves nothing.
+    """
+    files = all_pictures(root) if split == "all" else getattr(find_pictures(root), split)
+    files = files[:count]
+    if not files:
+        raise DataError("no picture is left to measure; the count must be at least 1")
+    return [Case(file, preset, (seed, i)) for preset in presets for i, file in enumerate(files)]
