@@ -26,6 +26,8 @@ from serving.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
+_JSON, _FORM = "application/json", "multipart/form-data"
+
 
 class InpaintHandler:
     """What a worker creates once, and then calls for each batch. TorchServe allows one class in this file."""
@@ -78,26 +80,28 @@ class InpaintHandler:
             for name, value in context.get_all_request_header(index).items()
             if isinstance(value, str)
         }
-        code, media_type = HTTPStatus.OK, "application/json"
+        code = HTTPStatus.OK
         try:
-            if not fields and headers.get("describe") == "True":  # the management API, with ?customized=true
-                body = json.dumps(self._runtime.metadata).encode()
-            else:
-                answer = self._pipeline.fill(_read(fields, headers)).answer
-                if wants_png(headers.get("accept")):
-                    media_type, body = "image/png", answer.png
-                else:
-                    body = json.dumps(answer.to_dict()).encode()
+            media_type, body = self._serve(fields, headers)
         except Exception as error:
             if not isinstance(error, InpaintException):
                 logger.exception("Request %s failed", context.get_request_id(index))
                 error = InternalServerException("The server failed; its log says why.")
-            code, body = HTTPStatus(error.code), json.dumps(error.to_dict()).encode()
+            code, media_type, body = HTTPStatus(error.code), _JSON, json.dumps(error.to_dict()).encode()
         context.set_response_status(code=int(code), phrase=code.phrase, idx=index)
         context.set_response_content_type(index, media_type)
         context.set_response_header(index, "X-Model-Version", self._runtime.version)
         context.set_response_header(index, "X-Execution-Provider", self._runtime.provider)
         return body
+
+    def _serve(self, fields: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str, bytes]:
+        """Return the media type and the body of the answer to one request, or raise what is wrong with it."""
+        if not fields and headers.get("describe") == "True":  # the management API, asked for customized=true
+            return _JSON, json.dumps(self._runtime.metadata).encode()
+        answer = self._pipeline.fill(_read(fields, headers)).answer
+        if wants_png(headers.get("accept")):
+            return "image/png", answer.png
+        return _JSON, json.dumps(answer.to_dict()).encode()
 
 
 def _read(fields: Mapping[str, Any], headers: Mapping[str, str]) -> FillRequest:
@@ -106,12 +110,12 @@ def _read(fields: Mapping[str, Any], headers: Mapping[str, str]) -> FillRequest:
         raise UnsupportedMediaTypeException(
             "TorchServe reads no compressed bodies: send it without Content-Encoding."
         )
-    if media_type == "multipart/form-data":
+    if media_type == _FORM:
         return request_from_fields({name: _plain(value) for name, value in fields.items()})
-    if media_type == "application/json":
+    if media_type == _JSON:
         return request_from_json(fields["body"])
     raise UnsupportedMediaTypeException(
-        f"The body's Content-Type is {media_type[:80]!r}: multipart/form-data or application/json is right."
+        f"The body's Content-Type is {media_type[:80]!r}: {_FORM} or {_JSON} is right."
     )
 
 

@@ -13,7 +13,7 @@ from threading import Event
 from serving.contract import MODEL_NAME
 from serving.errors import ModelFileException, StartupException
 from serving.torchserve.instance import Instance
-from serving.torchserve.options import Options, parse_options
+from serving.torchserve.options import LOOPBACK, Options, parse_options
 from serving.torchserve.preflight import check
 
 _PATIENCE = 300.0  # seconds to start in
@@ -28,18 +28,24 @@ def main(arguments: list[str] | None = None) -> int:
         options = parse_options(arguments)
         check(options)
         with Instance(options) as instance:
-            print(f"Starting TorchServe, {options} ...", file=sys.stderr)
+            _note(f"Starting TorchServe, {options} ...")
+            if options.host != LOOPBACK:
+                _note(
+                    f"warning: TorchServe asks for no key, and listens on {options.host}: use a reverse proxy."
+                )
             if _wait_until_ready(instance, stop):
                 print(_how_to_try(options, instance.probe.predict()), flush=True)
                 _watch(instance, stop)
-                print(
-                    "Stopping when no request is in flight; a second signal stops at once.", file=sys.stderr
-                )
+                _note("Stopping once the requests in flight are answered; a second signal does not wait.")
                 instance.drain(hurry)
     except StartupException as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        _note(f"error: {error.message}")
         return 1
     return 0
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _wait_until_ready(instance: Instance, stop: Event) -> bool:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import requests
 from sample_pictures import encode, encode_mask, face, scratch
-from starting import PATIENCE, Started, started, wait_until
+from torchserve_process import PATIENCE, Started, started, wait_until
 
 
 @pytest.fixture(scope="module")
