@@ -29,16 +29,21 @@ class Engine:
 
     Attributes:
         name: "onnx" or "torchserve".
-        url: its address, without a slash at the end.
+        port: the port on loopback that it answers predictions at.
         process: what was started; the leader of a process group of its own.
         log: the file that its output goes to.
 
     """
 
     name: str
-    url: str
+    port: int
     process: "subprocess.Popen[bytes]"
     log: Path
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
 
     def processes(self) -> list[psutil.Process]:
         """The process that was started and all that come from it."""
@@ -133,7 +138,7 @@ def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
         )
-    engine = Engine(name, f"http://127.0.0.1:{port}", process, log)
+    engine = Engine(name, port, process, log)
     try:
         _wait_until_it_answers(engine)
         yield engine

@@ -5,9 +5,8 @@ The face is scikit-image's astronaut: NASA, public domain.
 
 import io
 import itertools
-import struct
-import zlib
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+Samples = NDArray[Any]  # uint8 or uint16
 Bytes = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 
@@ -25,8 +25,8 @@ RED = (255, 0, 0)
 @cache
 def face(height: int = MODEL_SIDE, width: int = MODEL_SIDE) -> Bytes:
     """A face, HW3 uint8 RGB, scaled to the size asked for. Do not write into it."""
-    crop = data.astronaut()[11:189, 131:309]
-    return cv2.resize(crop, (width, height), interpolation=cv2.INTER_CUBIC)
+    crop: Bytes = data.astronaut()[11:189, 131:309]  # type: ignore[no-untyped-call]
+    return cv2.resize(crop, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
 
 def scratch(height: int, width: int, thickness: int) -> Bools:
@@ -45,7 +45,7 @@ def block(height: int, width: int, top: int, left: int, side: int) -> Bools:
     return mask
 
 
-def painted(photo: NDArray[np.generic], hole: Bools, colour: tuple[int, ...] = RED) -> NDArray[np.generic]:
+def painted(photo: Samples, hole: Bools, colour: tuple[int, ...] = RED) -> Samples:
     """The photo with its hole in one colour: the pen line that somebody wants to be rid of."""
     marked = photo.copy()
     marked[hole] = colour
@@ -57,9 +57,7 @@ def as_mask(hole: Bools) -> Bytes:
     return hole.astype(np.uint8) * 255
 
 
-def encode(
-    picture: NDArray[np.generic] | Image.Image, picture_format: str = "PNG", **options: object
-) -> bytes:
+def encode(picture: Samples | Image.Image, picture_format: str = "PNG", **options: object) -> bytes:
     """A picture file, by Pillow, of an image or of an array HW, HW1 (grey) or HWC (RGB, RGBA)."""
     if not isinstance(picture, Image.Image):
         picture = Image.fromarray(picture[:, :, 0] if picture.shape[2:] == (1,) else picture)
@@ -75,7 +73,7 @@ def encode_mask(hole: Bools) -> bytes:
     return encode(as_mask(hole))
 
 
-def decode_rgba(file: bytes) -> NDArray[np.generic]:
+def decode_rgba(file: bytes) -> Samples:
     """Decode a PNG to HW4 RGBA at its own depth, uint8 or uint16, without any regard to metadata.
 
     OpenCV decodes it, for Pillow would reduce 16-bit colour to 8 bits.
@@ -88,32 +86,7 @@ def decode_rgba(file: bytes) -> NDArray[np.generic]:
     return cv2.cvtColor(samples, conversion)
 
 
-def rms(first: NDArray[np.generic], second: NDArray[np.generic], where: Bools) -> float:
+def rms(first: Samples, second: Samples, where: Bools) -> float:
     """Root mean square difference of two uint8 pictures, HW3, over part of their pixels, in grey levels."""
     difference = first[where].astype(np.float64) - second[where].astype(np.float64)
     return float(np.sqrt(np.mean(difference**2)))
-
-
-def png_bomb(width: int, height: int) -> bytes:
-    """A valid PNG, 8-bit RGB, all black, a thousandth of its size in memory; made without compressing it all.
-
-    Deflate's blocks between two full flushes stand alone, so one compressed stretch of zeros is repeated.
-    """
-    stretch = 1 << 20
-    size = height * (1 + 3 * width)  # each row begins with its filter's number
-    deflate = zlib.compressobj(9, wbits=-15)
-    zeros = deflate.compress(bytes(stretch)) + deflate.flush(zlib.Z_FULL_FLUSH)
-    rest = zlib.compressobj(9, wbits=-15)
-    tail = rest.compress(bytes(size % stretch)) + rest.flush()
-    adler = (size % 65521) << 16 | 1  # of `size` zeros
-    stream = b"\x78\x9c" + zeros * (size // stretch) + tail + struct.pack(">I", adler)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return png_file((b"IHDR", header), (b"IDAT", stream), (b"IEND", b""))
-
-
-def png_file(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG file of these chunks, each a type and its data, with right lengths and checksums."""
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import requests
 import sample_pictures
-from numpy.typing import NDArray
 from PIL import Image
 
 PREDICTIONS = "/predictions/inpaint"
@@ -41,6 +39,12 @@ def as_multipart(fill: Fill) -> dict[str, Any]:
     return {"files": fill.fields(), "data": fill.texts()}
 
 
+def as_browser_form(fill: Fill) -> dict[str, Any]:
+    """The request as `requests` takes it: a form as a browser sends it, with the files' own names and types."""
+    files = {name: (f"gro\u00df {name}.png", data, _media_type(data)) for name, data in fill.fields().items()}
+    return {"files": files, "data": fill.texts()}
+
+
 def as_json(fill: Fill) -> dict[str, Any]:
     """The request as `requests` takes it: JSON with plain base64."""
     return {"json": {name: to_base64(data) for name, data in fill.fields().items()} | fill.texts()}
@@ -56,6 +60,7 @@ def as_data_urls(fill: Fill) -> dict[str, Any]:
 
 ENCODINGS: dict[str, Callable[[Fill], dict[str, Any]]] = {
     "multipart": as_multipart,
+    "browser-form": as_browser_form,
     "json": as_json,
     "data-url": as_data_urls,
 }
@@ -69,12 +74,12 @@ class Filled:
     facts: dict[str, Any]
 
     @property
-    def rgba(self) -> NDArray[np.generic]:
+    def rgba(self) -> sample_pictures.Samples:
         """The picture, HW4 RGBA, uint8 or uint16."""
         return sample_pictures.decode_rgba(self.png)
 
     @property
-    def rgb(self) -> NDArray[np.generic]:
+    def rgb(self) -> sample_pictures.Samples:
         """The picture without its alpha, HW3 RGB, uint8 or uint16."""
         return self.rgba[:, :, :3]
 
@@ -107,6 +112,28 @@ class RestClient:
         response = self.post(**ENCODINGS[encoding](fill), headers={"Accept": "image/png"})
         assert response.status_code == 200, f"{response.status_code} {response.text[:500]}"
         return response
+
+
+def assert_error(response: requests.Response, code: int, error_type: str, words: tuple[str, ...]) -> None:
+    """The contract's error, which says these words and nothing about the server's insides."""
+    assert response.status_code == code, response.text[:500]
+    assert response.headers["Content-Type"].partition(";")[0] == "application/json"
+    error = response.json()
+    message = error.pop("message")
+    assert error == {"code": code, "type": error_type}, message
+    for word in words:
+        assert word.lower() in message.lower()
+    assert len(message) < 400
+    for inside in ("Traceback", 'File "', ".py", "object at", "/tmp", "site-packages"):
+        assert inside not in message
+
+
+def assert_well(rest: RestClient) -> None:
+    """The server is alive and fills as it should, whatever it was sent before."""
+    photo, hole = sample_pictures.face(96, 128), sample_pictures.block(96, 128, 30, 40, 20)
+    filled = rest.fill(Fill(sample_pictures.encode(photo), sample_pictures.encode_mask(hole))).rgb
+    assert (filled[~hole] == photo[~hole]).all()
+    assert (filled[hole] != photo[hole]).any()
 
 
 def to_base64(data: bytes) -> str:

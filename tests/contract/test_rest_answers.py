@@ -1,6 +1,7 @@
 """What a 200 answer looks like: encodings, fields, headers, output sizes."""
 
 import io
+import json
 
 import cv2
 import numpy as np
@@ -52,6 +53,14 @@ def test_accept_png_gets_the_file_itself(rest: RestClient, encoding: str) -> Non
     assert response.headers["Content-Type"] == "image/png"
     assert int(response.headers["Content-Length"]) == len(response.content)
     assert response.content == rest.fill(FACE).png
+
+
+def test_a_body_may_come_in_chunks(rest: RestClient) -> None:
+    body = json.dumps(as_json(FACE)["json"]).encode()
+    pieces = (body[start : start + 5000] for start in range(0, len(body), 5000))
+    response = rest.post(data=pieces, headers={"Content-Type": "application/json; charset=utf-8"})
+    assert response.status_code == 200
+    assert response.content == rest.post(**as_json(FACE)).content
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,26 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from hostile_files import png_file
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
 from rest import Fill, RestClient
-from sample_pictures import as_mask, block, decode_rgba, encode, encode_mask, face, painted, png_file, scratch
+from sample_pictures import (
+    Samples,
+    as_mask,
+    block,
+    decode_rgba,
+    encode,
+    encode_mask,
+    face,
+    painted,
+    scratch,
+)
 
 HEIGHT, WIDTH = 96, 128
 HOLE = scratch(HEIGHT, WIDTH, 7)
@@ -26,28 +38,27 @@ ALPHA = np.where(np.arange(WIDTH) < WIDTH // 2, 255, 200)[np.newaxis].repeat(HEI
 RGBA = np.dstack([PHOTO, ALPHA])
 CUT_OUT = np.dstack([PHOTO, np.where(HOLE, 0, ALPHA)]).astype(np.uint8)
 
-Array = NDArray[np.generic]
+
+def pillow(
+    picture: Samples | Image.Image, picture_format: str = "PNG", **options: Any
+) -> Callable[[], bytes]:
+    return lambda: encode(picture, picture_format, **options)
 
 
-def pillow(picture: Array | Image.Image, *arguments: str, **options: object) -> Callable[[], bytes]:
-    return lambda: encode(picture, *arguments, **options)
-
-
-def opencv(suffix: str, samples: Array) -> Callable[[], bytes]:
+def opencv(suffix: str, samples: Samples) -> Callable[[], bytes]:
     """A file by OpenCV, which writes 16-bit colour; `samples` are RGB, RGBA or grey."""
     conversions = {2: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     conversion = conversions[samples.ndim if samples.ndim == 2 else samples.shape[2]]
-    return lambda: cv2.imencode(suffix, samples if conversion is None else cv2.cvtColor(samples, conversion))[
-        1
-    ].tobytes()
+    stored = samples if conversion is None else cv2.cvtColor(samples, conversion)
+    return lambda: cv2.imencode(suffix, stored)[1].tobytes()
 
 
-def by_pillow(file: bytes) -> Array:
+def by_pillow(file: bytes) -> Samples:
     """What Pillow, by libjpeg and libwebp, makes of a lossy file: HW4 RGBA uint8."""
     return np.asarray(Image.open(io.BytesIO(file)).convert("RGBA"))
 
 
-def rgba(samples: Array) -> Array:
+def rgba(samples: Samples) -> Samples:
     """The samples of a lossless file as HW4 RGBA, in their own dtype."""
     full = np.iinfo(samples.dtype).max
     colours = samples if samples.ndim == 3 else np.dstack([samples] * 3)
@@ -59,7 +70,7 @@ def rgba(samples: Array) -> Array:
 PALETTE = Image.fromarray(PHOTO).quantize(64)
 
 # What to send, and what its known pixels must come back as: an array, or None for "as Pillow reads it".
-PHOTOS: dict[str, tuple[Callable[[], bytes], Array | None]] = {
+PHOTOS: dict[str, tuple[Callable[[], bytes], Samples | None]] = {
     "png-rgb": (pillow(PHOTO), rgba(PHOTO)),
     "png-grey": (pillow(GREY), rgba(GREY)),
     "png-palette": (pillow(PALETTE), rgba(np.asarray(PALETTE.convert("RGB")))),
@@ -175,7 +186,7 @@ LAID_DOWN = {
 }
 
 
-def turned(upright: Array, orientation: int, picture_format: str, **options: object) -> bytes:
+def turned(upright: Samples, orientation: int, picture_format: str, **options: object) -> bytes:
     """A file whose pixels lie so that its EXIF orientation turns them into `upright`."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
@@ -225,7 +236,7 @@ def test_transparency_of_a_palette_is_a_mask_too(rest: RestClient) -> None:
     colours = Image.fromarray(PHOTO).quantize(16)
     indices = np.where(HOLE, 16, np.asarray(colours)).astype(np.uint8)
     image = Image.fromarray(indices, "P")
-    image.putpalette([*colours.getpalette()[:48], 255, 0, 255])
+    image.putpalette([*(colours.getpalette() or [])[:48], 255, 0, 255])
     filled = rest.fill(Fill(encode(image, transparency=16)))
     assert (filled.rgb[~HOLE] == np.asarray(colours.convert("RGB"))[~HOLE]).all()
     assert filled.facts["hole_ratio"] == pytest.approx(HOLE.mean(), abs=1e-6)

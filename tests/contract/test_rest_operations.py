@@ -3,18 +3,17 @@
 import http.client
 import socket
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
 
 import deviations
 import numpy as np
 import pytest
 import requests
-from engines import Engine
+from engines import Engine, onnx_server
 from prometheus_client.parser import text_string_to_metric_families
-from rest import PREDICTIONS, Fill, RestClient, as_multipart
+from rest import PREDICTIONS, Fill, RestClient, as_multipart, assert_error, assert_well
 from sample_pictures import encode, encode_mask, face, scratch
-from test_rest_bad_input import assert_error, assert_well
 
 _LIMIT = 64 * 2**20  # bytes of a body, by default on both engines
 _CLIENTS = 8
@@ -31,7 +30,7 @@ def test_ping(rest: RestClient) -> None:
 
 def test_metrics_count_the_predictions(engine: Engine, rest: RestClient) -> None:
     deviation = deviations.OF[engine.name]
-    metrics = RestClient(f"http://127.0.0.1:{urlsplit(engine.url).port + deviation.metrics_port}")
+    metrics = RestClient(f"http://127.0.0.1:{engine.port + deviation.metrics_port}")
 
     def count() -> float:
         response = metrics.get("/metrics")
@@ -83,7 +82,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest
 def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest: RestClient) -> None:
     """Chunks of no declared length: the server has to count."""
     chunk = b" " * 2**20
-    with socket.create_connection(("127.0.0.1", urlsplit(engine.url).port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", engine.port), timeout=60) as connection:
         head = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(_LIMIT // len(chunk) + 1):
@@ -96,7 +95,7 @@ def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest:
 
 def fills(number: int) -> list[Fill]:
     """Requests that all differ, in size as in content."""
-    sizes = [(178, 178), (300, 200), (96, 128), (400, 420)]
+    sizes = [(178, 178), (300, 200), (96, 128), (250, 300)]
     requests_ = []
     for index in range(number):
         height, width = sizes[index % len(sizes)]
@@ -112,17 +111,17 @@ def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) ->
 
     def client(fill: Fill) -> list[bytes]:
         together.wait()
-        return [rest.fill(fill).png for _ in range(3)]
+        return [rest.fill(fill).png for _ in range(2)]
 
     with ThreadPoolExecutor(_CLIENTS) as pool:
         answers = list(pool.map(client, asked))
-    assert answers == [[single.png] * 3 for single in alone]
+    assert answers == [[single.png] * 2 for single in alone]
     assert len({single.png for single in alone}) == _CLIENTS
 
 
 def test_a_crowd_is_turned_away_in_part_and_served_in_part(engine: Engine, rest: RestClient) -> None:
     """More requests at one time than the queue holds: each gets its right answer or a 503, none an error."""
-    photo, hole = face(400, 420), scratch(400, 420, 9)
+    photo, hole = face(300, 300), scratch(300, 300, 9)
     fill = Fill(encode(photo), encode_mask(hole))
     right = rest.fill_png(fill).content
     together = threading.Barrier(_CROWD)
@@ -142,4 +141,38 @@ def test_a_crowd_is_turned_away_in_part_and_served_in_part(engine: Engine, rest:
             assert_error(response, 503, deviation.full_queue_type, ())
             assert ("Retry-After" in response.headers) is deviation.says_retry_after
             assert int(response.headers.get("Retry-After", 1)) >= 1
+    assert_well(rest)
+
+
+@pytest.fixture(scope="module")
+def tight_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An ONNX server that runs one prediction and lets none wait, and whose limits are low."""
+    flags = ("--concurrency=1", "--queue-size=0", "--max-body-bytes=1000000", "--max-pixels=4000000")
+    with onnx_server(tmp_path_factory.mktemp("tight"), *flags) as engine:
+        yield engine.url
+
+
+def test_a_full_queue_is_a_503_that_says_when_to_come_back(tight_url: str) -> None:
+    rest = RestClient(tight_url)
+    hole = scratch(1500, 2000, 15)
+    slow = Fill(encode(face(1500, 2000), "JPEG"), encode_mask(hole))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(rest.fill, slow)
+        while "inpaint_predictions_running 1.0" not in rest.get("/metrics").text:
+            assert not first.done(), "answered before a second could be asked"
+        second = rest.post(**as_multipart(Fill(encode(face()), encode_mask(scratch(178, 178, 9)))))
+        assert_error(second, 503, "OverloadedException", ("running", "try again"))
+        assert int(second.headers["Retry-After"]) >= 1
+        assert first.result().rgb.shape == (1500, 2000, 3)
+    assert_well(rest)
+
+
+def test_the_limits_are_those_that_were_set(tight_url: str) -> None:
+    rest = RestClient(tight_url)
+    noise = encode(np.random.default_rng(0).integers(0, 256, (600, 700, 3), np.uint8))
+    too_long = rest.post(**as_multipart(Fill(noise, encode_mask(scratch(600, 700, 9)))))
+    assert_error(too_long, 413, "PayloadTooLargeException", ("body", "1000000", "bytes"))
+    wide = np.zeros((2000, 2001), bool)
+    too_wide = rest.post(**as_multipart(Fill(encode_mask(wide), encode_mask(wide))))
+    assert_error(too_wide, 413, "TooManyPixelsException", ("image", "2001x2000", "4000000", "pixels"))
     assert_well(rest)
