@@ -19,8 +19,8 @@ import sample_pictures
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "inpaint.onnx"
 
-_START_SECONDS = 120
-_STOP_SECONDS = 40
+_START_SECONDS = 300
+_STOP_SECONDS = 90
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,11 +21,20 @@ from sample_pictures import (
     rms,
     scratch,
 )
-from scipy.ndimage import distance_transform_edt
 
 
 def decoded(file: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+
+
+def nearest_known(photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The photo with each hole pixel replaced by the nearest known one."""
+    _, nearest = cv2.distanceTransformWithLabels(
+        hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.empty((nearest.max() + 1, 3), np.uint8)
+    colours[nearest[~hole]] = photo[~hole]
+    return colours[nearest]
 
 
 def test_a_pen_line_over_a_face_is_removed(rest: RestClient) -> None:
@@ -36,9 +46,8 @@ def test_a_pen_line_over_a_face_is_removed(rest: RestClient) -> None:
     assert redness.max() < np.array(RED) @ (2, -1, -1) / 2
     error = rms(filled, photo, hole)
     mean = np.broadcast_to(photo[~hole].mean(axis=0), photo.shape)
-    nearest = photo[tuple(distance_transform_edt(hole, return_distances=False, return_indices=True))]
     assert error < 0.5 * rms(mean, photo, hole)
-    assert error < rms(nearest, photo, hole)
+    assert error < rms(nearest_known(photo, hole), photo, hole)
 
 
 LARGE = {

@@ -81,12 +81,12 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest
 
 def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest: RestClient) -> None:
     """Chunks of no declared length: the server has to count."""
-    chunk = b" " * 2**20
+    pieces = [b" " * 2**20] * (_LIMIT // 2**20) + [b" "]
     with socket.create_connection(("127.0.0.1", engine.port), timeout=60) as connection:
         head = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
-        for _ in range(_LIMIT // len(chunk) + 1):
-            connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        for piece in pieces:
+            connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert response.status == 413
@@ -96,12 +96,12 @@ def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest:
 def fills(number: int) -> list[Fill]:
     """Requests that all differ, in size as in content."""
     sizes = [(178, 178), (300, 200), (96, 128), (250, 300)]
-    requests_ = []
+    different = []
     for index in range(number):
         height, width = sizes[index % len(sizes)]
         photo, hole = np.roll(face(height, width), index, axis=1), scratch(height, width, 5 + index)
-        requests_.append(Fill(encode(photo), encode_mask(hole)))
-    return requests_
+        different.append(Fill(encode(photo), encode_mask(hole)))
+    return different
 
 
 def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) -> None:
