@@ -97,7 +97,7 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         options.run(options)
-    except (ExportError, TrainingError) as error:
+    except (ExportError, TrainingError, OSError) as error:  # OSError: an output that cannot be written
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

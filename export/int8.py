@@ -18,7 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
 
 from export.errors import ArtifactError
-from export.onnx import set_metadata, version
+from export.onnx import load_artifact, set_metadata, version
 from training.files import write_atomically
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:
         cases: What the ranges of activations are measured on.
 
     Raises:
-        ArtifactError: `source` is not a float32 artifact of this project.
+        ArtifactError: `source` is missing, damaged or not a float32 artifact of this project.
     """
-    metadata = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    _, metadata = load_artifact(source)
     if metadata.get("precision") != "fp32":
         raise ArtifactError(
             f"{source} is not a float32 artifact of `python -m export onnx`, which int8 starts from"

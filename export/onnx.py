@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import onnx
 import torch
 
+from export.errors import ArtifactError
 from export.inference_model import InferenceModel
 from training.files import sha256, write_atomically
 from training.model import MIN_SIZE, MODEL_SIZE
@@ -92,6 +93,19 @@ def metadata(
 def version(checkpoint_sha256: str, precision: Precision) -> str:
     """Return an artifact's version: the checkpoint it comes from, and the precision."""
     return f"{checkpoint_sha256[:12]}-{precision}"
+
+
+def load_artifact(artifact: Path) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """Read an ONNX file and what it says of itself.
+
+    Raises:
+        ArtifactError: The file is missing or no ONNX.
+    """
+    try:
+        proto = onnx.load(artifact)
+    except Exception as error:  # onnx raises errors of many kinds for a damaged file
+        raise ArtifactError(f"{artifact} cannot be opened as ONNX: {error}") from error
+    return proto, {entry.key: entry.value for entry in proto.metadata_props}
 
 
 def set_metadata(proto: onnx.ModelProto, entries: dict[str, str]) -> None:

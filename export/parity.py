@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from tqdm import tqdm
 
 from export.errors import ArtifactError
+from export.onnx import load_artifact
 from export.verdicts import TOLERANCES, Comparison, Verdict, judge
 from training.files import sha256
 from training.metrics import psnr, ssim
@@ -35,7 +35,7 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
         probes: What to compare on.
 
     Raises:
-        ArtifactError: An artifact is missing, damaged or comes from another checkpoint.
+        ArtifactError: An artifact is missing, damaged or comes from another checkpoint, or cannot be run on a probe.
     """
     model, _ = load_weights(weights)
     sessions = [(artifact, *_open(artifact, sha256(weights))) for artifact in artifacts]
@@ -43,7 +43,9 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
     verdicts = []
     for artifact, session, metadata in sessions:
         bar = tqdm(zip(probes, expected, strict=True), desc=artifact.name, unit="probe", total=len(probes))
-        comparisons = tuple(_compare(session, probe, answer) for probe, answer in bar)
+        comparisons = tuple(
+            _compare(_answer(session, probe, artifact), probe, reference) for probe, reference in bar
+        )
         tolerance = TOLERANCES[metadata["precision"]]
         failures = tuple(reason for c in comparisons for reason in judge(c, tolerance))
         verdicts.append(
@@ -61,15 +63,15 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
 
 
 def _open(artifact: Path, checkpoint: str) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
-    try:
-        metadata = {entry.key: entry.value for entry in onnx.load(artifact).metadata_props}
-        session = onnxruntime.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnx and onnxruntime raise errors of many kinds for a damaged file
-        raise ArtifactError(f"{artifact} cannot be opened as ONNX: {error}") from error
+    _, metadata = load_artifact(artifact)
     if metadata.get("precision") not in TOLERANCES:
         raise ArtifactError(f"{artifact} does not state its precision; make it with `python -m export`")
     if metadata.get("checkpoint_sha256") != checkpoint:
         raise ArtifactError(f"{artifact} was made from another checkpoint; export it again from this one")
+    try:
+        session = onnxruntime.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises errors of many kinds
+        raise ArtifactError(f"{artifact} cannot be run by ONNX Runtime: {error}") from error
     return session, metadata
 
 
@@ -83,10 +85,19 @@ def _reference(model: InpaintingModel, probe: Probe) -> NDArray[np.float32]:
     return np.asarray(answer, np.float32)
 
 
-def _compare(
-    session: onnxruntime.InferenceSession, probe: Probe, expected: NDArray[np.float32]
-) -> Comparison:
-    (answer,) = session.run(None, {"image": probe.image, "mask": probe.mask})
+def _answer(session: onnxruntime.InferenceSession, probe: Probe, artifact: Path) -> NDArray[np.float32]:
+    try:
+        answer = np.asarray(session.run(["output"], {"image": probe.image, "mask": probe.mask})[0])
+    except Exception as error:  # onnxruntime raises errors of many kinds
+        raise ArtifactError(f"{artifact} cannot be run on {probe.name}: {error}") from error
+    if answer.shape != probe.image.shape:
+        raise ArtifactError(
+            f"{artifact} answers {answer.shape} on {probe.name}, where {probe.image.shape} is right"
+        )
+    return answer
+
+
+def _compare(answer: NDArray[np.float32], probe: Probe, expected: NDArray[np.float32]) -> Comparison:
     known = np.broadcast_to(probe.mask > 0, answer.shape)
     difference = np.abs(answer - expected)
     pairs = list(zip(probe.truth, _pictures(answer), _pictures(expected), strict=True))
@@ -104,5 +115,5 @@ def _compare(
 
 
 def _pictures(batch: NDArray[np.float32]) -> NDArray[np.uint8]:
-    # NaN has no place in a picture; the maximal error catches it.
-    return np.rint(np.nan_to_num(batch) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    # NaN and what is out of range have no place in a picture; the maximal error catches them.
+    return np.rint(np.clip(np.nan_to_num(batch), 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from training.errors import DataError
 from training.masks import PRESETS, Mask, free_form
 from training.model import MODEL_SIZE
 from training.pictures import Image, load_picture
@@ -42,7 +43,15 @@ class Probe:
 
 
 def probes_of(files: Sequence[Path], seed: int = 0) -> list[Probe]:
-    """Build all probes from some pictures, at least five of them; the report's masks go over every one."""
+    """Build all probes from some pictures; the report's masks go over every one.
+
+    Raises:
+        DataError: There are fewer than five pictures, or one cannot be read.
+    """
+    if len(files) < BATCH:
+        raise DataError(
+            f"parity is checked on batches of {BATCH}: give {BATCH} pictures or more, not {len(files)}"
+        )
     pictures = [load_picture(file) for file in files]
     some, size = pictures[:BATCH], (MODEL_SIZE, MODEL_SIZE)
     probes = []
