@@ -100,19 +100,24 @@ class InferenceModel(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """See `training.model.InpaintingModel.forward`."""
         masked = torch.where(mask > 0, image, torch.zeros_like(image))
-        x, known = masked.to(self.dtype), mask.to(self.dtype)
+        if self.residual:
+            start = smooth_fill(masked, mask)
+            x, share = torch.cat([masked, start], 1), coverage([mask, torch.ones_like(mask)], [3, 3])
+        else:
+            x, share = masked, coverage([mask], [3])
+        x, share = x.to(self.dtype), share.to(self.dtype)
         skips: list[tuple[Tensor, Tensor]] = []
-        for level, block in enumerate(self.down):
-            if level:
-                x, known = F.max_pool2d(x, 2), F.max_pool2d(known, 2)
-            x, known = block(x, coverage([known], [1]))
+        *encoder, bottleneck = self.down
+        for block in encoder:
+            x, known = block(x, share)
             skips.append((x, known))
-        skips.pop()
+            x, share = F.max_pool2d(x, 2), coverage([F.max_pool2d(known, 2)], [1])
+        x, known = bottleneck(x, share)
         for block in self.up:
             x, known = block(x, known, *skips.pop())
         prediction = self.out(x).float()
         if self.residual:
-            prediction = prediction + smooth_fill(masked, mask)
+            prediction = prediction + start
         return torch.where(mask > 0, image, prediction.clamp(0, 1))
 
 

@@ -31,7 +31,8 @@ class ModelConfig:
 
     Attributes:
         width: Channels of the first block; every level down doubles them. The report has 64.
-        residual: Predict a correction to a smooth first fill of the hole instead of the picture itself.
+        residual: Predict a correction to a smooth first fill of the hole instead of the picture itself. The
+            network then sees the fill too, as three more channels that are known everywhere.
 
     Raises:
         SettingsError: `width` is less than 1.
@@ -84,32 +85,31 @@ class UpBlock(nn.Module):
 class PartialConvUNet(nn.Module):
     """The report's U-Net; any height and width of 32 pixels and more."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, in_channels: int = 3) -> None:
         super().__init__()
         channels = [width * 2**level for level in range(DEPTH + 1)]
-        inputs = [3, *channels[:-1]]
+        inputs = [in_channels, *channels[:-1]]
         self.down = nn.ModuleList(DoubleConv(i, o) for i, o in zip(inputs, channels, strict=True))
         self.up = nn.ModuleList(UpBlock(channels[i + 1], channels[i]) for i in reversed(range(DEPTH)))
         self.out = nn.Conv2d(width, 3, 1)
 
-    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, share: Tensor) -> Tensor:
         """Predict the picture, or the correction to its first fill.
 
         Args:
-            image: N3HW float in [0, 1], zero in the hole.
-            mask: N1HW float, 1 = known, 0 = hole.
+            x: NCHW float, the input channels, zero wherever they are unknown.
+            share: N1HW float in [0, 1], how much of each window of `x` is known, from `coverage`.
 
         Returns:
             N3HW float, unbounded.
         """
-        x, known = image, mask
         skips: list[tuple[Tensor, Tensor]] = []
-        for level, block in enumerate(self.down):
-            if level:
-                x, known = F.max_pool2d(x, 2), F.max_pool2d(known, 2)
-            x, known = block(x, coverage([known], [1]))
+        *encoder, bottleneck = self.down
+        for block in encoder:
+            x, known = block(x, share)
             skips.append((x, known))
-        skips.pop()
+            x, share = F.max_pool2d(x, 2), coverage([F.max_pool2d(known, 2)], [1])
+        x, known = bottleneck(x, share)
         for block in self.up:
             x, known = block(x, known, *skips.pop())
         prediction: Tensor = self.out(x)
@@ -122,7 +122,7 @@ class InpaintingModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.unet = PartialConvUNet(config.width)
+        self.unet = PartialConvUNet(config.width, 6 if config.residual else 3)
         if config.residual:
             nn.init.zeros_(self.unet.out.weight)
             nn.init.zeros_(self.unet.out.bias)  # type: ignore[arg-type]
@@ -131,12 +131,13 @@ class InpaintingModel(nn.Module):
         """Predict the whole picture, known pixels too; see `forward` for the arguments. N3HW float32, unbounded."""
         # `where`, not a product: whatever lies under the hole, NaN included, must not matter.
         image = torch.where(mask > 0, image, torch.zeros_like(image))
-        prediction: Tensor = self.unet(image, mask).float()
         if not self.config.residual:
+            prediction: Tensor = self.unet(image, coverage([mask], [3])).float()
             return prediction
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             start = smooth_fill(image, mask)
-        corrected: Tensor = start + prediction
+        share = coverage([mask, torch.ones_like(mask)], [3, 3])
+        corrected: Tensor = start + self.unet(torch.cat([image, start], 1), share).float()
         return corrected
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:

@@ -1,0 +1,70 @@
+# The commands of this project; `make help` lists them. Everything is installed into $(VENV), on first use.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+PORT ?= 8080
+DATA ?= data/celeba
+RUN ?= runs/default
+WEIGHTS ?= models/inpaint.safetensors
+ARTIFACTS ?= artifacts
+
+RUN_PYTHON = $(VENV)/bin/python
+PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint constraints.txt
+INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
+
+.DELETE_ON_ERROR:
+.PHONY: help serve torchserve test lint train export benchmark clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+
+serve: $(VENV)/.serve ## serve the default model with ONNX Runtime on 127.0.0.1:$(PORT)
+	@exec $(RUN_PYTHON) -m serving --port $(PORT)
+
+torchserve: $(VENV)/.torchserve $(ARTIFACTS)/model-store/inpaint.mar ## serve it with TorchServe, on the same contract
+	@exec $(RUN_PYTHON) -m serving.torchserve.start --mar $(ARTIFACTS)/model-store/inpaint.mar --port $(PORT)
+
+test: $(VENV)/.dev lint ## run every check and test
+	@command -v java >/dev/null || { echo "TorchServe needs Java 17: install openjdk-17-jre-headless, then run make test again"; exit 1; }
+	$(RUN_PYTHON) -m pytest
+
+lint: $(VENV)/.dev ## check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --config-file clients/python/pyproject.toml clients/python/src
+
+train: $(VENV)/.dev ## train the default network on DATA=folder; a killed run goes on where it stopped
+	$(RUN_PYTHON) -m training fit --config training/configs/default.yaml --data.root $(DATA) --run $(RUN) --ckpt_path last
+
+export: $(VENV)/.dev ## make every artifact from WEIGHTS=file, calibrated and compared on DATA=folder
+	$(RUN_PYTHON) -m export onnx $(WEIGHTS) -o $(ARTIFACTS)/inpaint.onnx
+	$(RUN_PYTHON) -m export onnx $(WEIGHTS) -o $(ARTIFACTS)/inpaint-fp16.onnx --fp16
+	$(RUN_PYTHON) -m export int8 $(ARTIFACTS)/inpaint.onnx -o $(ARTIFACTS)/inpaint-int8.onnx --data $(DATA)
+	$(RUN_PYTHON) -m export parity $(WEIGHTS) $(ARTIFACTS)/*.onnx --data $(DATA) -o $(ARTIFACTS)
+	$(RUN_PYTHON) -m export mar $(ARTIFACTS)/inpaint.onnx -o $(ARTIFACTS)/model-store
+
+benchmark: $(VENV)/.dev ## measure speed and memory on this machine
+	$(RUN_PYTHON) -m benchmarks
+
+clean: ## remove what was installed and built; runs/ stays
+	rm -rf $(VENV) $(ARTIFACTS)
+
+$(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py $(wildcard serving/*.py serving/torchserve/*) | $(VENV)/.torchserve
+	$(RUN_PYTHON) -m export mar models/inpaint.onnx -o $(ARTIFACTS)/model-store
+
+$(VENV)/.serve: $(INSTALLED_FROM) | $(VENV)/bin/python
+	$(PIP) --editable '.[serve]'
+	@touch $@
+
+$(VENV)/.torchserve: $(INSTALLED_FROM) | $(VENV)/bin/python
+	$(PIP) --editable '.[torchserve]'
+	@touch $@
+
+$(VENV)/.dev: $(INSTALLED_FROM) | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]' --editable clients/python
+	@touch $@ $(VENV)/.serve $(VENV)/.torchserve
+
+$(VENV)/bin/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "This needs Python 3.11 or newer: install it, or name it with PYTHON="; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
