@@ -102,6 +102,23 @@ def test_windows_that_disagree_are_blended_without_a_seam(
         assert steps.max() <= steepest
 
 
+def test_the_outermost_pixels_of_a_window_have_no_say() -> None:
+    def run(images: Floats, masks: Floats) -> Floats:
+        """Answer white within a dozen pixels of the window's edges, grey elsewhere."""
+        output = np.ones_like(images)
+        output[:, :, 12:-12, 12:-12] = 0.5
+        return output
+
+    hole = line(900, 1200, (150, 200), (1050, 700), 9)
+    assert (filled(face(900, 1200), hole, Model(run, SIDE))[hole] == 128).all()
+
+
+def test_holes_that_touch_across_a_corner_are_one() -> None:
+    watched = Watched()
+    filled(face(400, 400), block(400, 400, 140, 140, 20) | block(400, 400, 160, 160, 20), watched.model)
+    assert len(watched.masks) == 1
+
+
 def test_a_scratch_over_a_smooth_picture_leaves_no_trace(runtime: Runtime) -> None:
     rows, columns = np.mgrid[:500, :1000]
     colours = np.dstack([60 + rows / 5, 80 + columns / 10, 200 - rows / 8]).astype(np.uint8)
