@@ -16,7 +16,7 @@ from serving.windows import Bools, Model, fill_windows
 WHOLE = 1.5  # a picture up to this many times the model's side goes through whole, at its own size
 THICK = 32  # pixels: a hole is too wide for one scale where a disc of this diameter fits into it
 RIM = 8  # pixels: width of the band along a wide hole's rim that is filled at the finer scale
-_SMEAR = 2  # half-size pixels around a filled one that doubling by cubic interpolation reads
+_SMEAR = 1  # half-size pixels around a filled one that doubling reads
 
 
 def fill_holes(colours: NDArray[Any], hole: Bools, model: Model) -> NDArray[Any]:
@@ -58,7 +58,8 @@ def _fill_core(canvas: NDArray[Any], hole: Bools, wanted: Bools, model: Model) -
     around = cv2.dilate(half_core.view(np.uint8), np.ones((2 * _SMEAR + 1, 2 * _SMEAR + 1), np.uint8))
     _fill(half, half_hole, around.view(np.bool_) & half_hole, model)
     core[:] = half_core.repeat(2, axis=0).repeat(2, axis=1)[: hole.shape[0], : hole.shape[1]]
-    doubled = cv2.resize(half, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    # Linear, for OpenCV's cubic interpolation makes ripples even on a plain gradient.
+    doubled = cv2.resize(half, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
     canvas[core] = doubled[: hole.shape[0], : hole.shape[1]][core]
     return core
 
