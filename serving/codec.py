@@ -170,8 +170,8 @@ def _shallow(file: Image.Image) -> Picture:
     if file.mode in ("I", "F"):
         raise ValueError("it has 32 bits per sample: save it with 8 or 16")
     grey = file.mode in ("1", "L", "LA", "La")
-    transparent = file.has_transparency_data
-    samples = _upright(file, np.asarray(file.convert(("L" if grey else "RGB") + "A" * transparent)))
+    mode = ("L" if grey else "RGB") + "A" * file.has_transparency_data
+    samples = _upright(file, np.asarray(file if file.mode == mode else file.convert(mode)))
     # A CMYK profile describes the samples before this conversion.
     profile = None if file.mode == "CMYK" else file.info.get("icc_profile")
     return Picture(samples[:, :, np.newaxis] if samples.ndim == 2 else samples, profile)

@@ -60,20 +60,24 @@ class Pipeline:
         with clock.stage("prepare"):
             if request.output_size == "model":
                 picture, hole = _resized(picture, hole, self._runtime.side)
-            rgb = np.broadcast_to(picture.colours, (*picture.size, 3))
-
-            def run(images: Floats, masks: Floats) -> Floats:
-                with clock.stage("run"):
-                    return self._runtime.run(images, masks)
-
-            filled = fill_holes(rgb, hole, Model(run, self._runtime.side, self._runtime.batch))
+            filling = self._filling(picture, hole, clock)
         with clock.stage("composite"):
-            picture = _composite(picture, filled, hole, opaque=request.mask is None)
+            picture = _composite(picture, filling, hole, opaque=request.mask is None)
         with clock.stage("encode"):
             png = encode_png(picture)
         height, width = picture.size
         answer = Answer(png, width, height, float(hole.mean()), self._runtime.version)
         return Filled(answer, clock.seconds)
+
+    def _filling(self, picture: Picture, hole: Bools, clock: "_Clock") -> Samples:
+        """Return what belongs into the hole: [n,3] RGB, pixel by pixel as numpy lists the mask's."""
+
+        def run(images: Floats, masks: Floats) -> Floats:
+            with clock.stage("run"):
+                return self._runtime.run(images, masks)
+
+        rgb = np.broadcast_to(picture.colours, (*picture.size, 3))
+        return fill_holes(rgb, hole, Model(run, self._runtime.side, self._runtime.batch))[hole]
 
     def _decode(self, request: FillRequest) -> tuple[Picture, Bools]:
         picture = decode_image(request.image, self._max_pixels)
@@ -132,13 +136,11 @@ def _resize(array: Samples, side: int) -> Samples:
     return cv2.resize(smaller, (side, side), interpolation=cv2.INTER_LINEAR)
 
 
-def _composite(picture: Picture, filled: Samples, hole: Bools, *, opaque: bool) -> Picture:
+def _composite(picture: Picture, filling: Samples, hole: Bools, *, opaque: bool) -> Picture:
     """Lay the filling into the hole. With `opaque`, transparency was the mask, and would hide the filling."""
     samples = picture.samples.copy()
-    filling = filled[hole]
-    if picture.colours.shape[2] == 1:
-        filling = np.rint(filling.mean(axis=1, keepdims=True))
-    samples[hole, : picture.colours.shape[2]] = filling
+    channels = picture.colours.shape[2]
+    samples[hole, :channels] = filling if channels == 3 else np.rint(filling.mean(axis=1, keepdims=True))
     if opaque:
         samples[hole, -1] = np.iinfo(samples.dtype).max
     return picture.with_samples(samples)

@@ -57,11 +57,21 @@ def _fill_core(canvas: NDArray[Any], hole: Bools, wanted: Bools, model: Model) -
     half = _halved(canvas, hole)
     around = cv2.dilate(half_core.view(np.uint8), np.ones((2 * _SMEAR + 1, 2 * _SMEAR + 1), np.uint8))
     _fill(half, half_hole, around.view(np.bool_) & half_hole, model)
-    core[:] = half_core.repeat(2, axis=0).repeat(2, axis=1)[: hole.shape[0], : hole.shape[1]]
-    # Linear, for OpenCV's cubic interpolation makes ripples even on a plain gradient.
-    doubled = cv2.resize(half, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-    canvas[core] = doubled[: hole.shape[0], : hole.shape[1]][core]
+    _paste_doubled(canvas, core, half, half_core)
     return core
+
+
+def _paste_doubled(canvas: NDArray[Any], core: Bools, half: NDArray[Any], half_core: Bools) -> None:
+    """Double the part of the half-size picture that was filled, lay it into the canvas, and mark it in `core`."""
+    x, y, width, height = cv2.boundingRect(half_core.view(np.uint8))
+    top, left = max(y - _SMEAR, 0), max(x - _SMEAR, 0)
+    part = np.s_[top : y + height + _SMEAR, left : x + width + _SMEAR]
+    # Linear, for OpenCV's cubic interpolation makes ripples even on a plain gradient.
+    doubled = cv2.resize(half[part], None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    area = np.s_[2 * top : 2 * top + doubled.shape[0], 2 * left : 2 * left + doubled.shape[1]]
+    rows, columns = core[area].shape  # an odd picture ends half a doubled pixel earlier
+    core[area] = half_core[part].repeat(2, axis=0).repeat(2, axis=1)[:rows, :columns]
+    canvas[area][core[area]] = doubled[:rows, :columns][core[area]]
 
 
 def _distance(area: Bools) -> NDArray[np.float32]:
@@ -73,14 +83,24 @@ def _distance(area: Bools) -> NDArray[np.float32]:
 
 def _halved(canvas: NDArray[Any], hole: Bools) -> NDArray[Any]:
     """Return the picture at half size: the mean of the known ones among each four pixels, zero if none is."""
-    wide = np.uint32 if canvas.dtype == np.uint16 else np.uint16
-    total = _quarters(canvas).sum(axis=0, dtype=wide)
-    known = (~_quarters(hole)).sum(axis=0, dtype=wide)[:, :, np.newaxis]
-    return np.asarray((total + known // 2) // np.maximum(known, 1), canvas.dtype)
+    even = _even(canvas)
+    half = cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    known = (~_quarters(hole)).sum(axis=0)
+    ys, xs = np.nonzero((known > 0) & (known < 4))  # where the mean of all four is that of some zeros, too
+    total = sum(even[2 * ys + y, 2 * xs + x].astype(np.uint32) for y in (0, 1) for x in (0, 1))
+    half[ys, xs] = np.rint(total / known[ys, xs, np.newaxis])
+    return np.asarray(half)
 
 
 def _quarters(array: NDArray[Any]) -> NDArray[Any]:
-    """Return [4,H/2,W/2,...]: the four pixels behind each half-size pixel; odd edges are repeated."""
-    padding = [(0, n % 2) for n in array.shape[:2]] + [(0, 0)] * (array.ndim - 2)
-    even = np.pad(array, padding, mode="edge") if any(n % 2 for n in array.shape[:2]) else array
+    """Return [4,H/2,W/2]: the four pixels behind each half-size pixel."""
+    even = _even(array)
     return np.stack([even[y::2, x::2] for y in (0, 1) for x in (0, 1)])
+
+
+def _even(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the picture with its last row and column repeated, where there is an odd number of them."""
+    height, width = array.shape[:2]
+    if height % 2 == width % 2 == 0:
+        return array
+    return np.pad(array, [(0, height % 2), (0, width % 2)] + [(0, 0)] * (array.ndim - 2), mode="edge")

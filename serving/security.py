@@ -26,4 +26,6 @@ async def require_key(
     # Headers are decoded as Latin-1; compared as the bytes that came, in a time that tells nothing about them.
     sent = given.credentials.encode("latin-1") if given else b""
     if not secrets.compare_digest(sent, key.get_secret_value().encode()):
-        raise UnauthorizedException("This server asks for an API key: send it as 'Authorization: Bearer KEY'.")
+        raise UnauthorizedException(
+            "This server asks for an API key: send it as 'Authorization: Bearer KEY'."
+        )

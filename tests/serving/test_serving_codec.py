@@ -1,18 +1,20 @@
 """Picture files to arrays and back: every mode, format, depth and orientation; and hostile files."""
 
 import io
+import struct
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from deep_files import png16, tiff
+from deep_files import png16, png_file, tiff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
-from sample_pictures import encode, face, png_bomb, png_file
+from sample_pictures import encode, face
 
 from serving.codec import Picture, decode_image, decode_mask, encode_png
 from serving.errors import InvalidImageException, InvalidMaskException, TooManyPixelsException
@@ -257,13 +259,11 @@ def test_the_limit_on_pixels_is_inclusive(limit: int) -> None:
             decode_image(file, limit)
 
 
-def test_a_bomb_is_refused_by_its_header() -> None:
-    bomb = png_bomb(30_000, 30_000)
-    header_alone = png_file((b"IHDR", bomb[16:29]), (b"IDAT", b""))
-    for file in (bomb, header_alone):
-        for decode in (decode_image, decode_mask):
-            with pytest.raises(TooManyPixelsException, match="30000x30000"):
-                decode(file, LIMIT)
+@pytest.mark.parametrize("decode", [decode_image, decode_mask])
+def test_a_bomb_is_refused_by_its_header(decode: Callable[[bytes, int], object]) -> None:
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    with pytest.raises(TooManyPixelsException, match="30000x30000"):
+        decode(png_file((b"IHDR", header), (b"IDAT", b"")), LIMIT)
 
 
 WHOLE = {
