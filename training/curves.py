@@ -35,7 +35,9 @@ def draw_curves(logs: Path, picture: Path) -> None:
     for name, label in (("train_loss", "training"), ("val_loss", "validation")):
         if series[name]:
             left.plot(*zip(*sorted(series[name].items()), strict=True), label=label, linewidth=1)
-    left.set(xlabel="step", ylabel="loss", yscale="log")
+    losses = [*series["train_loss"].values(), *series["val_loss"].values()]
+    scale = "log" if min(losses, default=0) > 0 else "linear"  # a loss in dB is negative
+    left.set(xlabel="step", ylabel="loss", yscale=scale)
     if left.has_data():
         left.legend()
     if series["val_psnr"]:

@@ -71,6 +71,15 @@ class RunRecord(Callback):
         }
         checkpoint["run"] = json.dumps(run)
 
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the best score so far also when the run's folder was moved, which Lightning takes for another."""
+        if Path(str(trainer.ckpt_path)).resolve().parent == self.folder.resolve():
+            for callback in trainer.checkpoint_callbacks:
+                if isinstance(callback, ModelCheckpoint) and callback.state_key in checkpoint["callbacks"]:
+                    checkpoint["callbacks"][callback.state_key]["dirpath"] = callback.dirpath
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw the curves."""
         if trainer.is_global_zero and not trainer.sanity_checking:
