@@ -1,0 +1,66 @@
+"""Small real pictures for every test of the training package: crops of NASA's astronaut portrait."""
+
+from __future__ import annotations
+
+import csv
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+PARTITION_SIZES = (14, 3, 3)
+"""Pictures of the tiny CelebA in partitions 0 (train), 1 (val) and 2 (test)."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """The tensors of these tests are so small that two threads would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """The portrait, 512×512×3 uint8 RGB."""
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def face(astronaut: np.ndarray) -> np.ndarray:
+    """Her face, 178×178×3 uint8 RGB."""
+    return np.ascontiguousarray(astronaut[20:198, 130:308])
+
+
+@pytest.fixture(scope="session")
+def celeba(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Path:
+    """A folder in CelebA's own layout: 178×218 JPEGs and `list_eval_partition.csv`."""
+    root = tmp_path_factory.mktemp("celeba")
+    (root / "img_align_celeba").mkdir()
+    rng = np.random.default_rng(0)
+    rows = []
+    for partition, size in enumerate(PARTITION_SIZES):
+        for _ in range(size):
+            name = f"{len(rows) + 1:06}.jpg"
+            top, left = rng.integers(0, 512 - 218), rng.integers(0, 512 - 178)
+            crop = astronaut[top : top + 218, left : left + 178]
+            cv2.imwrite(str(root / "img_align_celeba" / name), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
+            rows.append((name, partition))
+    with (root / "list_eval_partition.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image_id", "partition"), *rows])
+    return root
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file may grow over 1,000 bytes: a write fails half-way, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,0 +1,351 @@
+"""`python -m training fit` from end to end with both shipped configurations, on a network of width 2."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import training_runs as runs
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from training.data import FixedPairs, to_model
+from training.files import sha256
+from training.fit import AtomicCheckpointIO, FitCommand
+from training.metrics import psnr, ssim
+from training.model import InpaintingModel, ModelConfig
+from training.pictures import find_pictures
+from training.weights import git_commit, load_weights, model_from_lightning
+
+pytestmark = [
+    # Lightning's command line calls jsonargparse by names that jsonargparse is about to give up.
+    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
+    # Lightning remarks on machines with more than two cores that the loaders could be more; ours have little to load.
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+]
+
+
+def validation_figures(model: InpaintingModel, celeba: Path) -> tuple[float, float]:
+    """Mean PSNR and SSIM over the validation pictures, worked out without the training loop."""
+    pairs = FixedPairs(find_pictures(celeba).val, "report-text", seed=0)
+    figures = []
+    for image, mask in (pairs[i] for i in range(len(pairs))):
+        with torch.inference_mode():
+            answer = model(*to_model(image[None], mask[None]))
+        filled = (answer[0] * 255).round().byte().permute(1, 2, 0).numpy()
+        figures.append((psnr(image.numpy(), filled), ssim(image.numpy(), filled)))
+    first, second = np.mean(figures, axis=0)
+    return float(first), float(second)
+
+
+def hashes(folder: Path) -> dict[Path, str]:
+    return {path: sha256(path) for path in folder.rglob("*") if path.is_file()}
+
+
+REPORT = ("--trainer.max_epochs", "9", "--trainer.check_val_every_n_epoch", "3")
+
+
+@pytest.fixture(scope="module")
+def report(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the report's recipe: 9 epochs of 2 steps (14 pictures, batches of 5)."""
+    run = tmp_path_factory.mktemp("report") / "run"
+    assert runs.run_here(runs.arguments("report", celeba, run, *REPORT)) == 0
+    return run
+
+
+class TestReport:
+    def test_leaves_everything_there(self, report: Path) -> None:
+        left = {str(path.relative_to(report)) for path in report.rglob("*") if path.is_file()}
+        events = {path for path in left if path.startswith("tensorboard/version_0/events.out.tfevents.")}
+        assert len(events) == 1
+        assert left - events == {
+            "best.ckpt",
+            "last.ckpt",
+            "inpaint.safetensors",
+            "curves.png",
+            "logs/version_0/metrics.csv",
+            "tensorboard/version_0/hparams.yaml",
+        }
+
+    def test_logs_every_step_and_validation(self, report: Path) -> None:
+        logged = runs.curves(report)
+        assert sorted(logged["train_loss"]) == list(range(18))
+        assert (
+            sorted(logged["val_psnr"])
+            == sorted(logged["val_loss"])
+            == sorted(logged["val_ssim"])
+            == [5, 11, 17]
+        )
+        assert all(np.isfinite(list(series.values())).all() for series in logged.values())
+
+    def test_lowers_the_learning_rate_after_eight_epochs(self, report: Path) -> None:
+        rates = runs.curves(report)["lr-Adam"]
+        assert [rates[step] for step in range(18)] == pytest.approx([1e-3] * 16 + [1e-4] * 2)
+
+    def test_tensorboard_has_the_same(self, report: Path) -> None:
+        events = EventAccumulator(str(report / "tensorboard" / "version_0"))
+        events.Reload()
+        shown = {event.step: event.value for event in events.Scalars("train_loss")}
+        assert shown == pytest.approx(runs.curves(report)["train_loss"])
+
+    def test_curves_are_a_picture(self, report: Path) -> None:
+        picture = cv2.imread(str(report / "curves.png"))
+        assert picture is not None
+        assert picture.std() > 10
+
+    def test_weights_are_the_best_of_the_validations(self, report: Path, celeba: Path) -> None:
+        """Measured again without the training loop, the weights have the figures that the log has for the best."""
+        model, provenance = load_weights(report / "inpaint.safetensors")
+        logged = runs.curves(report)
+        best = max(logged["val_psnr"], key=lambda step: logged["val_psnr"][step])
+        assert provenance["metrics"]["val_psnr"] == pytest.approx(logged["val_psnr"][best])
+        assert validation_figures(model, celeba) == pytest.approx(
+            (logged["val_psnr"][best], logged["val_ssim"][best]), abs=1e-4
+        )
+
+    def test_provenance_says_where_the_weights_come_from(self, report: Path, celeba: Path) -> None:
+        model, provenance = load_weights(report / "inpaint.safetensors")
+        assert model.config == ModelConfig(width=2, residual=False)
+        config = provenance["config"]
+        assert config["model"]["network"] == {"width": 2, "residual": False}
+        assert config["model"]["optimizer"]["name"] == "adam"
+        assert config["data"]["root"] == str(celeba)
+        assert config["data"]["batch_size"] == 5
+        assert config["trainer"]["max_epochs"] == 9
+        assert provenance["git_commit"] == git_commit()
+        assert provenance["step"] in {6, 12, 18}
+
+    def test_a_run_that_is_there_is_not_overwritten(
+        self, report: Path, celeba: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = hashes(report)
+        assert runs.run_here(runs.arguments("report", celeba, report, *REPORT)) == 1
+        assert "holds a run already; go on with it by `--ckpt_path last`" in capsys.readouterr().err
+        assert hashes(report) == before
+
+    def test_a_run_with_a_best_checkpoint_alone_is_one_too(
+        self, report: Path, celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shutil.copy(report / "best.ckpt", tmp_path / "best.ckpt")
+        assert runs.run_here(runs.arguments("report", celeba, tmp_path, *REPORT)) == 1
+        assert "holds a run already" in capsys.readouterr().err
+
+    def test_a_finished_run_can_be_moved_and_go_on(self, report: Path, celeba: Path, tmp_path: Path) -> None:
+        """It knows its best score still, so that no worse validation overwrites the best checkpoint."""
+        longer = tmp_path / "longer"
+        shutil.copytree(report, longer)
+        more = ("--trainer.max_epochs", "10", "--ckpt_path", "last")
+        assert runs.run_here(runs.arguments("report", celeba, longer, *REPORT[2:], *more)) == 0
+        last = runs.checkpoint(longer / "last.ckpt")
+        assert last["global_step"] == 20
+        (score,) = (
+            s["best_model_score"] for s in last["callbacks"].values() if s.get("monitor") == "val_psnr"
+        )
+        assert score.item() == pytest.approx(max(runs.curves(report)["val_psnr"].values()))
+        logged, before = runs.curves(longer), runs.curves(report)
+        assert sorted(logged["train_loss"]) == list(range(20))
+        assert all(logged["train_loss"][step] == before["train_loss"][step] for step in range(18))
+        assert logged["lr-Adam"][19] == pytest.approx(1e-4)
+
+    def test_the_weights_command_writes_the_best_again(
+        self, report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shutil.copy(report / "best.ckpt", tmp_path / "best.ckpt")
+        assert runs.run_here(["weights", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"weights: {tmp_path / 'inpaint.safetensors'}\n"
+        again, first = (load_weights(folder / "inpaint.safetensors")[0] for folder in (tmp_path, report))
+        assert all(torch.equal(again.state_dict()[k], v) for k, v in first.state_dict().items())
+
+
+DEFAULT = (
+    *("--data.batch_size", "3", "--data.workers", "1"),
+    *("--trainer.max_steps", "10", "--trainer.val_check_interval", "5"),
+)
+
+
+@pytest.fixture(scope="module")
+def default(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitCommand]:
+    """A finished run of the default recipe, bf16 and weight averaging included, with a user's own callback."""
+    run = tmp_path_factory.mktemp("default") / "run"
+    own = (
+        *(
+            "--trainer.callbacks+=training_callbacks.RecordDraws",
+            "--trainer.callbacks.folder",
+            str(run / "draws"),
+        ),
+        *("--model.optimizer.warmup_steps", "2"),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "sys.argv", ["python -m training", *runs.arguments("default", celeba, run, *DEFAULT, *own)]
+        )
+        return run, FitCommand()
+
+
+class TestDefault:
+    def test_logs_every_step_and_validation(self, default: tuple[Path, FitCommand]) -> None:
+        logged = runs.curves(default[0])
+        assert sorted(logged["train_loss"]) == list(range(10))
+        assert sorted(logged["val_psnr"]) == [4, 9]
+        rates = [logged["lr-AdamW"][step] for step in range(10)]
+        assert rates[1] == max(rates)
+        assert rates[1:] == sorted(rates[1:], reverse=True)
+
+    def test_trains_in_bfloat16(self, default: tuple[Path, FitCommand]) -> None:
+        assert default[1].trainer.precision == "bf16-mixed"
+
+    def test_weights_are_the_averaged_ones(self, default: tuple[Path, FitCommand]) -> None:
+        run, _ = default
+        model, _ = load_weights(run / "inpaint.safetensors")
+        best = runs.checkpoint(run / "best.ckpt")
+        averaged, current = best["state_dict"], best["current_model_state"]
+        names = [f"model.{name}" for name, _ in model.named_parameters()]
+        assert all(torch.equal(model.state_dict()[n.removeprefix("model.")], averaged[n]) for n in names)
+        assert any(not torch.equal(averaged[n], current[n]) for n in names)
+
+    def test_weights_are_the_ones_that_were_validated(
+        self, default: tuple[Path, FitCommand], celeba: Path
+    ) -> None:
+        """To 0.05 dB: the run validated in bfloat16."""
+        model, provenance = load_weights(default[0] / "inpaint.safetensors")
+        measured, _ = validation_figures(model, celeba)
+        assert measured == pytest.approx(provenance["metrics"]["val_psnr"], abs=0.05)
+
+    def test_the_last_checkpoint_is_the_last_step_with_its_own_weights(
+        self, default: tuple[Path, FitCommand]
+    ) -> None:
+        last = runs.checkpoint(default[0] / "last.ckpt")
+        averaged, current = last["state_dict"], last["current_model_state"]
+        assert last["global_step"] == 10
+        assert any(not torch.equal(averaged[name], current[name]) for name in averaged)
+
+    def test_a_users_own_callback_takes_part(self, default: tuple[Path, FitCommand]) -> None:
+        assert len((default[0] / "draws" / "0.jsonl").read_text().splitlines()) == 10
+
+    def test_checkpoints_are_written_by_our_own_means(self, default: tuple[Path, FitCommand]) -> None:
+        assert isinstance(default[1].trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path, writer = tmp_path / "last.ckpt", AtomicCheckpointIO()
+    writer.save_checkpoint({"step": 1}, path)
+    request.getfixturevalue("full_disk")
+    with pytest.raises(OSError, match="File too large"):
+        writer.save_checkpoint({"step": 2, "weights": torch.zeros(5000)}, path)
+    assert runs.checkpoint(path) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- a user's mistakes -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def damaged_celeba(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny CelebA with one training picture cut short."""
+    root = tmp_path_factory.mktemp("damaged") / "celeba"
+    shutil.copytree(celeba, root)
+    picture = root / "img_align_celeba" / "000004.jpg"
+    picture.write_bytes(picture.read_bytes()[:2000])
+    return root
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_damaged_picture_ends_training_with_one_line(
+    damaged_celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: str
+) -> None:
+    """Also from a loader process, which sends its whole traceback."""
+    options = (*DEFAULT, "--data.workers", workers)
+    assert runs.run_here(runs.arguments("default", damaged_celeba, tmp_path / "run", *options)) == 1
+    picture = damaged_celeba / "img_align_celeba" / "000004.jpg"
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == (
+        f"error: {picture} cannot be read as a picture; remove it or replace it by a whole one"
+    )
+    assert "Traceback" not in said.err + said.out
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (["--data.root", "nowhere"], 1, "error: there is no data folder nowhere; give a folder of pictures"),
+        (["--data.batch_size", "20"], 1, "has 14 pictures, which do not fill one batch of 20"),
+        (["--data.masks", "{lines: 1}"], 1, "error: there is no mask preset lines; there are report-text"),
+        (["--data.validation_mask", "dots"], 1, "error: there is no mask preset dots"),
+        (["--model.network.width", "0"], 1, "error: the network's width must be at least 1, not 0"),
+        (["--ckpt_path", "nowhere.ckpt"], 1, "error: there is no checkpoint nowhere.ckpt"),
+        (["--trainer.accelerator", "abacus"], 1, "error: these trainer options do not work: "),
+        (["--model.loss.norm", "l3"], 2, "l3"),
+        (["--ema", "1.5"], 2, "1.5 does not conform to restriction v>=0 and v<1"),
+        (["--config", "nowhere.yaml"], 2, "File does not exist"),
+        (["--no_such_option", "3"], 2, "unrecognized arguments: --no_such_option 3"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_option_is_explained_without_a_traceback(
+    celeba: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    status: int,
+    message: str,
+) -> None:
+    assert runs.run_here(runs.arguments("default", celeba, tmp_path / "run", *options)) == status
+    said = capsys.readouterr()
+    assert message in said.err
+    assert "Traceback" not in said.err + said.out
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_damaged_checkpoint_cannot_be_gone_on_with(
+    celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"rubbish")
+    assert runs.run_here(runs.arguments("report", celeba, tmp_path, "--ckpt_path", "last")) == 1
+    assert "last.ckpt is not a whole checkpoint of `python -m training fit`" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_network_cannot_be_gone_on_with(
+    report: Path, celeba: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = hashes(report)
+    options = ("--ckpt_path", "last", "--model.network.width", "4")
+    assert runs.run_here(runs.arguments("report", celeba, report, *options)) == 1
+    said = capsys.readouterr().err
+    assert "holds a network of {'width': 2, 'residual': False}; this run asks for {'width': 4" in said
+    assert hashes(report) == before
+
+
+def test_a_run_without_checkpoints_has_no_weights_to_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runs.run_here(["weights", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: there is no checkpoint {tmp_path / 'best.ckpt'}")
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"), [([], 2), (["train"], 2), (["weights"], 2), (["--help"], 0), (["weights", "-h"], 0)]
+)
+def test_usage(argv: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.run_here(argv) == status
+    said = capsys.readouterr()
+    assert (said.err if status else said.out).startswith("usage: python -m training COMMAND")
+    assert not (said.out if status else said.err)
+
+
+def test_fit_help_names_the_command_as_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.run_here(["fit", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: python -m training ")
+    assert "Train an inpainting network." in said
+    assert "--checkpoint_minutes" in said
+
+
+def test_the_best_checkpoint_is_readable_as_a_model(report: Path) -> None:
+    model, run = model_from_lightning(report / "best.ckpt")
+    assert model.config == ModelConfig(width=2)
+    assert set(run) == {"config", "step", "epoch", "metrics"}

@@ -1,0 +1,121 @@
+"""Hole masks: the report's two presets, and free-form strokes of a wanted size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from training import masks
+from training.masks import HOLE_RATIOS, PRESETS, draw_lines, free_form, report_code, report_text
+
+SIZE = 178
+
+
+class Pen:
+    """Writes down every line that OpenCV draws, and draws it."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[int, int]] = []
+        self.thickness: list[int] = []
+        self._line = cv2.line
+
+    def __call__(
+        self, picture: Any, start: tuple[int, int], end: tuple[int, int], colour: int, thickness: int
+    ) -> Any:
+        self.ends += [start, end]
+        self.thickness.append(thickness)
+        return self._line(picture, start, end, colour, thickness)
+
+
+@pytest.fixture
+def pen(monkeypatch: pytest.MonkeyPatch) -> Pen:
+    pen = Pen()
+    monkeypatch.setattr(masks.cv2, "line", pen)
+    return pen
+
+
+@pytest.mark.parametrize(
+    ("preset", "thickness"), [(report_text, range(7, 12)), (report_code, range(1, 12))], ids=["text", "code"]
+)
+def test_report_masks_are_seven_lines_of_the_reports_thickness(
+    pen: Pen, preset: Callable[..., np.ndarray], thickness: range
+) -> None:
+    rng = np.random.default_rng(0)
+    for drawn in range(1, 101):
+        preset(rng, SIZE, SIZE)
+        assert len(pen.thickness) == 7 * drawn
+    assert set(pen.thickness) == set(thickness)
+
+
+def test_end_points_lie_anywhere_in_the_picture_and_nowhere_else(pen: Pen) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        report_text(rng, 40, 60)
+    columns, rows = zip(*pen.ends, strict=True)
+    assert set(columns) == set(range(60))
+    assert set(rows) == set(range(40))
+
+
+@pytest.mark.parametrize(("preset", "mean"), [("report-text", 0.200), ("report-code", 0.142)])
+def test_mean_hole_of_the_report_masks(preset: str, mean: float) -> None:
+    """As measured on 600 pictures before this project."""
+    rng = np.random.default_rng(0)
+    ratios = [np.mean(PRESETS[preset](rng, SIZE, SIZE) > 0) for _ in range(300)]
+    assert np.mean(ratios) == pytest.approx(mean, abs=0.01)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+class TestEveryPreset:
+    @pytest.mark.parametrize("shape", [(SIZE, SIZE), (64, 64), (97, 240)])
+    def test_is_black_and_white_with_a_hole(self, preset: str, shape: tuple[int, int]) -> None:
+        for seed in range(5):
+            mask = PRESETS[preset](np.random.default_rng(seed), *shape)
+            assert mask.dtype == np.uint8
+            assert mask.shape == shape
+            assert set(np.unique(mask)) == {0, 255}
+
+    def test_a_seed_repeats_a_mask(self, preset: str) -> None:
+        first, again = (PRESETS[preset](np.random.default_rng(5), SIZE, SIZE) for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+
+    def test_another_seed_draws_another(self, preset: str) -> None:
+        drawn = {PRESETS[preset](np.random.default_rng(seed), SIZE, SIZE).tobytes() for seed in range(20)}
+        assert len(drawn) == 20
+
+    def test_one_generator_draws_one_after_another(self, preset: str) -> None:
+        rng = np.random.default_rng(5)
+        assert not np.array_equal(PRESETS[preset](rng, SIZE, SIZE), PRESETS[preset](rng, SIZE, SIZE))
+
+
+def test_presets_are_the_three_of_the_design() -> None:
+    assert list(PRESETS) == ["report-text", "report-code", "free-form"]
+
+
+def test_number_and_thickness_of_lines_are_options(pen: Pen) -> None:
+    draw_lines(np.random.default_rng(0), 50, 50, (3, 4), lines=11)
+    assert pen.thickness == [3] * 11
+
+
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (64, 64), (80, 200)])
+@pytest.mark.parametrize("ratio", np.linspace(*HOLE_RATIOS, 13).round(4).tolist())
+def test_free_form_hits_its_target(shape: tuple[int, int], ratio: float) -> None:
+    for seed in range(4):
+        mask = free_form(np.random.default_rng(seed), *shape, ratio)
+        assert np.mean(mask > 0) == pytest.approx(ratio, abs=0.03)
+
+
+def test_free_form_spreads_over_the_whole_range_by_itself() -> None:
+    ratios = [np.mean(free_form(np.random.default_rng(seed), SIZE, SIZE) > 0) for seed in range(120)]
+    counts, _ = np.histogram(ratios, bins=6, range=(0.0, 0.6))
+    assert counts.sum() >= 110  # a target near 0.6 may be overshot a little
+    assert counts.min() >= 8
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.009, 0.601, 1.0, -0.2, float("nan")])
+def test_a_ratio_out_of_range_is_refused(ratio: float) -> None:
+    with pytest.raises(ValueError, match=r"between 0\.01 and 0\.6, not"):
+        free_form(np.random.default_rng(0), SIZE, SIZE, ratio)

@@ -1,0 +1,119 @@
+"""Real processes: a run killed in mid-epoch goes on where it stopped; two processes share one run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import training_runs as runs
+
+from training.augment import AugmentConfig
+from training.data import TrainingDraws
+from training.pictures import find_pictures
+from training.weights import load_weights
+
+STEPS = 11
+KILLED_AT = 6
+"""In the second epoch, which is of 4 steps: 14 pictures in batches of 3."""
+
+
+def flatten(value: object, path: str = "") -> dict[str, torch.Tensor]:
+    """Every tensor and number of a nested state by its path."""
+    if isinstance(value, dict):
+        return {k: v for name, part in value.items() for k, v in flatten(part, f"{path}/{name}").items()}
+    if isinstance(value, list | tuple):
+        return {k: v for i, part in enumerate(value) for k, v in flatten(part, f"{path}/{i}").items()}
+    if isinstance(value, torch.Tensor | int | float):
+        return {path: torch.as_tensor(value, dtype=torch.float64)}
+    return {}
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_killed_run_ends_as_one_that_was_never_killed(celeba: Path, tmp_path: Path, workers: str) -> None:
+    """The default recipe in fp32: weights, averaged weights, optimiser, schedule and curves, to float noise."""
+    options = (
+        *("--data.batch_size", "3", "--data.workers", workers),
+        *("--trainer.precision", "32-true", "--model.optimizer.warmup_steps", "3"),
+        *(
+            "--trainer.max_steps",
+            str(STEPS),
+            "--trainer.val_check_interval",
+            "4",
+            "--checkpoint_minutes",
+            "0",
+        ),
+    )
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    kill = ("--trainer.callbacks+=training_callbacks.KillAt", "--trainer.callbacks.step", str(KILLED_AT))
+    never = runs.start(runs.arguments("default", celeba, whole, *options))
+    victim = runs.start(runs.arguments("default", celeba, killed, *options, *kill))
+    victim.communicate()
+    assert victim.returncode == -signal.SIGKILL
+    assert runs.checkpoint(killed / "last.ckpt")["global_step"] == KILLED_AT - 1
+    assert not (killed / "inpaint.safetensors").exists()
+
+    again = runs.start(runs.arguments("default", celeba, killed, *options, "--ckpt_path", "last"))
+    for process in (never, again):
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+
+    ends = [runs.checkpoint(run / "last.ckpt") for run in (whole, killed)]
+    assert [end["global_step"] for end in ends] == [STEPS, STEPS]
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+        expected, got = (flatten(end[part]) for end in ends)
+        assert expected.keys() == got.keys()
+        for name in expected:
+            torch.testing.assert_close(got[name], expected[name], rtol=1e-5, atol=1e-7, msg=f"{part}{name}")
+
+    expected_curves, got_curves = runs.curves(whole), runs.curves(killed)
+    assert got_curves.keys() == expected_curves.keys()
+    for name, series in expected_curves.items():
+        assert got_curves[name] == pytest.approx(series, rel=1e-5), name
+
+    models = [load_weights(run / "inpaint.safetensors")[0].state_dict() for run in (whole, killed)]
+    for name in models[0]:
+        torch.testing.assert_close(models[1][name], models[0][name], rtol=1e-5, atol=1e-7)
+
+
+def test_two_processes_share_the_draws_of_one_run(celeba: Path, tmp_path: Path) -> None:
+    """DDP by Lightning's own flags: in each step both together see what one process with a batch of 4 would."""
+    run = tmp_path / "run"
+    process = runs.start(
+        runs.arguments(
+            *("report", celeba, run, "--data.batch_size", "2", "--trainer.max_epochs", "2"),
+            *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
+            *(
+                "--trainer.callbacks+=training_callbacks.RecordDraws",
+                "--trainer.callbacks.folder",
+                str(run / "draws"),
+            ),
+        )
+    )
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+
+    seen = [
+        [json.loads(line) for line in (run / "draws" / f"{rank}.jsonl").read_text().splitlines()]
+        for rank in (0, 1)
+    ]
+    draws = TrainingDraws(find_pictures(celeba).train, {"report-code": 1.0}, AugmentConfig(), seed=0)
+    for step in range(6):
+        expected = [hashlib.sha256(draws[4 * step + i][0].numpy().tobytes()).hexdigest() for i in range(4)]
+        assert [digest for rank in seen for digest in rank[step]["seen"]] == expected
+    assert [len(rank) for rank in seen] == [6, 6]
+    assert sorted(runs.curves(run)["train_loss"]) == list(range(6))
+    assert (run / "inpaint.safetensors").is_file()
+
+
+def test_a_mistake_on_the_real_command_line_is_an_exit_status_and_one_line(tmp_path: Path) -> None:
+    process = runs.start(runs.arguments("report", tmp_path / "nowhere", tmp_path / "run"))
+    out, err = process.communicate()
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith(f"error: there is no data folder {tmp_path / 'nowhere'}; give")
+    assert "Traceback" not in out + err
+    for noise in ("litlogger", "LightningCLI's args parameter", "exists and is not empty"):
+        assert noise not in out + err

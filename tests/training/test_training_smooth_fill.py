@@ -1,0 +1,119 @@
+"""The smooth first fill: exact where known, well-behaved everywhere, close to biharmonic interpolation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.restoration import inpaint_biharmonic
+from torch import Tensor
+
+import training.smooth_fill as module
+from training.data import to_model
+from training.masks import draw_lines, free_form, report_text
+from training.smooth_fill import smooth_fill
+
+SIZE = 178
+
+
+def fill(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill an HWC uint8 picture under an HW mask, 255 = hole; HWC float in [0, 1]."""
+    images, known = to_model(torch.from_numpy(picture)[None], torch.from_numpy(mask)[None])
+    return smooth_fill(images * known, known)[0].permute(1, 2, 0).numpy()
+
+
+def rms(difference: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
+
+
+@pytest.fixture
+def plain_pyramid(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Push-pull alone: no level is relaxed."""
+    monkeypatch.setattr(module, "RELAXED_LEVELS", 0)
+    return monkeypatch
+
+
+@pytest.fixture(params=[0, 1, 2])
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    return np.random.default_rng(request.param)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), height=st.integers(32, 70), width=st.integers(32, 70))
+def test_known_pixels_stay_and_the_rest_is_in_range(seed: int, height: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(2, 3, height, width, generator=generator)
+    mask = (torch.rand(2, 1, height, width, generator=generator) > 0.5).float()
+    mask[:, :, height // 3 :, : width // 2] = 0
+    filled = smooth_fill(image * mask, mask)
+    known = mask.expand_as(image) > 0
+    assert filled.dtype == torch.float32
+    assert torch.equal(filled[known], image[known])
+    assert filled.isfinite().all()
+    assert 0 <= filled.min() <= filled.max() <= 1
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_one_colour_is_filled_with_itself(rng: np.random.Generator, value: float) -> None:
+    mask = torch.from_numpy((free_form(rng, SIZE, SIZE, 0.5) == 0).astype(np.float32))[None, None]
+    image = torch.full((1, 3, SIZE, SIZE), value)
+    torch.testing.assert_close(smooth_fill(image * mask, mask), image, rtol=0, atol=1e-5)
+
+
+def linear_gradient() -> np.ndarray:
+    """Rising to the right, downwards and in between."""
+    y, x = np.mgrid[:SIZE, :SIZE] / (SIZE - 1)
+    return np.round(np.stack([x, y, (x + y) / 2], axis=2) * 255).astype(np.uint8)
+
+
+def test_a_linear_gradient_is_carried_through_lines(rng: np.random.Generator) -> None:
+    """Measured over seeds 0 to 2: 0.003 to 0.005 rms, 0.03 at most."""
+    picture, mask = linear_gradient(), report_text(rng, SIZE, SIZE)
+    error = fill(picture, mask)[mask > 0] - picture[mask > 0] / 255
+    assert rms(error) < 0.01
+    assert np.abs(error).max() < 0.05
+
+
+def test_a_linear_gradient_is_carried_better_than_by_the_plain_pyramid(
+    rng: np.random.Generator, plain_pyramid: pytest.MonkeyPatch
+) -> None:
+    picture, mask = linear_gradient(), report_text(rng, SIZE, SIZE)
+    truth = picture[mask > 0] / 255
+    plain = rms(fill(picture, mask)[mask > 0] - truth)
+    plain_pyramid.undo()
+    assert rms(fill(picture, mask)[mask > 0] - truth) < 0.5 * plain
+
+
+def test_thin_holes_come_close_to_biharmonic(
+    rng: np.random.Generator, face: np.ndarray, plain_pyramid: pytest.MonkeyPatch
+) -> None:
+    """Lines of 1 to 4 pixels on a face. Measured: 0.011 to 0.029 rms from biharmonic in the hole, the plain
+    pyramid 0.053 to 0.068; the error against the truth is within 1 dB of biharmonic's."""
+    mask = draw_lines(rng, SIZE, SIZE, (1, 5))
+    hole, truth = mask > 0, face[mask > 0] / 255
+    biharmonic = inpaint_biharmonic(face, hole, channel_axis=2)[hole]
+    plain = fill(face, mask)[hole]
+    plain_pyramid.undo()
+    ours = fill(face, mask)[hole]
+    assert rms(ours - biharmonic) < 0.04
+    assert rms(ours - biharmonic) < 0.5 * rms(plain - biharmonic)
+    assert rms(ours - truth) < rms(biharmonic - truth) * 10 ** (1 / 20)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (33, 47), (178, 178)])
+def test_a_picture_that_is_all_hole_comes_back_zero(shape: tuple[int, int]) -> None:
+    assert torch.equal(
+        smooth_fill(torch.zeros(1, 3, *shape), torch.zeros(1, 1, *shape)), torch.zeros(1, 3, *shape)
+    )
+
+
+def test_each_picture_of_a_batch_is_filled_on_its_own(rng: np.random.Generator) -> None:
+    images = torch.rand(3, 3, 50, 61, generator=torch.Generator().manual_seed(1))
+    masks = torch.stack([torch.from_numpy(free_form(rng, 50, 61, r)) < 128 for r in (0.1, 0.3, 0.6)])[
+        :, None
+    ].float()
+    together: Tensor = smooth_fill(images * masks, masks)
+    alone = torch.cat([smooth_fill(i[None] * m[None], m[None]) for i, m in zip(images, masks, strict=True)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)

@@ -1,0 +1,76 @@
+"""Tiny runs of `python -m training fit`, in this process or in one of their own, and what they leave behind."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import training
+from training.__main__ import main
+
+REPOSITORY = Path(training.__file__).parent.parent
+CONFIGS = Path(training.__file__).parent / "configs"
+
+
+def arguments(config: str, data: Path, run: Path, *options: str) -> list[str]:
+    """The command line of a fit with a shipped configuration, a network of width 2 and every step logged."""
+    small = {
+        "--config": str(CONFIGS / f"{config}.yaml"),
+        "--data.root": str(data),
+        "--run": str(run),
+        "--model.network.width": "2",
+        "--data.workers": "0",
+        "--trainer.accelerator": "cpu",
+        "--trainer.log_every_n_steps": "1",
+        "--trainer.num_sanity_val_steps": "0",
+        "--trainer.enable_progress_bar": "false",
+        "--trainer.enable_model_summary": "false",
+    }
+    return ["fit", *(word for pair in small.items() for word in pair), *options]
+
+
+def run_here(argv: list[str]) -> int:
+    """Run a command in this process and return its exit status."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["python -m training", *argv])
+        try:
+            return main(argv)
+        except SystemExit as end:
+            return int(end.code or 0)
+
+
+def start(argv: list[str]) -> subprocess.Popen[str]:
+    """Start a command in a process of its own, with these tests' callbacks in reach."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "training", *argv],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def curves(run: Path) -> dict[str, dict[int, float]]:
+    """The logged values of every name by step, later starts of the run over earlier ones."""
+    series: dict[str, dict[int, float]] = {}
+    for path in sorted((run / "logs").glob("version_*/metrics.csv")):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                for name, value in row.items():
+                    if value and name not in {"step", "epoch"}:
+                        series.setdefault(name, {})[int(row["step"])] = float(value)
+    return series
+
+
+def checkpoint(path: Path) -> dict[str, Any]:
+    """One of Lightning's checkpoints, read without unpickling code."""
+    loaded: dict[str, Any] = torch.load(path, weights_only=True)
+    return loaded
