@@ -152,12 +152,14 @@ def _decode(data: bytes, name: str, invalid: type[InvalidRequestException], max_
         raise TooManyPixelsException(
             f"The {name} has {width}x{height} pixels; at most {max_pixels} are accepted."
         )
-    # On a hostile file the decoders raise anything: OSError, SyntaxError, struct.error, zlib.error and more.
+    # On a hostile file the decoders raise anything: beside these two SyntaxError, struct.error, cv2.error and more.
     try:
         file.load()
         return _deep(file, data) if _is_deep(file, data) else _shallow(file)
-    except Exception as error:
+    except (OSError, ValueError) as error:
         raise invalid(f"The {name} cannot be decoded: {error}.") from error
+    except Exception as error:
+        raise invalid(f"The {name} cannot be decoded: it is damaged.") from error
 
 
 def _is_deep(file: Image.Image, data: bytes) -> bool:

@@ -71,7 +71,7 @@ class Runtime:
             logger.warning("%s The CPU does.", problem)
         self.batch = _BATCH_CPU if self.provider == CPU_PROVIDER else _BATCH_GPU
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.version = self.metadata.get("model_version") or f"sha256-{_sha256(path)[:12]}"
+        self.version = _version(path, self.metadata)
         self.side = _side(path, self.metadata)
         self._try_out(path)
 
@@ -136,6 +136,13 @@ def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSessio
             f"where {_INPUTS} and {[_OUTPUT]} are right."
         )
     return session
+
+
+def _version(path: Path, metadata: dict[str, str]) -> str:
+    version = metadata.get("model_version") or f"sha256-{_sha256(path)[:12]}"
+    if not (version.isascii() and version.isprintable()):  # it goes into a header
+        raise ModelFileException(f"{path} gives its model_version as {version!r}: plain ASCII is right.")
+    return version
 
 
 def _side(path: Path, metadata: dict[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""The OpenAPI description, completed by what FastAPI cannot see: bodies that the routes read themselves."""
+"""The OpenAPI description, put right where FastAPI cannot see: bodies that routes read, errors as they are answered."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from serving.routes.schemas import REF, FormRequest, JsonRequest
 
 
 def complete_openapi(app: FastAPI) -> None:
-    """Make the app describe its request bodies, too."""
+    """Make the app describe its request bodies, and none of FastAPI's own 422, which it answers as a 400."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -19,6 +19,9 @@ def complete_openapi(app: FastAPI) -> None:
             [(model, "validation") for model in (JsonRequest, FormRequest, InferRequest)], ref_template=REF
         )
         description["components"]["schemas"].update(bodies["$defs"])
+        for path in description["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
         return description
 
     app.openapi = openapi  # type: ignore[method-assign]

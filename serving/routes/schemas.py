@@ -21,32 +21,36 @@ _IMAGE = _example_png(np.dstack([4 * _ROWS + 60, 4 * _COLUMNS + 60, 0 * _ROWS + 
 _MASK = _example_png(np.dstack([255 * ((abs(_ROWS - 16) < 3) & (abs(_COLUMNS - 16) < 9))]))
 
 
-class JsonRequest(BaseModel):
-    """The picture and its mask in base64, or as data URLs."""
+_MASK_FILE = (
+    "The mask file, of the picture's size: white (128 and over) = hole to fill. "
+    "May be left out when the picture has transparency: transparent = hole."
+)
+_BINARY_FIELD: dict[str, JsonValue] = {"format": "binary"}
+
+
+class _Request(BaseModel):
+    """What both encodings of a request have in common."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+    output_size: OutputSize = "original"
+    """`original`: the picture's own size. `model`: the square that the model was trained on."""
+
+
+class JsonRequest(_Request):
+    """The picture and its mask in base64, or as data URLs."""
 
     image: str = Field(examples=[_IMAGE])
     """The picture file (PNG, JPEG, WebP, BMP or TIFF) in base64, or as a data URL."""
-    mask: str | None = Field(None, examples=[_MASK])
-    """The mask file, of the picture's size: white (128 and over) = hole to fill.
-    May be left out when the picture has transparency: transparent = hole."""
-    output_size: OutputSize = "original"
-    """`original`: the picture's own size. `model`: the square that the model was trained on."""
+    mask: str | None = Field(None, description=_MASK_FILE, examples=[_MASK])
 
 
-class FormRequest(BaseModel):
+class FormRequest(_Request):
     """The picture and its mask as files."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
-
-    image: str = Field(json_schema_extra={"format": "binary"})
+    image: str = Field(json_schema_extra=_BINARY_FIELD)
     """The picture file: PNG, JPEG, WebP, BMP or TIFF."""
-    mask: str = Field("", json_schema_extra={"format": "binary"})
-    """The mask file, of the picture's size: white (128 and over) = hole to fill.
-    May be left out when the picture has transparency: transparent = hole."""
-    output_size: OutputSize = "original"
-    """`original`: the picture's own size. `model`: the square that the model was trained on."""
+    mask: str = Field("", description=_MASK_FILE, json_schema_extra=_BINARY_FIELD)
 
 
 _ANSWER: dict[str, JsonValue] = {

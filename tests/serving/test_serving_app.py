@@ -229,6 +229,12 @@ def test_the_description_has_no_loose_ends(client: TestClient) -> None:
             part = part[step]
 
 
+def test_no_answer_is_described_that_is_never_given(client: TestClient) -> None:
+    for path in client.get("/openapi.json").json()["paths"].values():
+        for operation in path.values():
+            assert "422" not in operation["responses"]
+
+
 def test_the_descriptions_example_can_be_sent(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()["components"]["schemas"]["JsonRequest"]["properties"]
     body = {name: schema[name]["examples"][0] for name in ("image", "mask")}

@@ -143,7 +143,8 @@ def test_the_environment_may_ask_for_a_key() -> None:
 
 
 def test_a_stop_answers_what_is_in_flight() -> None:
-    with launched("--queue-size", "1") as (url, process), ThreadPoolExecutor(2) as pool:
+    flags = ("--queue-size", "1", "--graceful-seconds", str(PATIENCE))
+    with launched(*flags) as (url, process), ThreadPoolExecutor(2) as pool:
         running = pool.submit(post, url, large())
         until(lambda: load(url) == (1, 0))
         waiting = pool.submit(post, url, small())

@@ -96,6 +96,12 @@ def test_the_trained_size_is_read(tmp_path: Path) -> None:
     assert Runtime(saved(tmp_path / "model.onnx")).side == 178
 
 
+@pytest.mark.parametrize("version", ["1\r\nSet-Cookie: a=b", "größer"])
+def test_a_version_that_no_header_can_carry_is_refused(tmp_path: Path, version: str) -> None:
+    with pytest.raises(ModelFileException, match="model_version"):
+        Runtime(saved(tmp_path / "model.onnx", model_version=version))
+
+
 @pytest.mark.parametrize("size", ["large", "-178", "16", ""])
 def test_an_impossible_trained_size_is_refused(tmp_path: Path, size: str) -> None:
     with pytest.raises(ModelFileException, match="model_size"):
