@@ -28,9 +28,9 @@ def small() -> dict[str, bytes]:
 
 def large() -> dict[str, bytes]:
     """A request that takes seconds: a hundred windows and more."""
-    hole = np.zeros((1200, 1200), bool)
+    hole = np.zeros((1000, 1000), bool)
     hole[50::100] = hole[:, 50::100] = True
-    return {"image": encode(face(1200, 1200)), "mask": encode_mask(hole)}
+    return {"image": encode(face(1000, 1000)), "mask": encode_mask(hole)}
 
 
 def until(condition: Callable[[], bool]) -> None:
