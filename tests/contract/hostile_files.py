@@ -3,6 +3,8 @@
 import struct
 import zlib
 
+from sample_pictures import png_chunk, png_file
+
 
 def png_bomb(width: int, height: int) -> bytes:
     """A valid PNG, 8-bit RGB, all black, a thousandth of its size in memory; made without compressing it all.
@@ -21,20 +23,11 @@ def png_bomb(width: int, height: int) -> bytes:
     return png_file((b"IHDR", header), (b"IDAT", stream), (b"IEND", b""))
 
 
-def png_file(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG file of these chunks, each a type and its content, with right lengths and checksums."""
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in chunks)
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
 def text_bomb(image: bytes) -> bytes:
     """A PNG with a compressed comment of 256 MB put in after its header."""
     header = 8 + 4 + 4 + 13 + 4  # signature, and IHDR's length, type, content and checksum
     comment = b"Comment\0\0" + zlib.compress(bytes(256_000_000), 1)
-    return image[:header] + _chunk(b"zTXt", comment) + image[header:]
+    return image[:header] + png_chunk(b"zTXt", comment) + image[header:]
 
 
 def damaged_png() -> bytes:

@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hostile_files import png_file
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
 from rest import Fill, RestClient
@@ -22,6 +21,7 @@ from sample_pictures import (
     encode_mask,
     face,
     painted,
+    png_file,
     scratch,
 )
 

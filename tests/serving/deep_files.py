@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-
-
-def png_file(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG file of these chunks, each a type and its content."""
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
+from sample_pictures import png_file
 
 
 def png16(samples: NDArray[np.uint16], colour_type: int, *chunks: tuple[bytes, bytes]) -> bytes:

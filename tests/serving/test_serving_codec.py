@@ -8,13 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from deep_files import png16, png_file, tiff
+from deep_files import png16, tiff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
-from sample_pictures import encode, face
+from sample_pictures import encode, face, png_file
 
 from serving.codec import Picture, decode_image, decode_mask, encode_png
 from serving.errors import InvalidImageException, InvalidMaskException, TooManyPixelsException
