@@ -160,6 +160,33 @@ class TestReport:
         assert all(torch.equal(again.state_dict()[k], v) for k, v in first.state_dict().items())
 
 
+# Lightning remarks that each resumed run leaves out the callback that saved every step, and has a folder of its own.
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_run_goes_on_from_any_of_its_steps(celeba: Path, tmp_path: Path) -> None:
+    """The report's recipe, within its epochs of 2 steps and at their edges: the same weights, to float noise."""
+    options = ("--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "3")
+    every_step = (
+        *("--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath", str(tmp_path / "steps")),
+        *("--trainer.callbacks.filename", "{step}", "--trainer.callbacks.every_n_train_steps", "1"),
+        *("--trainer.callbacks.save_top_k", "-1"),
+    )
+    whole = tmp_path / "whole"
+    assert runs.run_here(runs.arguments("report", celeba, whole, *options, *every_step)) == 0
+    expected, losses = runs.checkpoint(whole / "last.ckpt")["state_dict"], runs.curves(whole)["train_loss"]
+    for step in range(1, 6):
+        rest, start = tmp_path / f"from {step}", str(tmp_path / "steps" / f"step={step}.ckpt")
+        assert runs.run_here(runs.arguments("report", celeba, rest, *options, "--ckpt_path", start)) == 0
+        assert runs.curves(rest)["train_loss"] == pytest.approx(
+            {s: losses[s] for s in range(step, 6)}, rel=1e-5
+        )
+        got = runs.checkpoint(rest / "last.ckpt")["state_dict"]
+        for name, tensor in expected.items():
+            torch.testing.assert_close(
+                got[name], tensor, rtol=1e-5, atol=1e-7, msg=f"{name} from step {step}"
+            )
+
+
 DEFAULT = (
     *("--data.batch_size", "3", "--data.workers", "1"),
     *("--trainer.max_steps", "10", "--trainer.val_check_interval", "5"),

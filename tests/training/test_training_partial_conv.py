@@ -8,6 +8,8 @@ double precision.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,7 @@ from training.partial_conv import PartialConv2d, coverage
 from training.smooth_fill import smooth_fill
 
 Array = np.ndarray
+Module = TypeVar("Module", bound=nn.Module)
 Maps = tuple[Array, Array]
 """Features and masks, each C×H×W."""
 
@@ -125,7 +128,7 @@ def array(parameter: Tensor | None) -> Array:
     return parameter.detach().numpy()
 
 
-def randomised(module: nn.Module, seed: int) -> nn.Module:
+def randomised(module: Module, seed: int) -> Module:
     """The module in double precision and evaluation mode, with random parameters and batch statistics."""
     generator = torch.Generator().manual_seed(seed)
     module = module.double().eval()

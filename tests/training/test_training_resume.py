@@ -32,11 +32,10 @@ def flatten(value: object, path: str = "") -> dict[str, torch.Tensor]:
     return {}
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_killed_run_ends_as_one_that_was_never_killed(celeba: Path, tmp_path: Path, workers: str) -> None:
+def test_a_killed_run_ends_as_one_that_was_never_killed(celeba: Path, tmp_path: Path) -> None:
     """The default recipe in fp32: weights, averaged weights, optimiser, schedule and curves, to float noise."""
     options = (
-        *("--data.batch_size", "3", "--data.workers", workers),
+        *("--data.batch_size", "3", "--data.workers", "1"),
         *("--trainer.precision", "32-true", "--model.optimizer.warmup_steps", "3"),
         *(
             "--trainer.max_steps",
