@@ -113,6 +113,7 @@ def set_metadata(proto: onnx.ModelProto, entries: dict[str, str]) -> None:
     del proto.metadata_props[:]
     for key, value in entries.items():
         proto.metadata_props.add(key=key, value=value)
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.ClearField("doc_string")
+    graph = proto.graph
+    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
