@@ -21,8 +21,6 @@ Split = Literal["train", "val", "test"]
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 CELEBA_IMAGES: Final = "img_align_celeba"
 CELEBA_PARTITIONS: Final = ("list_eval_partition.csv", "list_eval_partition.txt")
-_JPEG_START: Final = b"\xff\xd8"
-_JPEG_END: Final = b"\xff\xd9"
 _PARTITION: Final[dict[str, Split]] = {"0": "train", "1": "val", "2": "test"}
 
 
@@ -135,9 +133,7 @@ def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
 
 def _decode(path: Path) -> cv2.typing.MatLike | None:
     try:
-        content = path.read_bytes()
-        if content.startswith(_JPEG_START) and _JPEG_END not in content:
-            return None  # OpenCV would fill what a truncated JPEG lacks with grey
-        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+        # Not `imread`, which fills what a truncated JPEG lacks with grey.
+        return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
     except (OSError, cv2.error):
         return None

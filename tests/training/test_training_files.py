@@ -28,6 +28,16 @@ def test_a_write_makes_folders_and_replaces(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_a_reader_of_the_old_file_reads_it_to_its_end(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    write_atomically(target, b"old" * 1000)
+    with target.open("rb", buffering=0) as reader:
+        assert reader.read(3) == b"old"
+        write_atomically(target, b"new" * 1000)
+        assert reader.read() == b"old" * 999
+    assert target.read_bytes() == b"new" * 1000
+
+
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

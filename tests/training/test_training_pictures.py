@@ -217,11 +217,12 @@ def damaged(kind: str, face: np.ndarray) -> bytes:
         "empty": b"",
         "text": b"not a picture\n",
         "half a JPEG": jpeg[: len(jpeg) // 2],
+        "most of a JPEG": jpeg[:-40],
         "half a PNG": png[:900],
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "half a JPEG", "half a PNG"])
+@pytest.mark.parametrize("kind", ["empty", "text", "half a JPEG", "most of a JPEG", "half a PNG"])
 def test_a_damaged_picture_is_named(tmp_path: Path, face: np.ndarray, kind: str) -> None:
     (tmp_path / "bad.jpg").write_bytes(damaged(kind, face))
     with pytest.raises(DataError, match=r"bad\.jpg cannot be read as a picture; remove it or replace it"):
