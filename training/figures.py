@@ -10,6 +10,9 @@ from statistics import fmean
 BUCKETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Edges of the hole-ratio buckets, as in Liu et al."""
 
+PERFECT = 100.0
+"""What a perfect answer counts for in a mean of PSNR, in dB: more than one grey level off in one sample does."""
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -69,7 +72,10 @@ def summarise(rows: list[Figures]) -> list[Summary]:
         Summary(
             *key,
             len(group),
-            *(fmean(getattr(row, name) for row in group) for name in ("hole_ratio", "psnr", "ssim", "l1")),
+            hole_ratio=fmean(row.hole_ratio for row in group),
+            psnr=fmean(min(row.psnr, PERFECT) for row in group),
+            ssim=fmean(row.ssim for row in group),
+            l1=fmean(row.l1 for row in group),
         )
         for key, group in ordered
     ]
