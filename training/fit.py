@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import warnings
@@ -11,83 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L  # noqa: N812
-import torch
 from jsonargparse.typing import NonNegativeFloat, restricted_number_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from training.curves import draw_curves
 from training.data import InpaintingData
 from training.errors import CheckpointError, DataError, SettingsError
-from training.files import write_atomically
 from training.lightning_module import InpaintingModule
-from training.weights import model_from_lightning, save_weights
-
-WEIGHTS = "inpaint.safetensors"
-CURVES = "curves.png"
-BEST = "best.ckpt"
-LAST = "last.ckpt"
-LOGS = "logs"
+from training.run import BEST, LAST, LOGS, AtomicCheckpointIO, RunRecord, write_best
+from training.weights import model_from_lightning
 
 Decay = restricted_number_type(
     "Decay", float, [(">=", 0), ("<", 1)], docstring="float, at least 0 and below 1"
 )
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints beside their target first.
-
-    Lightning's own way goes through the system's temporary folder, which is not atomic when that is another disk.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
-    ) -> None:
-        """Write the checkpoint so that a reader finds the old one or the new one, whole."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_atomically(Path(path), buffer.getbuffer())
-
-
-class RunRecord(Callback):
-    """Puts the run's configuration into checkpoints, draws the curves and leaves a checkpoint at the end."""
-
-    def __init__(self, config: dict[str, Any], folder: Path) -> None:
-        self.config, self.folder = config, folder
-
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Add the configuration and the figures so far, as JSON."""
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val_")}
-        run = {
-            "config": self.config,
-            "step": trainer.global_step,
-            "epoch": trainer.current_epoch,
-            "metrics": metrics,
-        }
-        checkpoint["run"] = json.dumps(run)
-
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Keep the best score so far also when the run's folder was moved, which Lightning takes for another."""
-        if Path(str(trainer.ckpt_path)).resolve().parent == self.folder.resolve():
-            for callback in trainer.checkpoint_callbacks:
-                if isinstance(callback, ModelCheckpoint) and callback.state_key in checkpoint["callbacks"]:
-                    checkpoint["callbacks"][callback.state_key]["dirpath"] = callback.dirpath
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the curves."""
-        if trainer.is_global_zero and not trainer.sanity_checking:
-            draw_curves(self.folder / LOGS, self.folder / CURVES)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep the last step, before weight averaging overwrites the model with its average."""
-        trainer.save_checkpoint(self.folder / LAST, weights_only=False)
 
 
 class FitCommand(LightningCLI):
@@ -196,24 +133,15 @@ class FitCommand(LightningCLI):
             write_best(folder)
 
 
-def write_best(folder: Path) -> Path:
-    """Write the best checkpoint's weights as safetensors beside it and return the file."""
-    model, run = model_from_lightning(folder / BEST)
-    target = folder / WEIGHTS
-    save_weights(target, model, run)
-    print(f"weights: {target}")
-    return target
-
-
 def _silence_remarks() -> None:
     """Drop three remarks of Lightning's that its users here can do nothing about."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-        lambda record: "litlogger" not in record.getMessage()  # an advertisement
-    )
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # the logs are there
-    warnings.filterwarnings(
-        "ignore", ".*isinstance.treespec, LeafSpec.* is deprecated"
-    )  # Lightning's own call
+    # An advertisement.
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    logger.addFilter(lambda record: "litlogger" not in record.getMessage())
+    # It always does: the logs are there.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    # Lightning's own call.
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.* is deprecated")
 
 
 def _listed(option: Any) -> list[Any]:

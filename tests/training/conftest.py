@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+import training_runs as runs
 
 PARTITION_SIZES = (14, 3, 3)
 """Pictures of the tiny CelebA in partitions 0 (train), 1 (val) and 2 (test)."""
@@ -64,3 +65,11 @@ def full_disk() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(scope="session")
+def report(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the report's recipe."""
+    run = tmp_path_factory.mktemp("report") / "run"
+    assert runs.run_here(runs.arguments("report", celeba, run, *runs.REPORT)) == 0
+    return run

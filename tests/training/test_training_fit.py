@@ -12,12 +12,14 @@ import torch
 import training_runs as runs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from training.curves import draw_curves
 from training.data import FixedPairs, to_model
 from training.files import sha256
-from training.fit import AtomicCheckpointIO, FitCommand
+from training.fit import FitCommand
 from training.metrics import psnr, ssim
 from training.model import InpaintingModel, ModelConfig
 from training.pictures import find_pictures
+from training.run import AtomicCheckpointIO
 from training.weights import git_commit, load_weights, model_from_lightning
 
 pytestmark = [
@@ -39,21 +41,6 @@ def validation_figures(model: InpaintingModel, celeba: Path) -> tuple[float, flo
         figures.append((psnr(image.numpy(), filled), ssim(image.numpy(), filled)))
     first, second = np.mean(figures, axis=0)
     return float(first), float(second)
-
-
-def hashes(folder: Path) -> dict[Path, str]:
-    return {path: sha256(path) for path in folder.rglob("*") if path.is_file()}
-
-
-REPORT = ("--trainer.max_epochs", "9", "--trainer.check_val_every_n_epoch", "3")
-
-
-@pytest.fixture(scope="module")
-def report(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of the report's recipe: 9 epochs of 2 steps (14 pictures, batches of 5)."""
-    run = tmp_path_factory.mktemp("report") / "run"
-    assert runs.run_here(runs.arguments("report", celeba, run, *REPORT)) == 0
-    return run
 
 
 class TestReport:
@@ -121,16 +108,16 @@ class TestReport:
     def test_a_run_that_is_there_is_not_overwritten(
         self, report: Path, celeba: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        before = hashes(report)
-        assert runs.run_here(runs.arguments("report", celeba, report, *REPORT)) == 1
+        before = runs.hashes(report)
+        assert runs.run_here(runs.arguments("report", celeba, report, *runs.REPORT)) == 1
         assert "holds a run already; go on with it by `--ckpt_path last`" in capsys.readouterr().err
-        assert hashes(report) == before
+        assert runs.hashes(report) == before
 
     def test_a_run_with_a_best_checkpoint_alone_is_one_too(
         self, report: Path, celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         shutil.copy(report / "best.ckpt", tmp_path / "best.ckpt")
-        assert runs.run_here(runs.arguments("report", celeba, tmp_path, *REPORT)) == 1
+        assert runs.run_here(runs.arguments("report", celeba, tmp_path, *runs.REPORT)) == 1
         assert "holds a run already" in capsys.readouterr().err
 
     def test_a_finished_run_can_be_moved_and_go_on(self, report: Path, celeba: Path, tmp_path: Path) -> None:
@@ -138,7 +125,12 @@ class TestReport:
         longer = tmp_path / "longer"
         shutil.copytree(report, longer)
         more = ("--trainer.max_epochs", "10", "--ckpt_path", "last")
-        assert runs.run_here(runs.arguments("report", celeba, longer, *REPORT[2:], *more)) == 0
+        assert (
+            runs.run_here(
+                runs.arguments("report", celeba, longer, "--trainer.check_val_every_n_epoch", "3", *more)
+            )
+            == 0
+        )
         last = runs.checkpoint(longer / "last.ckpt")
         assert last["global_step"] == 20
         (score,) = (
@@ -149,6 +141,8 @@ class TestReport:
         assert sorted(logged["train_loss"]) == list(range(20))
         assert all(logged["train_loss"][step] == before["train_loss"][step] for step in range(18))
         assert logged["lr-Adam"][19] == pytest.approx(1e-4)
+        draw_curves(longer / "logs", tmp_path / "curves.png")
+        assert sha256(longer / "curves.png") == sha256(tmp_path / "curves.png")  # drawn to the end
 
     def test_the_weights_command_writes_the_best_again(
         self, report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -187,12 +181,6 @@ def test_a_run_goes_on_from_any_of_its_steps(celeba: Path, tmp_path: Path) -> No
             )
 
 
-DEFAULT = (
-    *("--data.batch_size", "3", "--data.workers", "1"),
-    *("--trainer.max_steps", "10", "--trainer.val_check_interval", "5"),
-)
-
-
 @pytest.fixture(scope="module")
 def default(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitCommand]:
     """A finished run of the default recipe, bf16 and weight averaging included, with a user's own callback."""
@@ -207,7 +195,7 @@ def default(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "sys.argv", ["python -m training", *runs.arguments("default", celeba, run, *DEFAULT, *own)]
+            "sys.argv", ["python -m training", *runs.arguments("default", celeba, run, *runs.DEFAULT, *own)]
         )
         return run, FitCommand()
 
@@ -266,110 +254,6 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
         writer.save_checkpoint({"step": 2, "weights": torch.zeros(5000)}, path)
     assert runs.checkpoint(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
-
-
-# --- a user's mistakes -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def damaged_celeba(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny CelebA with one training picture cut short."""
-    root = tmp_path_factory.mktemp("damaged") / "celeba"
-    shutil.copytree(celeba, root)
-    picture = root / "img_align_celeba" / "000004.jpg"
-    picture.write_bytes(picture.read_bytes()[:2000])
-    return root
-
-
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_damaged_picture_ends_training_with_one_line(
-    damaged_celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: str
-) -> None:
-    """Also from a loader process, which sends its whole traceback."""
-    options = (*DEFAULT, "--data.workers", workers)
-    assert runs.run_here(runs.arguments("default", damaged_celeba, tmp_path / "run", *options)) == 1
-    picture = damaged_celeba / "img_align_celeba" / "000004.jpg"
-    said = capsys.readouterr()
-    assert said.err.splitlines()[-1] == (
-        f"error: {picture} cannot be read as a picture; remove it or replace it by a whole one"
-    )
-    assert "Traceback" not in said.err + said.out
-
-
-@pytest.mark.parametrize(
-    ("options", "status", "message"),
-    [
-        (["--data.root", "nowhere"], 1, "error: there is no data folder nowhere; give a folder of pictures"),
-        (["--data.batch_size", "20"], 1, "has 14 pictures, which do not fill one batch of 20"),
-        (["--data.masks", "{lines: 1}"], 1, "error: there is no mask preset lines; there are report-text"),
-        (["--data.validation_mask", "dots"], 1, "error: there is no mask preset dots"),
-        (["--model.network.width", "0"], 1, "error: the network's width must be at least 1, not 0"),
-        (["--ckpt_path", "nowhere.ckpt"], 1, "error: there is no checkpoint nowhere.ckpt"),
-        (["--trainer.accelerator", "abacus"], 1, "error: these trainer options do not work: "),
-        (["--model.loss.norm", "l3"], 2, "l3"),
-        (["--ema", "1.5"], 2, "1.5 does not conform to restriction v>=0 and v<1"),
-        (["--config", "nowhere.yaml"], 2, "File does not exist"),
-        (["--no_such_option", "3"], 2, "unrecognized arguments: --no_such_option 3"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_a_wrong_option_is_explained_without_a_traceback(
-    celeba: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    options: list[str],
-    status: int,
-    message: str,
-) -> None:
-    assert runs.run_here(runs.arguments("default", celeba, tmp_path / "run", *options)) == status
-    said = capsys.readouterr()
-    assert message in said.err
-    assert "Traceback" not in said.err + said.out
-    assert not list(tmp_path.rglob("*.ckpt"))
-
-
-def test_a_damaged_checkpoint_cannot_be_gone_on_with(
-    celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "last.ckpt").write_bytes(b"rubbish")
-    assert runs.run_here(runs.arguments("report", celeba, tmp_path, "--ckpt_path", "last")) == 1
-    assert "last.ckpt is not a whole checkpoint of `python -m training fit`" in capsys.readouterr().err
-
-
-def test_a_checkpoint_of_another_network_cannot_be_gone_on_with(
-    report: Path, celeba: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = hashes(report)
-    options = ("--ckpt_path", "last", "--model.network.width", "4")
-    assert runs.run_here(runs.arguments("report", celeba, report, *options)) == 1
-    said = capsys.readouterr().err
-    assert "holds a network of {'width': 2, 'residual': False}; this run asks for {'width': 4" in said
-    assert hashes(report) == before
-
-
-def test_a_run_without_checkpoints_has_no_weights_to_take(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert runs.run_here(["weights", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith(f"error: there is no checkpoint {tmp_path / 'best.ckpt'}")
-
-
-@pytest.mark.parametrize(
-    ("argv", "status"), [([], 2), (["train"], 2), (["weights"], 2), (["--help"], 0), (["weights", "-h"], 0)]
-)
-def test_usage(argv: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert runs.run_here(argv) == status
-    said = capsys.readouterr()
-    assert (said.err if status else said.out).startswith("usage: python -m training COMMAND")
-    assert not (said.out if status else said.err)
-
-
-def test_fit_help_names_the_command_as_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
-    assert runs.run_here(["fit", "--help"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("usage: python -m training ")
-    assert "Train an inpainting network." in said
-    assert "--checkpoint_minutes" in said
 
 
 def test_the_best_checkpoint_is_readable_as_a_model(report: Path) -> None:

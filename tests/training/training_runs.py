@@ -14,9 +14,19 @@ import torch
 
 import training
 from training.__main__ import main
+from training.files import sha256
 
 REPOSITORY = Path(training.__file__).parent.parent
 CONFIGS = Path(training.__file__).parent / "configs"
+
+REPORT = ("--trainer.max_epochs", "9", "--trainer.check_val_every_n_epoch", "3")
+"""9 epochs of 2 steps (14 pictures in batches of 5), with 3 validations."""
+
+DEFAULT = (
+    *("--data.batch_size", "3", "--data.workers", "1"),
+    *("--trainer.max_steps", "10", "--trainer.val_check_interval", "5"),
+)
+"""10 steps with 2 validations."""
 
 
 def arguments(config: str, data: Path, run: Path, *options: str) -> list[str]:
@@ -74,3 +84,8 @@ def checkpoint(path: Path) -> dict[str, Any]:
     """One of Lightning's checkpoints, read without unpickling code."""
     loaded: dict[str, Any] = torch.load(path, weights_only=True)
     return loaded
+
+
+def hashes(folder: Path) -> dict[Path, str]:
+    """The SHA-256 of every file below a folder."""
+    return {path: sha256(path) for path in folder.rglob("*") if path.is_file()}

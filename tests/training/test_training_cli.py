@@ -1,0 +1,117 @@
+"""A user's mistakes on the command line: one line that says what would be right, an exit status, no traceback."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import training_runs as runs
+
+pytestmark = [
+    # Lightning's command line calls jsonargparse by names that jsonargparse is about to give up.
+    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
+    # Lightning remarks on machines with more than two cores that the loaders could be more; ours have little to load.
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+]
+
+
+@pytest.fixture(scope="module")
+def damaged_celeba(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny CelebA with one training picture cut short."""
+    root = tmp_path_factory.mktemp("damaged") / "celeba"
+    shutil.copytree(celeba, root)
+    picture = root / "img_align_celeba" / "000004.jpg"
+    picture.write_bytes(picture.read_bytes()[:2000])
+    return root
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_damaged_picture_ends_training_with_one_line(
+    damaged_celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: str
+) -> None:
+    """Also from a loader process, which sends its whole traceback."""
+    options = (*runs.DEFAULT, "--data.workers", workers)
+    assert runs.run_here(runs.arguments("default", damaged_celeba, tmp_path / "run", *options)) == 1
+    picture = damaged_celeba / "img_align_celeba" / "000004.jpg"
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == (
+        f"error: {picture} cannot be read as a picture; remove it or replace it by a whole one"
+    )
+    assert "Traceback" not in said.err + said.out
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (["--data.root", "nowhere"], 1, "error: there is no data folder nowhere; give a folder of pictures"),
+        (["--data.batch_size", "20"], 1, "has 14 pictures, which do not fill one batch of 20"),
+        (["--data.masks", "{lines: 1}"], 1, "error: there is no mask preset lines; there are report-text"),
+        (["--data.validation_mask", "dots"], 1, "error: there is no mask preset dots"),
+        (["--model.network.width", "0"], 1, "error: the network's width must be at least 1, not 0"),
+        (["--ckpt_path", "nowhere.ckpt"], 1, "error: there is no checkpoint nowhere.ckpt"),
+        (["--trainer.accelerator", "abacus"], 1, "error: these trainer options do not work: "),
+        (["--model.loss.norm", "l3"], 2, "l3"),
+        (["--ema", "1.5"], 2, "1.5 does not conform to restriction v>=0 and v<1"),
+        (["--config", "nowhere.yaml"], 2, "File does not exist"),
+        (["--no_such_option", "3"], 2, "unrecognized arguments: --no_such_option 3"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_option_is_explained_without_a_traceback(
+    celeba: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    status: int,
+    message: str,
+) -> None:
+    assert runs.run_here(runs.arguments("default", celeba, tmp_path / "run", *options)) == status
+    said = capsys.readouterr()
+    assert message in said.err
+    assert "Traceback" not in said.err + said.out
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_damaged_checkpoint_cannot_be_gone_on_with(
+    celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"rubbish")
+    assert runs.run_here(runs.arguments("report", celeba, tmp_path, "--ckpt_path", "last")) == 1
+    assert "last.ckpt is not a whole checkpoint of `python -m training fit`" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_network_cannot_be_gone_on_with(
+    report: Path, celeba: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = runs.hashes(report)
+    options = ("--ckpt_path", "last", "--model.network.width", "4")
+    assert runs.run_here(runs.arguments("report", celeba, report, *options)) == 1
+    said = capsys.readouterr().err
+    assert "holds a network of {'width': 2, 'residual': False}; this run asks for {'width': 4" in said
+    assert runs.hashes(report) == before
+
+
+def test_a_run_without_checkpoints_has_no_weights_to_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runs.run_here(["weights", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: there is no checkpoint {tmp_path / 'best.ckpt'}")
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"), [([], 2), (["train"], 2), (["weights"], 2), (["--help"], 0), (["weights", "-h"], 0)]
+)
+def test_usage(argv: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.run_here(argv) == status
+    said = capsys.readouterr()
+    assert (said.err if status else said.out).startswith("usage: python -m training COMMAND")
+    assert not (said.out if status else said.err)
+
+
+def test_fit_help_names_the_command_as_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.run_here(["fit", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: python -m training ")
+    assert "Train an inpainting network." in said
+    assert "--checkpoint_minutes" in said
