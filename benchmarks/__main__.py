@@ -49,7 +49,7 @@ def main() -> None:
     print(to_markdown(served.timings, server.BASE))
     print(
         f"\nready after {served.ready_seconds:.1f} s; resident memory {served.idle_mib:.0f} MiB when ready, "
-        f"{served.loaded_mib:.0f} MiB after {3 * (3 * options.rounds)} predictions"
+        f"{served.loaded_mib:.0f} MiB after the requests"
     )
     if options.output:
         figures = {"machine": machine, "full_size": full, "shipped": shipped}

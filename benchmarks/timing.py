@@ -31,10 +31,14 @@ class Timing:
 
 
 def time_in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 3) -> list[Timing]:
-    """Call every way once a round, `rounds` times after `warmup` uncounted ones."""
+    """Time every way once a round, `rounds` times after `warmup` uncounted ones.
+
+    Each is called once before it is timed: what ran before it leaves spinning threads and other caches behind.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in tqdm(range(-warmup, rounds), desc="rounds", leave=False):
         for name, way in ways.items():
+            way()
             start = perf_counter()
             way()
             if number >= 0:
