@@ -8,11 +8,12 @@ predicts the correction to this picture. All operators are plain convolutions, p
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 LEVELS = 7
-"""Levels of the pyramid: 178 pixels shrink to 2."""
+"""Levels of the pyramid: 178 pixels shrink to 3."""
 RELAXED_LEVELS = 4
 """The finest levels, on which the biharmonic equation is relaxed."""
 ITERATIONS = 10
@@ -46,7 +47,9 @@ def smooth_fill(image: Tensor, mask: Tensor) -> Tensor:
         pyramid.append(_push(*pyramid[-1]))
     kernel = image.new_tensor(_BILAPLACIAN).expand(image.shape[1], 1, 5, 5)
     colour, weight = pyramid[-1]
-    filled = colour / weight.clamp(min=1e-4)
+    # Where even the coarsest level knows nothing, in the middle of a very wide hole, the picture's mean stands in.
+    mean = colour.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-4)
+    filled = torch.where(weight > 0, colour / weight.clamp(min=1e-4), mean)
     for level in range(LEVELS - 2, -1, -1):
         colour, weight = pyramid[level]
         coarse = F.interpolate(filled, size=colour.shape[2:], mode="bilinear", align_corners=False)
