@@ -1,0 +1,177 @@
+"""The 8-bit artifact: where it is 8 bits, where it must stay float, and what it cannot be made from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from exporting import Completed, initializers_of, metadata_of, run, session_of
+from random_networks import HOLES, SMALL_SPREAD, holes, pictures
+
+from export.errors import ArtifactError
+from export.int8 import graph_inputs, quantise
+from export.onnx import load_artifact, set_metadata
+from export.verdicts import TOLERANCES
+from training.cases import cases_of
+from training.errors import DataError
+from training.model import InpaintingModel
+from training.smooth_fill import smooth_fill
+
+DOWN = [f"down.{level}.{conv}.conv.weight" for level in range(5) for conv in ("first", "second")]
+UP = [f"up.{level}.block.{conv}.conv.weight" for level in range(4) for conv in ("first", "second")]
+SHUFFLED = [f"up.{level}.up.weight" for level in range(4)]
+FLOAT = {DOWN[0], "out.weight"}
+QUANTISED = {*DOWN[1:], *UP, *SHUFFLED}
+
+
+@pytest.fixture(scope="module")
+def proto(int8: Path) -> onnx.ModelProto:
+    return load_artifact(int8)[0]
+
+
+def convolutions(proto: onnx.ModelProto) -> list[tuple[onnx.NodeProto, onnx.NodeProto | None]]:
+    """Every convolution with the node that dequantises its weight, if one does."""
+    producers = {output: node for node in proto.graph.node for output in node.output}
+    return [(node, producers.get(node.input[1])) for node in proto.graph.node if node.op_type == "Conv"]
+
+
+def test_the_networks_weights_are_8_bits_per_channel(proto: onnx.ModelProto, fp32: Path) -> None:
+    constants, originals = initializers_of(proto), initializers_of(load_artifact(fp32)[0])
+    seen = set()
+    for _, dequantise in convolutions(proto):
+        if dequantise is None:
+            continue
+        assert dequantise.op_type == "DequantizeLinear"
+        quantised, scale, zero = (constants[name] for name in dequantise.input)
+        name = dequantise.input[0].removesuffix("_quantized")
+        assert quantised.dtype == np.int8
+        assert not zero.any()
+        assert scale.shape == quantised.shape[:1]  # per output channel
+        restored = quantised.astype(np.float32) * scale[:, None, None, None]
+        steps = np.abs(restored - originals[name]) / scale[:, None, None, None]
+        assert steps.max() <= 0.501
+        seen.add(name)
+    assert seen >= QUANTISED
+    assert not seen & FLOAT
+
+
+def test_activations_are_8_bits_too(proto: onnx.ModelProto) -> None:
+    constants = initializers_of(proto)
+    producers = {output: node for node in proto.graph.node for output in node.output}
+    for convolution, dequantise in convolutions(proto):
+        if dequantise is not None:
+            activation = producers[convolution.input[0]]
+            assert activation.op_type == "DequantizeLinear"
+            assert constants[activation.input[2]].dtype == np.uint8
+
+
+def test_onnx_runtime_runs_8_bit_kernels(int8: Path, tmp_path: Path) -> None:
+    """What the file states as dequantise, convolve, quantise becomes one kernel, for each of the 21 convolutions."""
+    optimised = tmp_path / "optimised.onnx"
+    level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    session_of(int8, optimized_model_filepath=str(optimised), graph_optimization_level=level)
+    kernels = [node for node in onnx.load(optimised).graph.node if node.op_type == "QLinearConv"]
+    weights = {node.input[3].removesuffix("_quantized") for node in kernels}
+    assert len(QUANTISED) == 21
+    assert weights >= QUANTISED
+
+
+def test_the_first_fill_stays_in_float(int8: Path, proto: onnx.ModelProto) -> None:
+    """Without the network's correction the artifact answers the first fill, to float32's rounding."""
+    silent = onnx.ModelProto()
+    silent.CopyFrom(proto)
+    for tensor in silent.graph.initializer:
+        if tensor.name in ("out.weight", "out.bias"):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(0 * onnx.numpy_helper.to_array(tensor), tensor.name))
+    session = onnxruntime.InferenceSession(silent.SerializeToString())
+    for hole in HOLES:
+        image, mask = pictures(2, 101, 70, seed=6), holes(hole, 2, 101, 70, seed=6)
+        expected = torch.where(mask > 0, image, smooth_fill(image * mask, mask))
+        np.testing.assert_allclose(run(session, image, mask), expected.numpy(), rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_it_stays_near_pytorch(int8: Path, model: InpaintingModel) -> None:
+    session = session_of(int8)
+    for hole in HOLES:
+        image, mask = pictures(2, 101, 70, seed=7), holes(hole, 2, 101, 70, seed=7)
+        error = np.abs(run(session, image, mask) - model(image, mask).numpy())
+        assert error.max() <= TOLERANCES["int8"].max_error
+        if hole != "empty":
+            filled = error[(mask == 0).expand_as(image).numpy()]
+            assert 1e-5 < filled.mean() < SMALL_SPREAD / 5
+
+
+def test_it_is_smaller(int8: Path, fp32: Path) -> None:
+    """Of the weights a quarter remains; this network is so small that the graph weighs as much as they do."""
+    assert int8.stat().st_size < fp32.stat().st_size
+
+
+def test_the_command_shows_its_progress_and_leaves_one_file(
+    int8_export: tuple[Completed, Path], int8: Path
+) -> None:
+    completed, folder = int8_export
+    assert completed.stdout == "written: int8.onnx\n"
+    assert "calibrate: 100%" in completed.stderr
+    assert "15/15" in completed.stderr  # five pictures under three kinds of masks
+    assert list(folder.iterdir()) == [int8]
+
+
+def test_calibration_sees_what_the_graph_takes(photos: Path) -> None:
+    cases = cases_of(photos, "val", ["report-text", "free-form"], 2)
+    inputs = graph_inputs(cases)
+    assert {name: (array.shape, array.dtype) for name, array in inputs.items()} == {
+        "image": ((4, 3, 178, 178), np.float32),
+        "mask": ((4, 1, 178, 178), np.float32),
+    }
+    for index, case in enumerate(cases):
+        picture, mask = case.load()
+        np.testing.assert_array_equal(np.rint(inputs["image"][index] * 255), picture.transpose(2, 0, 1))
+        np.testing.assert_array_equal(inputs["mask"][index, 0], mask == 0)
+        assert 0 < mask.mean() < 255
+
+
+# --- what it refuses -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_only_a_float32_artifact_can_be_quantised(
+    precision: str, request: pytest.FixtureRequest, photos: Path, tmp_path: Path
+) -> None:
+    source: Path = request.getfixturevalue(precision)
+    with pytest.raises(ArtifactError, match=rf"{precision}\.onnx is not a float32 artifact"):
+        quantise(source, tmp_path / "out.onnx", cases_of(photos, "val", ["report-text"], 1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stranger_is_refused(fp32: Path, photos: Path, tmp_path: Path) -> None:
+    proto, _ = load_artifact(fp32)
+    set_metadata(proto, {})
+    stranger = tmp_path / "stranger.onnx"
+    onnx.save(proto, stranger)
+    cases = cases_of(photos, "val", ["report-text"], 1)
+    with pytest.raises(ArtifactError, match=r"stranger\.onnx is not a float32 artifact"):
+        quantise(stranger, tmp_path / "out.onnx", cases)
+    with pytest.raises(ArtifactError, match=r"missing\.onnx cannot be opened"):
+        quantise(tmp_path / "missing.onnx", tmp_path / "out.onnx", cases)
+    assert list(tmp_path.iterdir()) == [stranger]
+
+
+def test_a_failure_leaves_the_old_file(int8: Path, fp32: Path, photos: Path, tmp_path: Path) -> None:
+    """Calibration breaks off at a picture that has become unreadable."""
+    data, target = tmp_path / "data", tmp_path / "out" / "int8.onnx"
+    shutil.copytree(photos, data)
+    target.parent.mkdir()
+    shutil.copy(int8, target)
+    cases = cases_of(data, "val", ["report-text"], 2)
+    cases[1].file.write_bytes(b"no picture")
+    with pytest.raises(DataError, match="cannot be read as a picture"):
+        quantise(fp32, target, cases)
+    assert list(target.parent.iterdir()) == [target]
+    assert target.read_bytes() == int8.read_bytes()
+    assert metadata_of(target)["precision"] == "int8"
