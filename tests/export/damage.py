@@ -14,7 +14,7 @@ from export.onnx import load_artifact
 def perturbed_weight(source: Path, target: Path, factor: float = 1.05) -> Path:
     """One convolution's weight is a little too large."""
     proto, _ = load_artifact(source)
-    _scale(proto, {"up.3.block.second.conv.weight"}, factor)
+    _scale(proto, {"unet.up.3.block.second.conv.weight"}, factor)
     return _save(proto, target)
 
 
@@ -45,7 +45,7 @@ def transposed(source: Path, target: Path) -> Path:
 def louder_correction(source: Path, target: Path, factor: float) -> Path:
     """The network's correction is several times too strong."""
     proto, _ = load_artifact(source)
-    _scale(proto, {"out.weight", "out.bias"}, factor)
+    _scale(proto, {"unet.out.weight", "unet.out.bias"}, factor)
     return _save(proto, target)
 
 

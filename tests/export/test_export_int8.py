@@ -22,10 +22,10 @@ from training.errors import DataError
 from training.model import InpaintingModel
 from training.smooth_fill import smooth_fill
 
-DOWN = [f"down.{level}.{conv}.conv.weight" for level in range(5) for conv in ("first", "second")]
-UP = [f"up.{level}.block.{conv}.conv.weight" for level in range(4) for conv in ("first", "second")]
-SHUFFLED = [f"up.{level}.up.weight" for level in range(4)]
-FLOAT = {DOWN[0], "out.weight"}
+DOWN = [f"unet.down.{level}.{conv}.conv.weight" for level in range(5) for conv in ("first", "second")]
+UP = [f"unet.up.{level}.block.{conv}.conv.weight" for level in range(4) for conv in ("first", "second")]
+SHUFFLED = [f"unet.up.{level}.up.weight" for level in range(4)]
+FLOAT = {DOWN[0], "unet.out.weight"}
 QUANTISED = {*DOWN[1:], *UP, *SHUFFLED}
 
 
@@ -86,7 +86,7 @@ def test_the_first_fill_stays_in_float(int8: Path, proto: onnx.ModelProto) -> No
     silent = onnx.ModelProto()
     silent.CopyFrom(proto)
     for tensor in silent.graph.initializer:
-        if tensor.name in ("out.weight", "out.bias"):
+        if tensor.name in ("unet.out.weight", "unet.out.bias"):
             tensor.CopyFrom(onnx.numpy_helper.from_array(0 * onnx.numpy_helper.to_array(tensor), tensor.name))
     session = onnxruntime.InferenceSession(silent.SerializeToString())
     for hole in HOLES:
