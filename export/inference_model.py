@@ -92,9 +92,9 @@ class InferenceModel(nn.Module):
     def __init__(self, model: InpaintingModel, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.residual, self.dtype = model.config.residual, dtype
-        self.down = nn.ModuleList(FoldedDoubleConv(block) for block in model.unet.down)  # type: ignore[arg-type]
-        self.up = nn.ModuleList(FoldedUpBlock(block) for block in model.unet.up)  # type: ignore[arg-type]
-        self.out = copy.deepcopy(model.unet.out)
+        self.unet = copy.deepcopy(model.unet)
+        self.unet.down = nn.ModuleList(FoldedDoubleConv(block) for block in model.unet.down)  # type: ignore[arg-type]
+        self.unet.up = nn.ModuleList(FoldedUpBlock(block) for block in model.unet.up)  # type: ignore[arg-type]
         self.requires_grad_(False).eval().to(dtype)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
@@ -105,17 +105,7 @@ class InferenceModel(nn.Module):
             x, share = torch.cat([masked, start], 1), coverage([mask, torch.ones_like(mask)], [3, 3])
         else:
             x, share = masked, coverage([mask], [3])
-        x, share = x.to(self.dtype), share.to(self.dtype)
-        skips: list[tuple[Tensor, Tensor]] = []
-        *encoder, bottleneck = self.down
-        for block in encoder:
-            x, known = block(x, share)
-            skips.append((x, known))
-            x, share = F.max_pool2d(x, 2), coverage([F.max_pool2d(known, 2)], [1])
-        x, known = bottleneck(x, share)
-        for block in self.up:
-            x, known = block(x, known, *skips.pop())
-        prediction = self.out(x).float()
+        prediction = self.unet(x.to(self.dtype), share.to(self.dtype)).float()
         if self.residual:
             prediction = prediction + start
         return torch.where(mask > 0, image, prediction.clamp(0, 1))

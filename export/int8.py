@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from training.cases import Case
 
-FLOAT_LAYER = "down.0.first.conv.weight"
+FLOAT_LAYER = "unet.down.0.first.conv.weight"
 """Weight of the first convolution."""
 ALONG = frozenset({"Add", "Concat", "DepthToSpace", "MaxPool", "Mul", "Relu", "Resize"})
 """Operators that stay in 8 bits between two quantised convolutions."""
@@ -95,7 +95,7 @@ def _network_nodes(graph: onnx.GraphProto) -> list[str]:
     features: set[str] = set()
     for node in graph.node:  # in topological order
         weight = node.input[1] if node.op_type == "Conv" else ""
-        convolution = weight.startswith(("down.", "up.")) and weight != FLOAT_LAYER
+        convolution = weight.startswith(("unet.down.", "unet.up.")) and weight != FLOAT_LAYER
         if convolution or (node.op_type in ALONG and features.intersection(node.input)):
             names.append(node.name)
             features.update(node.output)

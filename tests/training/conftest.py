@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,15 +55,6 @@ def celeba(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> P
     with (root / "list_eval_partition.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image_id", "partition"), *rows])
     return root
-
-
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file may grow over 1,000 bytes: a write fails half-way, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(scope="session")

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk
 
 from training.files import sha256, write_atomically, write_json
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "file"
     write_atomically(target, b"old")
-    request.getfixturevalue("full_disk")
-    with pytest.raises(OSError, match="File too large"):
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         write_atomically(target, b"new" * 1000)
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import training_runs as runs
+from full_disk import full_disk
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from training.curves import draw_curves
@@ -244,13 +245,10 @@ class TestDefault:
         assert isinstance(default[1].trainer.strategy.checkpoint_io, AtomicCheckpointIO)
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     path, writer = tmp_path / "last.ckpt", AtomicCheckpointIO()
     writer.save_checkpoint({"step": 1}, path)
-    request.getfixturevalue("full_disk")
-    with pytest.raises(OSError, match="File too large"):
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         writer.save_checkpoint({"step": 2, "weights": torch.zeros(5000)}, path)
     assert runs.checkpoint(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]

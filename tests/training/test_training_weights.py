@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from full_disk import full_disk
 from safetensors.torch import load_file, save_file
 
 from training.errors import CheckpointError
@@ -192,12 +193,9 @@ class TestLightningCheckpoint:
             model_from_lightning(tmp_path / "best.ckpt")
 
 
-def test_weights_that_cannot_be_written_leave_the_old_ones(
-    saved: Path, model: InpaintingModel, request: pytest.FixtureRequest
-) -> None:
+def test_weights_that_cannot_be_written_leave_the_old_ones(saved: Path, model: InpaintingModel) -> None:
     before = saved.read_bytes()
-    request.getfixturevalue("full_disk")
-    with pytest.raises(OSError, match="File too large"):
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         save_weights(saved, model, {"step": 200})
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
