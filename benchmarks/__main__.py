@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import onnxruntime
-import torch
-
-from benchmarks import inference, server
+from benchmarks import inference, machine, server
 from benchmarks.timing import to_markdown
+from export.errors import ExportError
+from serving.errors import InpaintException
+from serving.runtime import Runtime
+from training.errors import TrainingError
 from training.files import write_json
+from training.weights import load_weights
+
+LEAST_ROUNDS = 2
+"""Percentiles need two values."""
 
 
-def main() -> None:
-    """Run the command."""
+def _measure(options: argparse.Namespace) -> None:
+    load_weights(options.weights)  # a mistake shows now, not after minutes
+    runtime = Runtime(options.model, threads=options.threads)
+    facts = machine.facts(options.threads)
+    full = inference.full_size(options.threads, options.rounds)
+    shipped = inference.shipped(options.weights, options.threads, options.rounds)
+    served = server.measure(options.model, runtime, options.threads, 3 * options.rounds)
+    print(machine.to_markdown(facts))
+    print("\nThe full-size network (width 64, random weights), one 178x178 picture:\n")
+    print(to_markdown(full, [inference.LITERAL, inference.EAGER]))
+    print(f"\n{options.weights}, one 178x178 picture:\n")
+    print(to_markdown(shipped, [inference.EAGER]))
+    print(f"\nThe ONNX server with {options.model}, one connection, one 178x178 picture:\n")
+    print(server.to_markdown(served))
+    if options.output:
+        write_json(
+            options.output,
+            {
+                "machine": facts,
+                "full_size": [asdict(timing) for timing in full],
+                "shipped": [asdict(timing) for timing in shipped],
+                "server": asdict(served),
+            },
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--weights", type=Path, default=Path("models/inpaint.safetensors"), help="the checkpoint"
@@ -28,42 +58,29 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="of every contestant"
     )
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--output", type=Path, help="a JSON file to write, too")
-    options = parser.parse_args()
-    machine = {
-        "processor": _processor(),
-        "threads": options.threads,
-        "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
-    full = inference.full_size(options.threads, options.rounds)
-    shipped = inference.shipped(options.weights, options.threads, options.rounds)
-    served = server.measure(options.model, options.threads, 3 * options.rounds)
-    print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    print("\nThe full-size network (width 64, random weights), one 178x178 picture:\n")
-    print(to_markdown(full, inference.BASE))
-    print(f"\n{options.weights}, one 178x178 picture:\n")
-    print(to_markdown(shipped, inference.BASE))
-    print(f"\nThe ONNX server with {options.model}, one connection, one 178x178 picture:\n")
-    print(to_markdown(served.timings, server.BASE))
-    print(
-        f"\nready after {served.ready_seconds:.1f} s; resident memory {served.idle_mib:.0f} MiB when ready, "
-        f"{served.loaded_mib:.0f} MiB after the requests"
+    parser.add_argument(
+        "--rounds", type=int, default=30, help="how often each is timed; the server 3 times that"
     )
-    if options.output:
-        figures = {"machine": machine, "full_size": full, "shipped": shipped}
-        document = {k: [asdict(t) for t in v] if isinstance(v, list) else v for k, v in figures.items()}
-        write_json(options.output, {**document, "server": asdict(served)})
+    parser.add_argument("--output", type=Path, help="a JSON file to write, too")
+    return parser
 
 
-def _processor() -> str:
-    """Return the processor's name as the kernel has it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def main(argv: list[str]) -> int:
+    """Run the command and return its exit status."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.rounds < LEAST_ROUNDS or options.threads < 1:
+        parser.error(f"--rounds must be at least {LEAST_ROUNDS}, --threads at least 1")
+    try:
+        _measure(options)
+    except InpaintException as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 1
+    except (server.ServerFailedError, TrainingError, ExportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

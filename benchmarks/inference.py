@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BASE = "eager PyTorch"
+EAGER = "eager PyTorch"
+LITERAL = "eager PyTorch, literal"
 
 
 def full_size(threads: int, rounds: int) -> list[Timing]:
@@ -34,20 +35,22 @@ def full_size(threads: int, rounds: int) -> list[Timing]:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, "random.safetensors")
         save_weights(weights, InpaintingModel(ModelConfig(width=64)), {})
-        return _time(weights, {"eager PyTorch, literal": LiteralUNet(64).eval()}, threads, rounds)
+        return _time(weights, {LITERAL: LiteralUNet(64).eval()}, threads, rounds, "full size")
 
 
 def shipped(weights: Path, threads: int, rounds: int) -> list[Timing]:
     """Time a trained network."""
-    return _time(weights, {}, threads, rounds)
+    return _time(weights, {}, threads, rounds, "checkpoint")
 
 
-def _time(weights: Path, others: dict[str, torch.nn.Module], threads: int, rounds: int) -> list[Timing]:
+def _time(
+    weights: Path, others: dict[str, torch.nn.Module], threads: int, rounds: int, title: str
+) -> list[Timing]:
     torch.set_num_threads(threads)
     image, mask = _picture()
     model, _ = load_weights(weights)
     ways: dict[str, Callable[[], object]] = {
-        name: _eager(network, image, mask) for name, network in {**others, BASE: model}.items()
+        name: _eager(network, image, mask) for name, network in {**others, EAGER: model}.items()
     }
     with tempfile.TemporaryDirectory() as folder:
         fp32, int8, photo = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx"), Path(folder, "photo.png")
@@ -57,7 +60,7 @@ def _time(weights: Path, others: dict[str, torch.nn.Module], threads: int, round
         quantise(fp32, int8, [Case(photo, "report-text", (0, 0))])
         ways |= {"ONNX Runtime, float32": _onnx(fp32, image, mask, threads)}
         ways |= {"ONNX Runtime, int8": _onnx(int8, image, mask, threads)}
-        return time_in_turns(ways, rounds)
+        return time_in_turns(ways, rounds, title)
 
 
 def _picture() -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -27,7 +27,7 @@ class LiteralPartialConv(nn.Module):
         total = F.conv2d(mask, window, padding=1)
         known = (total > 0).to(x.dtype)
         x = self.conv(x * mask) * known * window[0].numel() / total.clamp(min=1)
-        return F.relu(self.norm(x)), known
+        return F.relu(self.norm(x)) * known, known
 
 
 class LiteralDoubleConv(nn.Module):

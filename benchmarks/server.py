@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import socket
 import subprocess
 import sys
@@ -18,8 +19,8 @@ import requests
 from PIL import Image
 from skimage.data import astronaut
 
+from benchmarks import timing
 from benchmarks.timing import Timing, time_in_turns
-from serving.runtime import Runtime
 from training.masks import report_text
 from training.model import MODEL_SIZE
 
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BASE = "the model alone"
+    from serving.runtime import Runtime
+
+ALONE = "the model alone"
 PATIENCE = 60.0
-"""Seconds that a server may take to start."""
+"""Seconds that a server may take to start, and to answer."""
+
+
+class ServerFailedError(Exception):
+    """The server did not start."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +48,36 @@ class ServerFigures:
         idle_mib: Resident memory of its processes when ready, in MiB.
         loaded_mib: The same after the requests.
         timings: The bare model and a request in either encoding.
+        overhead_ms: What a request takes beyond the bare model at the median, in ms, by encoding.
     """
 
     ready_seconds: float
     idle_mib: float
     loaded_mib: float
     timings: list[Timing]
+    overhead_ms: dict[str, float]
 
 
-def measure(model: Path, threads: int, rounds: int) -> ServerFigures:
-    """Start `python -m serving` on loopback, measure it, and stop it."""
+def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerFigures:
+    """Start `python -m serving` on loopback, measure it, and stop it.
+
+    Args:
+        model: What it serves.
+        runtime: The same model in this process.
+        threads: CPU threads of either.
+        rounds: How often each is timed.
+
+    Raises:
+        ServerFailedError: The server did not start.
+        requests.RequestException: It did not answer, or with an error.
+    """
     photo = np.asarray(astronaut(), np.uint8)[:MODEL_SIZE, 128 : 128 + MODEL_SIZE]  # type: ignore[no-untyped-call]
     hole = report_text(np.random.default_rng(0), MODEL_SIZE, MODEL_SIZE)
     files = {"image": _png(photo), "mask": _png(hole)}
     document = {name: base64.b64encode(content).decode() for name, content in files.items()}
-    runtime = Runtime(model, threads=threads)
     image = photo.transpose(2, 0, 1)[np.newaxis].astype(np.float32) / np.float32(255)
     mask = (hole == 0)[np.newaxis, np.newaxis].astype(np.float32)
-    with _server(model, threads) as (url, process, ready_seconds), requests.Session() as session:
+    with _session() as session, _server(model, threads, session) as (url, process, ready_seconds):
         idle = _resident(process)
 
         def post(**body: object) -> None:
@@ -66,13 +85,26 @@ def measure(model: Path, threads: int, rounds: int) -> ServerFigures:
 
         timings = time_in_turns(
             {
-                BASE: lambda: runtime.run(image, mask),
+                ALONE: lambda: runtime.run(image, mask),
                 "a request, multipart": lambda: post(files=files),
                 "a request, JSON": lambda: post(json=document),
             },
             rounds,
+            "server",
         )
-        return ServerFigures(ready_seconds, idle, _resident(process), timings)
+        alone, *requested = timings
+        overhead = {request.name: request.p50 - alone.p50 for request in requested}
+        return ServerFigures(ready_seconds, idle, _resident(process), timings, overhead)
+
+
+def to_markdown(figures: ServerFigures) -> str:
+    """Return the table of timings, and the rest in words."""
+    overhead = ", ".join(f"{name} {added:.1f} ms" for name, added in figures.overhead_ms.items())
+    return (
+        f"{timing.to_markdown(figures.timings)}\n\n"
+        f"Added to {ALONE} at p50: {overhead}. Ready after {figures.ready_seconds:.1f} s. Resident memory "
+        f"{figures.idle_mib:.0f} MiB when ready, {figures.loaded_mib:.0f} MiB after the predictions."
+    )
 
 
 def _png(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
@@ -81,28 +113,40 @@ def _png(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
     return buffer.getvalue()
 
 
+def _session() -> requests.Session:
+    """Return one that keeps its connection and asks no proxy on the way to loopback."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 @contextmanager
-def _server(model: Path, threads: int) -> Iterator[tuple[str, psutil.Process, float]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def _server(
+    model: Path, threads: int, session: requests.Session
+) -> Iterator[tuple[str, psutil.Process, float]]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "serving", f"--port={port}", f"--model={model}", f"--threads={threads}"]
+    # The user's own settings of the server, an API key among them, are not what is measured.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("INPAINT_")}
     start = perf_counter()
-    with subprocess.Popen([*command, "--log-level=error"], stdout=subprocess.DEVNULL) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603
+        [*command, "--log-level=error"], stdout=subprocess.DEVNULL, env=environment
+    ) as process:
         try:
             url = f"http://127.0.0.1:{port}"
-            while not _ready(url):
+            while not _ready(url, session):
                 if process.poll() is not None or perf_counter() - start > PATIENCE:
-                    raise RuntimeError(f"the server did not get ready within {PATIENCE:.0f} s")
+                    raise ServerFailedError(f"the server was not ready within {PATIENCE:.0f} s, or stopped")
                 sleep(0.02)
             yield url, psutil.Process(process.pid), perf_counter() - start
         finally:
             process.terminate()
 
 
-def _ready(url: str) -> bool:
+def _ready(url: str, session: requests.Session) -> bool:
     try:
-        return requests.get(f"{url}/v2/health/ready", timeout=PATIENCE).ok
+        return session.get(f"{url}/v2/health/ready", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,15 @@ class Timing:
     least: float
 
 
-def time_in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 3) -> list[Timing]:
-    """Time every way once a round, `rounds` times after `warmup` uncounted ones.
+def time_in_turns(
+    ways: Mapping[str, Callable[[], object]], rounds: int, title: str, warmup: int = 3
+) -> list[Timing]:
+    """Time every way once a round, at least 2 `rounds` after `warmup` uncounted ones; `title` names the progress bar.
 
     Each is called once before it is timed: what ran before it leaves spinning threads and other caches behind.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in tqdm(range(-warmup, rounds), desc="rounds", leave=False):
+    for number in tqdm(range(-warmup, rounds), desc=title, unit="round"):
         for name, way in ways.items():
             way()
             start = perf_counter()
@@ -54,11 +56,16 @@ def time_in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, warmup:
     ]
 
 
-def to_markdown(timings: list[Timing], base: str) -> str:
-    """Return a table; the last column is how many times faster than `base` each is, by the medians."""
-    median = next(timing.p50 for timing in timings if timing.name == base)
-    lines = ["| | p50 (ms) | p90 (ms) | least (ms) | times as fast |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {t.name} | {t.p50:.1f} | {t.p90:.1f} | {t.least:.1f} | {median / t.p50:.1f} |" for t in timings
+def to_markdown(timings: Sequence[Timing], bases: Sequence[str] = ()) -> str:
+    """Return a table; a last column for each of `bases` says how many times as fast as that one each is, at p50."""
+    medians = {timing.name: timing.p50 for timing in timings}
+    header = ["", "p50 (ms)", "p90 (ms)", "least (ms)", *(f"times as fast as {base}" for base in bases)]
+    rows = [
+        [
+            timing.name,
+            *(f"{value:.1f}" for value in (timing.p50, timing.p90, timing.least)),
+            *(f"{medians[base] / timing.p50:.1f}" for base in bases),
+        ]
+        for timing in timings
     ]
-    return "\n".join(lines)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))

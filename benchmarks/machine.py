@@ -1,0 +1,47 @@
+"""What figures are measured on: without it they say nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+PACKAGES: Final = ("torch", "onnxruntime", "numpy", "opencv-python-headless", "fastapi", "uvicorn")
+CPUINFO: Final = Path("/proc/cpuinfo")
+INT8_INSTRUCTIONS: Final = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+"""What makes 8-bit multiplications faster than float32's, by the names that Linux gives them."""
+
+
+def facts(threads: int) -> dict[str, str | int | float]:
+    """Return the processor, its load before anything runs, and the versions of what is measured."""
+    cpuinfo = _cpuinfo()
+    flags = set(cpuinfo.get("flags", cpuinfo.get("Features", "")).split())
+    return {
+        "processor": cpuinfo.get("model name") or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "int8 instructions": " ".join(name for name in INT8_INSTRUCTIONS if name in flags) or "none known",
+        "memory (GiB)": round(psutil.virtual_memory().total / 2**30, 1),
+        "load before": round(os.getloadavg()[0], 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def to_markdown(machine: dict[str, str | int | float]) -> str:
+    """Return the facts as one paragraph."""
+    return ", ".join(f"{name} {value}" for name, value in machine.items())
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Return what Linux says of the first processor; nothing on other systems."""
+    if not CPUINFO.exists():
+        return {}
+    first = CPUINFO.read_text().split("\n\n")[0]
+    lines = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
