@@ -101,30 +101,26 @@ def test_one_file_is_written_and_nothing_beside_it(fp32_export: tuple[Completed,
 
 
 @pytest.mark.parametrize("hole", HOLES)
-@pytest.mark.parametrize(("count", "height", "width"), [(1, 32, 32), (5, 33, 47), (1, 101, 70), (2, 64, 96)])
+@pytest.mark.parametrize(
+    ("kind", "count", "height", "width"),
+    [
+        ("", 1, 32, 32),
+        ("", 5, 33, 47),
+        ("", 1, 101, 70),
+        ("", 2, 64, 96),
+        # Without a first fill whole windows are unknown, and stay so through several layers.
+        ("plain_", 1, 178, 178),
+        ("plain_", 5, 47, 33),
+    ],
+)
 @torch.inference_mode()
 def test_parity_with_pytorch(
-    session: Session, model: InpaintingModel, hole: str, count: int, height: int, width: int
+    kind: str, hole: str, count: int, height: int, width: int, request: pytest.FixtureRequest
 ) -> None:
+    session, model = request.getfixturevalue(f"{kind}session"), request.getfixturevalue(f"{kind}model")
     image, mask = pictures(count, height, width, seed=2), holes(hole, count, height, width, seed=2)
     np.testing.assert_allclose(
         run(session, image, mask), model(image, mask).numpy(), rtol=0, atol=TOLERANCES["fp32"].max_error
-    )
-
-
-@pytest.mark.parametrize("hole", HOLES)
-@pytest.mark.parametrize(("count", "height", "width"), [(1, 178, 178), (5, 47, 33)])
-@torch.inference_mode()
-def test_parity_with_pytorch_without_a_first_fill(
-    plain_session: Session, plain_model: InpaintingModel, hole: str, count: int, height: int, width: int
-) -> None:
-    """Where whole windows are unknown, and stay so through several layers."""
-    image, mask = pictures(count, height, width, seed=3), holes(hole, count, height, width, seed=3)
-    np.testing.assert_allclose(
-        run(plain_session, image, mask),
-        plain_model(image, mask).numpy(),
-        rtol=0,
-        atol=TOLERANCES["fp32"].max_error,
     )
 
 
