@@ -1,8 +1,8 @@
 """ONNX float32 → ONNX with 8-bit convolutions: static quantisation, calibrated on real pictures and masks.
 
 Activations are quantised per tensor, weights per output channel, in the QDQ format that every execution provider
-reads. The first fill, the mask arithmetic, the first convolution (it sees the picture itself) and the output
-convolution stay in float32.
+reads. The first fill, the coverage of windows and the factors made from it, the first convolution (it sees the
+picture itself) and the output convolution stay in float32.
 """
 
 from __future__ import annotations

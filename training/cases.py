@@ -46,7 +46,6 @@ def cases_of(
         DataError: The folder is not what it should be, or `count` leaves nothing.
     """
     files = all_pictures(root) if split == "all" else getattr(find_pictures(root), split)
-    files = files[:count]
-    if not files:
-        raise DataError("no picture is left to measure; the count must be at least 1")
-    return [Case(file, preset, (seed, i)) for preset in presets for i, file in enumerate(files)]
+    if count is not None and count < 1:
+        raise DataError(f"no picture is left to measure; the count must be at least 1, not {count}")
+    return [Case(file, preset, (seed, i)) for preset in presets for i, file in enumerate(files[:count])]
