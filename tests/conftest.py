@@ -1,9 +1,10 @@
-"""What all tests share: the two engines, each started once and only if a test asks for it."""
+"""What all tests share: the engines, each started once and only if a test asks for it."""
 
 import os
 from collections.abc import Iterator
 
 import engines
+import proxies
 import pytest
 
 
@@ -32,8 +33,22 @@ def torchserve_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engi
         yield engine
 
 
-@pytest.fixture(scope="session", params=["onnx", "torchserve"])
+@pytest.fixture(scope="session")
+def onnx_behind_nginx_engine(onnx_engine: engines.Engine) -> Iterator[engines.Engine]:
+    """The ONNX Runtime server through the reverse proxy."""
+    with proxies.nginx(f"127.0.0.1:{onnx_engine.port}") as proxy:
+        yield proxy.before(onnx_engine)
+
+
+@pytest.fixture(scope="session")
+def torchserve_behind_nginx_engine(torchserve_engine: engines.Engine) -> Iterator[engines.Engine]:
+    """TorchServe through the reverse proxy."""
+    with proxies.nginx(f"127.0.0.1:{torchserve_engine.port}") as proxy:
+        yield proxy.before(torchserve_engine)
+
+
+@pytest.fixture(scope="session", params=["onnx", "torchserve", "onnx_behind_nginx", "torchserve_behind_nginx"])
 def engine(request: pytest.FixtureRequest) -> engines.Engine:
-    """Each of the two engines."""
+    """Each of the two engines, by itself and through the reverse proxy."""
     running: engines.Engine = request.getfixturevalue(f"{request.param}_engine")
     return running

@@ -30,15 +30,19 @@ class Engine:
     Attributes:
         name: "onnx" or "torchserve".
         port: the port on loopback that it answers predictions at.
+        metrics_port: the one that it answers /metrics at.
         process: what was started; the leader of a process group of its own.
         log: the file that its output goes to.
+        proxied: whether nginx answers at `port`, and passes on.
 
     """
 
     name: str
     port: int
+    metrics_port: int
     process: "subprocess.Popen[bytes]"
     log: Path
+    proxied: bool = False
 
     @property
     def url(self) -> str:
@@ -95,7 +99,7 @@ def onnx_server(folder: Path, *flags: str) -> Iterator[Engine]:
     """Run the ONNX server with these flags; its log goes into `folder`."""
     port = free_port()
     command = [sys.executable, "-m", "serving", "--port", str(port), "--model", str(MODEL), *flags]
-    with _running("onnx", command, port, folder) as engine:
+    with _running("onnx", command, (port, port), folder) as engine:
         yield engine
 
 
@@ -112,7 +116,7 @@ def torchserve(folder: Path) -> Iterator[Engine]:
     archive = build_mar(MODEL, folder)
     port = free_port(following=2)  # management's and the metrics'
     command = [sys.executable, "-m", "serving.torchserve.start", "--mar", str(archive), "--port", str(port)]
-    with _running("torchserve", command, port, folder) as engine:
+    with _running("torchserve", command, (port, port + 2), folder) as engine:
         yield engine
 
 
@@ -130,7 +134,7 @@ def free_port(following: int = 0) -> int:
 
 
 @contextmanager
-def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator[Engine]:
+def _running(name: str, command: list[str], ports: tuple[int, int], folder: Path) -> Iterator[Engine]:
     # The tester's own settings must not reach the server.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("INPAINT_", "TS_"))}
     log = folder / f"{name}.log"
@@ -138,15 +142,15 @@ def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
         )
-    engine = Engine(name, port, process, log)
+    engine = Engine(name, *ports, process, log)
     try:
-        _wait_until_it_answers(engine)
+        wait_until_it_answers(engine)
         yield engine
     finally:
         _stop(engine)
 
 
-def _wait_until_it_answers(engine: Engine) -> None:
+def wait_until_it_answers(engine: Engine) -> None:
     """Wait for a prediction, since TorchServe's ping is healthy before its worker is."""
     files = {
         "image": sample_pictures.encode(sample_pictures.face()),

@@ -3,7 +3,9 @@
 Everything else is the same on both engines, and tested by the same lines.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from engines import Engine
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Deviations:
         says_retry_after: whether a 503 for a full queue has the header `Retry-After`.
         full_queue_type: the error type of that 503.
         counter: the name of the Prometheus counter that counts predictions.
-        metrics_port: how far above the predictions' port the one of `/metrics` is.
+        server: what the server calls itself, where it tells.
 
     """
 
@@ -23,25 +25,35 @@ class Deviations:
     says_retry_after: bool
     full_queue_type: str
     counter: str
-    metrics_port: int
+    server: str | None
 
 
-OF = {
+_OF = {
     "onnx": Deviations(
         says_too_large=True,
         says_retry_after=True,
         full_queue_type="OverloadedException",
         counter="inpaint_http_requests_total",
-        metrics_port=0,
+        server="inpaint-serving",
     ),
     # TorchServe's frontend, Java that is not ours to change, answers these two itself, before any handler
     # runs: a body over `max_request_size` gets an empty 413, a full queue a 503 of its own without the header.
-    # Its metrics have its own names, and a port that they can share with predictions only if management does.
+    # Its metrics have its own names.
     "torchserve": Deviations(
         says_too_large=False,
         says_retry_after=False,
         full_queue_type="ServiceUnavailableException",
         counter="ts_inference_requests_total",
-        metrics_port=2,
+        server="TorchServe",
     ),
 }
+
+
+def of(engine: Engine) -> Deviations:
+    """What a test has to know about this engine."""
+    deviations = _OF[engine.name]
+    if not engine.proxied:
+        return deviations
+    # The proxy makes up for what TorchServe's frontend leaves out, and keeps its description to itself.
+    server = None if engine.name == "torchserve" else deviations.server
+    return replace(deviations, says_too_large=True, says_retry_after=True, server=server)

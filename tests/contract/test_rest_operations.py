@@ -29,8 +29,8 @@ def test_ping(rest: RestClient) -> None:
 
 
 def test_metrics_count_the_predictions(engine: Engine, rest: RestClient) -> None:
-    deviation = deviations.OF[engine.name]
-    metrics = RestClient(f"http://127.0.0.1:{engine.port + deviation.metrics_port}")
+    deviation = deviations.of(engine)
+    metrics = RestClient(f"http://127.0.0.1:{engine.metrics_port}")
 
     def count() -> float:
         response = metrics.get("/metrics")
@@ -72,7 +72,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest
     with requests.Session() as session:
         response = session.send(request, timeout=60)
     assert response.status_code == 413
-    if deviations.OF[engine.name].says_too_large:
+    if deviations.of(engine).says_too_large:
         assert_error(response, 413, "PayloadTooLargeException", ("body", str(_LIMIT), "bytes"))
     else:
         assert response.content == b""
@@ -133,7 +133,7 @@ def test_a_crowd_is_turned_away_in_part_and_served_in_part(engine: Engine, rest:
     with ThreadPoolExecutor(_CROWD) as pool:
         responses = list(pool.map(client, range(_CROWD)))
     assert {response.status_code for response in responses} == {200, 503}
-    deviation = deviations.OF[engine.name]
+    deviation = deviations.of(engine)
     for response in responses:
         if response.status_code == 200:
             assert response.content == right

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import deviations
 import numpy as np
 import pytest
 from engines import Engine, free_port
@@ -93,7 +94,7 @@ def test_health_and_readiness(client: InpaintClient, engine: Engine, rest: RestC
     assert ready.status == "Healthy"
     facts = rest.fill(Fill(encode(PHOTO), encode_mask(HOLE))).facts
     assert ready.model_version == facts["model_version"]
-    assert ready.server == {"onnx": "inpaint-serving", "torchserve": "TorchServe"}[engine.name]
+    assert ready.server == deviations.of(engine).server
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engines import Engine
+from nginx_requests import INDEX
+from proxies import Proxy, nginx
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built page: an index, and a script whose name has the hash of its content."""
+    folder = tmp_path_factory.mktemp("page")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)  # nginx runs as another user
+    assets = folder / "_app" / "immutable"
+    assets.mkdir(parents=True)
+    (folder / "index.html").write_text(INDEX)
+    (assets / "start.4f2a.js").write_text("console.log('started')\n" * 100)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def proxy(onnx_engine: Engine, page: Path) -> Iterator[Proxy]:
+    """nginx with its own settings, before one ONNX Runtime server."""
+    with nginx(f"127.0.0.1:{onnx_engine.port}", page=str(page)) as running:
+        yield running

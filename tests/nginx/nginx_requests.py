@@ -1,0 +1,46 @@
+"""What the tests of the proxy send, and how they look at its errors."""
+
+from typing import Any
+
+import requests
+from sample_pictures import encode, encode_mask, face, scratch
+
+PREDICTIONS = "/predictions/inpaint"
+INFER = "/v2/models/inpaint/infer"
+
+INDEX = "<!doctype html><title>A page</title>" + "<p>Text that is worth compressing.</p>" * 100
+
+# Far above what anything takes; only so that what hangs fails its test and not the whole run.
+PATIENCE = 120
+
+
+def small() -> dict[str, bytes]:
+    """The files of a request that is soon answered."""
+    return {"image": encode(face(64, 64)), "mask": encode_mask(scratch(64, 64, 3))}
+
+
+def get(url: str, **options: Any) -> requests.Response:
+    return requests.get(url, timeout=PATIENCE, allow_redirects=False, **options)
+
+
+def post(url: str, **options: Any) -> requests.Response:
+    return requests.post(url, timeout=PATIENCE, **options)
+
+
+def fill(url: str, **options: Any) -> requests.Response:
+    """Have a small picture filled."""
+    return post(url + PREDICTIONS, files=small(), **options)
+
+
+def assert_error(response: requests.Response, code: int, kind: str, *words: str) -> None:
+    """It is the contract's error, under the Open Inference Protocol's paths that protocol's, and says these words."""
+    assert response.status_code == code, response.text[:500]
+    assert response.headers["Content-Type"] == "application/json"
+    error = response.json()
+    if "/v2" in response.url:
+        assert set(error) == {"error"}
+    else:
+        assert set(error) == {"code", "type", "message"}
+        assert (error["code"], error["type"]) == (code, kind)
+    for word in words:
+        assert word in (error.get("message") or error["error"])

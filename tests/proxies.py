@@ -1,0 +1,119 @@
+"""The reverse proxy as a real nginx, started by its own script as a user without rights."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import requests
+from engines import ROOT, Engine, free_port
+
+START = ROOT / "serving" / "nginx" / "start.sh"
+
+_NOBODY = 65534
+_START_SECONDS = 30
+_STOP_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running nginx.
+
+    Attributes:
+        port: where it listens, on loopback.
+        folder: what it may write to; others may read what is in it.
+        process: nginx's master process.
+    """
+
+    port: int
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def access_log(self) -> Path:
+        """One JSON object for each request."""
+        return self.folder / "access.log"
+
+    @property
+    def log(self) -> Path:
+        """What it says of its own."""
+        return self.folder / "nginx.log"
+
+    def before(self, engine: Engine) -> Engine:
+        """The engine as those see it who come through this proxy."""
+        return replace(engine, port=self.port, proxied=True)
+
+
+def needs_nginx() -> None:
+    """Have nginx, or skip the test and say how to get it."""
+    pairs = ("nginx=nginx-light", "envsubst=gettext-base")
+    command = ["sh", str(ROOT / "tests" / "system-packages.sh"), *pairs]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(done.stdout.strip().rpartition("\n")[2])
+
+
+@contextmanager
+def nginx(*engines: str, **settings: str) -> Iterator[Proxy]:
+    """Run the proxy before engines at these addresses, `host:port`; settings are start.sh's, in lower case."""
+    needs_nginx()
+    folder = Path(tempfile.mkdtemp(prefix="inpaint-nginx-"))
+    port = free_port()
+    own = {
+        "engines": " ".join(engines),
+        "port": f"127.0.0.1:{port}",
+        "run": str(folder / "run"),
+        "access_log": str(folder / "access.log"),
+        **settings,
+    }
+    environment = {f"PROXY_{name.upper()}": value for name, value in own.items()}
+    user = _give_away(folder)
+    with (folder / "nginx.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(START)],
+            env={"PATH": f"{os.environ['PATH']}:/usr/sbin", **environment},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            user=user,
+        )
+    proxy = Proxy(port, folder, process)
+    try:
+        _wait_until_it_answers(proxy)
+        yield proxy
+    finally:
+        process.terminate()
+        process.wait(_STOP_SECONDS)
+        shutil.rmtree(folder)
+
+
+def _give_away(folder: Path) -> int | None:
+    """Let a user without rights write to the folder, where this one may, and return who that is."""
+    folder.chmod(0o755)
+    if os.getuid() != 0:
+        return None
+    os.chown(folder, _NOBODY, _NOBODY)
+    return _NOBODY
+
+
+def _wait_until_it_answers(proxy: Proxy) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and proxy.process.poll() is None:
+        try:
+            requests.get(f"{proxy.url}/nothing", timeout=_START_SECONDS)
+        except requests.ConnectionError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError(f"nginx does not answer. It says:\n{proxy.log.read_text()}")
