@@ -9,6 +9,7 @@ import uvicorn
 from serving.app import create_app
 from serving.contract import MODEL_NAME
 from serving.errors import AddressInUseException, StartupException
+from serving.routes.page import is_built
 from serving.runtime import Runtime
 from serving.settings import Settings, load_settings
 
@@ -82,8 +83,9 @@ def _how_to_try(settings: Settings, runtime: Runtime, listener: socket.socket) -
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $INPAINT_API_KEY"'
+    page = f"page: {url}" if is_built(settings.page) else "no page: it is not built"
     return f"""\
-Serving {MODEL_NAME} {runtime.version} on {runtime.provider} at {url} (API: {url}/docs). Try it:
+Serving {MODEL_NAME} {runtime.version} on {runtime.provider} at {url} ({page}, API: {url}/docs). Try it:
   curl{key} -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{MODEL_NAME} -o filled.png
   inpaint fill photo.jpg mask.png -o filled.png --url {url}"""
 

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from serving.answers import error_answer
@@ -12,6 +13,8 @@ from serving.edge import Edge
 from serving.errors import InpaintException
 from serving.routes import inference_protocol, operations, predictions
 from serving.routes.openapi import complete_openapi
+from serving.routes.page import add_page
+from serving.routes.schemas import RESPONSE_HEADERS
 from serving.runtime import Runtime
 from serving.service import Service
 from serving.settings import Settings
@@ -44,10 +47,19 @@ def create_app(settings: Settings, runtime: Runtime) -> FastAPI:
         operations.router,
     ):
         app.include_router(router)
+    add_page(app, settings.page)
     complete_openapi(app)
     for kind in (InpaintException, HTTPException, RequestValidationError, ClientDisconnect):
         app.add_exception_handler(kind, error_answer)
     app.add_middleware(BoundedBody, max_bytes=settings.max_body_bytes)
+    if settings.allow_origin is not None:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[settings.allow_origin],
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After", *RESPONSE_HEADERS],
+        )
     facts = {"X-Model-Version": runtime.version, "X-Execution-Provider": runtime.provider}
     app.add_middleware(Edge, metrics=service.metrics, headers=facts)
     return app

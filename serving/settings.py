@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     """port to listen on; 0 for any free one"""
     model: Path = Path("models/inpaint.onnx")
     """the ONNX model file"""
+    page: Path = Path("clients/web/build")
+    """folder of the built web page, served at /; without one, / leads to /docs"""
+    allow_origin: str | None = None
+    """another origin whose pages may use this server, such as https://photos.example; * for any"""
     device: Device = "cpu"
     """where the model runs; without a GPU, cuda and tensorrt fall back to the CPU with a warning"""
     require_gpu: bool = False

@@ -12,6 +12,7 @@ from serving.routes.oip_schemas import (
     INFER_REQUEST,
     INFER_RESPONSES,
     InferResponse,
+    Limits,
     Live,
     ModelMetadata,
     Ready,
@@ -46,10 +47,14 @@ _VERSION = "/versions/{version}"
 
 
 @health.get("", summary="Server metadata")
-async def server_metadata() -> ServerMetadata:
-    """Tell the server's name and version."""
+async def server_metadata(service: ServiceDep) -> ServerMetadata:
+    """Tell the server's name, version and limits."""
+    settings = service.settings
     return ServerMetadata(
-        name="inpaint-serving", version=package_version(), extensions=["binary_tensor_data"]
+        name="inpaint-serving",
+        version=package_version(),
+        extensions=["binary_tensor_data"],
+        limits=Limits(max_body_bytes=settings.max_body_bytes, max_pixels=settings.max_pixels),
     )
 
 

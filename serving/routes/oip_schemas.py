@@ -7,12 +7,20 @@ from pydantic import BaseModel, ConfigDict
 from serving.routes.schemas import BINARY, REF, RESPONSE_HEADERS, TROUBLE, error_responses
 
 
+class Limits(BaseModel):
+    """What a request may have at most; more is answered 413."""
+
+    max_body_bytes: int
+    max_pixels: int
+
+
 class ServerMetadata(BaseModel):
-    """Who answers here."""
+    """Who answers here; `limits` is this server's own addition to the protocol."""
 
     name: str
     version: str
     extensions: list[str]
+    limits: Limits
 
 
 class Live(BaseModel):

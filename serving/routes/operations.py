@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from serving.security import require_key
 from serving.service import ServiceDep
@@ -35,9 +35,3 @@ async def ping() -> Health:
 async def metrics(service: ServiceDep) -> Response:
     """Answer in Prometheus' text format."""
     return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """Show the way to the documentation."""
-    return RedirectResponse("/docs")

@@ -1,0 +1,22 @@
+import { address } from './place';
+import type { components } from './schema';
+
+export type Limits = components['schemas']['Limits'];
+
+let known: Promise<Limits | null> | undefined;
+
+/** What the server takes at most, asked once; null where it does not say, as TorchServe does not. */
+export function serverLimits(): Promise<Limits | null> {
+	known ??= ask().catch(() => {
+		known = undefined;
+		return null;
+	});
+	return known;
+}
+
+async function ask(): Promise<Limits | null> {
+	const answer = await fetch(address('/v2'));
+	if (!answer.ok) return null;
+	const metadata = (await answer.json()) as Partial<components['schemas']['ServerMetadata']>;
+	return metadata.limits ?? null;
+}

@@ -1,0 +1,898 @@
+// Made by `npm run api` from the server's OpenAPI description. Do not edit.
+
+export interface paths {
+    "/predictions/inpaint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fill the holes of a picture
+         * @description Fill the masked part of a picture, at its own size; every other pixel comes back as it was.
+         */
+        post: operations["fill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Server metadata
+         * @description Tell the server's name, version and limits.
+         */
+        get: operations["server_metadata_v2_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/health/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Is the server up
+         * @description Answer 200 while the process lives.
+         */
+        get: operations["live_v2_health_live_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/health/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Can the server infer
+         * @description Answer 200: the server listens only after its model has answered once, on the device it was told to use.
+         */
+        get: operations["ready_v2_health_ready_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/models/{name}/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Can the model infer
+         * @description Answer 200, as for the server.
+         */
+        get: operations["model_ready_v2_models__name__ready_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/models/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Model metadata
+         * @description Tell the model's version, inputs and outputs.
+         */
+        get: operations["model_metadata_v2_models__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/models/{name}/infer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run the model on tensors
+         * @description Run the bare model: `image` [N,3,H,W] in [0, 1] and `mask` [N,1,H,W], 1 = known, to `output` [N,3,H,W].
+         *
+         *     Besides JSON it takes and gives the binary tensor extension's form.
+         */
+        post: operations["infer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ping": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Is the server well
+         * @description Answer as soon as the model is loaded and has answered once; before that, nothing listens.
+         */
+        get: operations["ping_ping_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics for Prometheus
+         * @description Answer in Prometheus' text format.
+         */
+        get: operations["metrics_metrics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /**
+         * AnswerBody
+         * @description The filled picture and the facts about it.
+         * @example {
+         *       "height": 32,
+         *       "hole_ratio": 0.083008,
+         *       "image": "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAr0lEQVRIDbXU4QaDYACF4em7j/NjMkkmSZJPXslMkpkkmV3LLn3dxOH8Ps+/N8T40xWl6IYylKMC3VGJKlSjBrWoQxH1CDSgET3QE01oRgt6oTda0YZ2dKAP+hKuIkkuvoXUDdzcQOYGcjdQuIG7GyjdQOUGajfQuIHWDXRuILqB3g2cgfe1+nwOgxsY3cDDDTzdwOQGZjewuIGXG3i7gdUNbG5gdwOHG/i4ga8Z+APdmjahJ4CJigAAAABJRU5ErkJggg==",
+         *       "mime_type": "image/png",
+         *       "model": "inpaint",
+         *       "model_version": "1.0",
+         *       "width": 32
+         *     }
+         */
+        AnswerBody: {
+            /**
+             * Image
+             * @description The filled picture: a PNG file in base64.
+             */
+            image: string;
+            /**
+             * Mime Type
+             * @description Always `image/png`.
+             * @constant
+             */
+            mime_type: "image/png";
+            /**
+             * Width
+             * @description Width of the answered picture in pixels.
+             */
+            width: number;
+            /**
+             * Height
+             * @description Height of the answered picture in pixels.
+             */
+            height: number;
+            /**
+             * Hole Ratio
+             * @description Share of the answered picture's pixels that were filled, 0 to 1.
+             */
+            hole_ratio: number;
+            /**
+             * Model
+             * @description Name of the model.
+             */
+            model: string;
+            /**
+             * Model Version
+             * @description Version of the model that filled the holes.
+             */
+            model_version: string;
+        };
+        /**
+         * ErrorBody
+         * @description What every failed request is answered with, on both engines.
+         * @example {
+         *       "code": 400,
+         *       "message": "The image cannot be read (4 bytes): send a whole PNG, JPEG, WebP, BMP or TIFF file.",
+         *       "type": "InvalidImageException"
+         *     }
+         */
+        ErrorBody: {
+            /**
+             * Code
+             * @description The HTTP status, repeated.
+             */
+            code: number;
+            /**
+             * Type
+             * @description The kind of error, one word, stable: made for programs.
+             */
+            type: string;
+            /**
+             * Message
+             * @description What is wrong and what would be right: made for people.
+             */
+            message: string;
+        };
+        /** HTTPValidationError */
+        HTTPValidationError: {
+            /** Detail */
+            detail?: components["schemas"]["ValidationError"][];
+        };
+        /**
+         * Health
+         * @description The server is up, and its model answers.
+         */
+        Health: {
+            /**
+             * Status
+             * @default Healthy
+             * @constant
+             */
+            status: "Healthy";
+        };
+        /**
+         * InferResponse
+         * @description An inference answer.
+         */
+        InferResponse: {
+            /** Model Name */
+            model_name: string;
+            /** Model Version */
+            model_version: string;
+            /** Id */
+            id?: string | null;
+            /** Outputs */
+            outputs: components["schemas"]["OutputTensor"][];
+        };
+        /**
+         * Limits
+         * @description What a request may have at most; more is answered 413.
+         */
+        Limits: {
+            /** Max Body Bytes */
+            max_body_bytes: number;
+            /** Max Pixels */
+            max_pixels: number;
+        };
+        /**
+         * Live
+         * @description The server is up.
+         */
+        Live: {
+            /** Live */
+            live: boolean;
+        };
+        /**
+         * ModelMetadata
+         * @description What the model takes and gives.
+         */
+        ModelMetadata: {
+            /** Name */
+            name: string;
+            /** Versions */
+            versions: string[];
+            /** Platform */
+            platform: string;
+            /** Inputs */
+            inputs: components["schemas"]["TensorMetadata"][];
+            /** Outputs */
+            outputs: components["schemas"]["TensorMetadata"][];
+        };
+        /**
+         * OutputTensor
+         * @description The filled pictures.
+         */
+        OutputTensor: {
+            /**
+             * Name
+             * @constant
+             */
+            name: "output";
+            /** Shape */
+            shape: number[];
+            /**
+             * Datatype
+             * @constant
+             */
+            datatype: "FP32";
+            /** Data */
+            data?: number[] | null;
+            /** Parameters */
+            parameters?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * ProtocolError
+         * @description An error in the Open Inference Protocol's shape.
+         */
+        ProtocolError: {
+            /** Error */
+            error: string;
+        };
+        /**
+         * Ready
+         * @description The model can answer.
+         */
+        Ready: {
+            /** Ready */
+            ready: boolean;
+        };
+        /**
+         * ServerMetadata
+         * @description Who answers here; `limits` is this server's own addition to the protocol.
+         */
+        ServerMetadata: {
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Extensions */
+            extensions: string[];
+            limits: components["schemas"]["Limits"];
+        };
+        /**
+         * TensorMetadata
+         * @description One of the model's inputs or outputs; -1 stands for any number.
+         */
+        TensorMetadata: {
+            /** Name */
+            name: string;
+            /** Datatype */
+            datatype: string;
+            /** Shape */
+            shape: number[];
+        };
+        /** ValidationError */
+        ValidationError: {
+            /** Location */
+            loc: (string | number)[];
+            /** Message */
+            msg: string;
+            /** Error Type */
+            type: string;
+            /** Input */
+            input?: unknown;
+            /** Context */
+            ctx?: Record<string, never>;
+        };
+        /**
+         * FormRequest
+         * @description The picture and its mask as files.
+         */
+        FormRequest: {
+            /**
+             * Output Size
+             * @description `original`: the picture's own size. `model`: the square that the model was trained on.
+             * @default original
+             * @enum {string}
+             */
+            output_size: "original" | "model";
+            /**
+             * Image
+             * Format: binary
+             * @description The picture file: PNG, JPEG, WebP, BMP or TIFF.
+             */
+            image: string;
+            /**
+             * Mask
+             * Format: binary
+             * @description The mask file, of the picture's size: white (128 and over) = hole to fill. May be left out when the picture has transparency: transparent = hole.
+             * @default
+             */
+            mask: string;
+        };
+        /**
+         * InferRequest
+         * @description An inference request.
+         */
+        InferRequest: {
+            /** Inputs */
+            inputs: components["schemas"]["InputTensor"][];
+            /**
+             * Id
+             * @default null
+             */
+            id: string | null;
+            /**
+             * Parameters
+             * @default null
+             */
+            parameters: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Outputs
+             * @default null
+             */
+            outputs: {
+                [key: string]: unknown;
+            }[] | null;
+        };
+        /**
+         * InputTensor
+         * @description A tensor: its values flat or nested in `data`, or raw after the JSON as the binary extension has it.
+         */
+        InputTensor: {
+            /**
+             * Name
+             * @description `image` has 3 channels in [0, 1], `mask` one: 1 = known, 0 = hole.
+             * @enum {string}
+             */
+            name: "image" | "mask";
+            /**
+             * Shape
+             * @description [N, channels, H, W]
+             */
+            shape: number[];
+            /**
+             * Datatype
+             * @constant
+             */
+            datatype: "FP32";
+            /**
+             * Data
+             * @description The values, row by row.
+             * @default null
+             */
+            data: unknown[] | null;
+            /**
+             * Parameters
+             * @description `binary_data_size`: the bytes that this tensor has after the JSON.
+             * @default null
+             */
+            parameters: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * JsonRequest
+         * @description The picture and its mask in base64, or as data URLs.
+         */
+        JsonRequest: {
+            /**
+             * Output Size
+             * @description `original`: the picture's own size. `model`: the square that the model was trained on.
+             * @default original
+             * @enum {string}
+             */
+            output_size: "original" | "model";
+            /**
+             * Image
+             * @description The picture file (PNG, JPEG, WebP, BMP or TIFF) in base64, or as a data URL.
+             * @example iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAr0lEQVRIDbXU4QaDYACF4em7j/NjMkkmSZJPXslMkpkkmV3LLn3dxOH8Ps+/N8T40xWl6IYylKMC3VGJKlSjBrWoQxH1CDSgET3QE01oRgt6oTda0YZ2dKAP+hKuIkkuvoXUDdzcQOYGcjdQuIG7GyjdQOUGajfQuIHWDXRuILqB3g2cgfe1+nwOgxsY3cDDDTzdwOQGZjewuIGXG3i7gdUNbG5gdwOHG/i4ga8Z+APdmjahJ4CJigAAAABJRU5ErkJggg==
+             */
+            image: string;
+            /**
+             * Mask
+             * @description The mask file, of the picture's size: white (128 and over) = hole to fill. May be left out when the picture has transparency: transparent = hole.
+             * @default null
+             * @example iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAAAAABWESUoAAAANElEQVQ4EWNmIACYCcgzjCqAhNCgCof/DWigEc2RDejROgAKGtEB1E2DKiTRwwnGHyGOBADEthZ22/bv0AAAAABJRU5ErkJggg==
+             */
+            mask: string | null;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    fill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["FormRequest"];
+                "application/json": components["schemas"]["JsonRequest"];
+            };
+        };
+        responses: {
+            /** @description The filled picture: JSON, or with `Accept: image/png` the PNG file itself. */
+            200: {
+                headers: {
+                    /** @description Version of the model. */
+                    "X-Model-Version"?: string;
+                    /** @description The ONNX Runtime execution provider that runs the model. */
+                    "X-Execution-Provider"?: string;
+                    /** @description Milliseconds by stage: decode, prepare, run, composite, encode. */
+                    "Server-Timing"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnswerBody"];
+                    "image/png": string;
+                };
+            };
+            /** @description A file that cannot be decoded, is missing, or does not fit the other; a field that does not exist. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server asks for an API key, and this is not it. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many bytes, or too many pixels. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Neither multipart/form-data nor application/json. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The queue is full. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before a repeat. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    server_metadata_v2_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerMetadata"];
+                };
+            };
+        };
+    };
+    live_v2_health_live_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Live"];
+                };
+            };
+        };
+    };
+    ready_v2_health_ready_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+        };
+    };
+    model_ready_v2_models__name__ready_get: {
+        parameters: {
+            query?: {
+                version?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description The server asks for an API key, and this is not it. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+            /** @description Another model, or version. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+        };
+    };
+    model_metadata_v2_models__name__get: {
+        parameters: {
+            query?: {
+                version?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelMetadata"];
+                };
+            };
+            /** @description The server asks for an API key, and this is not it. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+            /** @description Another model, or version. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+        };
+    };
+    infer: {
+        parameters: {
+            query?: {
+                version?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InferRequest"];
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description JSON, or where binary output is asked for, JSON and raw bytes. */
+            200: {
+                headers: {
+                    /** @description Version of the model. */
+                    "X-Model-Version"?: string;
+                    /** @description The ONNX Runtime execution provider that runs the model. */
+                    "X-Execution-Provider"?: string;
+                    /** @description Milliseconds by stage: decode, prepare, run, composite, encode. */
+                    "Server-Timing"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InferResponse"];
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Tensors that are no pictures and masks. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+            /** @description The server asks for an API key, and this is not it. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+            /** @description Another model, or version. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+            /** @description Too many bytes, or too many pixels. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+            /** @description The server failed. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+            /** @description The queue is full. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before a repeat. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+        };
+    };
+    ping_ping_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    metrics_metrics_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+        };
+    };
+}
