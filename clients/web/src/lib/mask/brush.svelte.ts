@@ -3,6 +3,7 @@ import type { Dab } from './edits';
 
 export const SMALLEST_BRUSH = 4;
 export const LARGEST_BRUSH = 160;
+const USUAL = 18;
 const STEP = 1.2;
 /** The share of its size that a pen's brush keeps under the lightest touch. */
 const LIGHTEST = 0.3;
@@ -10,7 +11,7 @@ const LIGHTEST = 0.3;
 /** The brush. Its size stays the same on the screen, so that zooming in makes it finer on the photo. */
 export class Brush {
 	/** Diameter in CSS pixels. */
-	size = $state(26);
+	size = $state(USUAL);
 	erasing = $state(false);
 
 	resize(size: number): void {

@@ -2,7 +2,7 @@ import { fit, keepInSight, zoom, type Size, type View } from './view';
 
 const SMALLEST_OF_FIT = 0.7;
 /** On a stage that is narrower than this, the photo gets all of it. */
-const NARROW = 720;
+const NARROW = 480;
 const MARGIN = 24;
 export const ZOOM_STEP = 1.4;
 
