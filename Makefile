@@ -13,7 +13,7 @@ PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint c
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help serve torchserve test lint train export benchmark clean
+.PHONY: help serve torchserve test lint train export requirements benchmark clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -44,6 +44,8 @@ export: $(VENV)/.dev ## make every artifact from WEIGHTS=file, calibrated and co
 	$(RUN_PYTHON) -m export parity $(WEIGHTS) $(ARTIFACTS)/*.onnx --data $(DATA) -o $(ARTIFACTS)
 	$(RUN_PYTHON) -m export mar $(ARTIFACTS)/inpaint.onnx -o $(ARTIFACTS)/model-store
 
+requirements: $(VENV)/.dev $(addprefix containers/requirements/,onnx.txt onnx-gpu.txt torchserve.txt torchserve-gpu.txt) ## pin what the images install, with hashes
+
 benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 	$(RUN_PYTHON) -m benchmarks
 
@@ -52,6 +54,17 @@ clean: ## remove what was installed and built; runs/ stays
 
 $(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py $(wildcard serving/*.py serving/torchserve/*) | $(VENV)/.torchserve
 	$(RUN_PYTHON) -m export mar models/inpaint.onnx -o $(ARTIFACTS)/model-store
+
+# All but torch, whose build, and so whose hash, is the host's choice, and on a GPU host the CUDA that it comes with.
+PIN = CUSTOM_COMPILE_COMMAND="make requirements" $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras \
+	--no-emit-index-url --no-emit-find-links --annotation-style line --constraint constraints.txt
+CUDA = cublas cuda-nvrtc cuda-runtime cudnn-cu13 cufft curand nvjitlink
+containers/requirements/onnx.txt: EXTRAS = http,cpu
+containers/requirements/onnx-gpu.txt: EXTRAS = http,gpu
+containers/requirements/torchserve.txt: EXTRAS = ts,cpu --unsafe-package torch
+containers/requirements/torchserve-gpu.txt: EXTRAS = ts,gpu --unsafe-package torch $(addprefix --unsafe-package nvidia-,$(CUDA))
+containers/requirements/%.txt: pyproject.toml constraints.txt
+	$(PIN) --extra $(EXTRAS) --output-file $@ pyproject.toml
 
 $(VENV)/.serve: $(INSTALLED_FROM) | $(VENV)/bin/python
 	$(PIP) --editable '.[serve]'

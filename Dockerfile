@@ -1,0 +1,147 @@
+# The servers as images, one target each:
+#
+#   docker build -t inpaint .                                       onnx: ONNX Runtime, for CPUs (the default)
+#   docker build -t inpaint:gpu --target onnx-gpu .                 ONNX Runtime with CUDA
+#   docker build -t inpaint:torchserve --target torchserve .        TorchServe, for CPUs
+#   docker build -t inpaint:torchserve-gpu --target torchserve-gpu .
+#   docker build -t inpaint:proxy --target proxy .                  the page, and nginx before any of them
+#
+# Each runs as user 10001, writes to /tmp only, stops on SIGTERM once the requests in flight are answered, and is
+# healthy when its model can answer. Compilers, pip's cache and tests stay in the stages that need them.
+
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG NODE_IMAGE=node:20-bookworm-slim
+
+
+# ---- What is built: the page, the Python packages, the files of the project ----
+
+FROM ${NODE_IMAGE} AS page
+WORKDIR /page
+# For networks that look into TLS: a file of their certificate authorities, in the builder.
+ARG NODE_EXTRA_CA_CERTS
+COPY clients/web/package.json clients/web/package-lock.json ./
+RUN npm ci --no-audit --no-fund --loglevel=error
+COPY clients/web/ ./
+RUN npm run build
+
+
+FROM ${PYTHON_IMAGE} AS base
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+RUN groupadd --gid 10001 inpaint \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin inpaint
+WORKDIR /app
+
+
+FROM base AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP_PYTHON=/opt/venv/bin/python
+RUN python -m venv --without-pip /opt/venv
+
+FROM packages AS onnx-packages
+COPY containers/requirements/onnx.txt ./
+RUN pip install --require-hashes --no-deps --requirement onnx.txt
+
+FROM packages AS onnx-gpu-packages
+COPY containers/requirements/onnx-gpu.txt ./
+RUN pip install --require-hashes --no-deps --requirement onnx-gpu.txt
+
+# torch has a build for each kind of host, and on x86-64 the usual index has the one for CUDA, gigabytes of it.
+# TORCH_INDEX names a further index that has the build for CPUs; pip prefers that one.
+FROM packages AS torchserve-packages
+ARG TORCH_INDEX=
+COPY constraints.txt containers/requirements/torchserve.txt ./
+RUN pip install --require-hashes --no-deps --requirement torchserve.txt \
+    && pip install --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch
+
+FROM packages AS torchserve-gpu-packages
+COPY constraints.txt containers/requirements/torchserve-gpu.txt ./
+RUN pip install --require-hashes --no-deps --requirement torchserve-gpu.txt \
+    && pip install --constraint constraints.txt torch 'onnxruntime-gpu[cuda,cudnn]'
+
+
+FROM base AS http-files
+COPY serving/*.py serving/
+COPY serving/routes/ serving/routes/
+COPY models/inpaint.onnx models/
+COPY containers/healthy.py ./
+COPY --from=page /page/build/ clients/web/build/
+RUN python -m compileall -q serving
+
+FROM onnx-packages AS torchserve-files
+COPY constraints.txt ./
+RUN pip install --no-deps --constraint constraints.txt torch-model-archiver
+COPY serving/ serving/
+COPY export/ export/
+COPY models/inpaint.onnx containers/healthy.py ./
+RUN python -c 'from pathlib import Path; from export.mar import build_mar; build_mar(Path("inpaint.onnx"), Path("files/models"))' \
+    && cp -r serving files/ && cp healthy.py files/ && python -m compileall -q files/serving
+
+
+# ---- The images ----
+
+FROM base AS proxy
+LABEL org.opencontainers.image.title="Inpainting: page and reverse proxy" \
+      org.opencontainers.image.description="The web page, and nginx before one or several inpainting servers"
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends nginx-light gettext-base \
+    && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old \
+    && install --directory --owner=10001 --group=10001 /var/cache/proxy
+COPY serving/nginx/ ./
+COPY containers/healthy.py ./
+COPY --from=page /page/build/ /srv/page/
+ENV PROXY_PORT=8000 PROXY_BODIES=/var/cache/proxy
+USER 10001:10001
+EXPOSE 8000
+# nginx answers what is in flight on SIGQUIT; on SIGTERM it breaks off.
+STOPSIGNAL SIGQUIT
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s \
+    CMD python -I healthy.py "http://127.0.0.1:${PROXY_PORT}/ping"
+ENTRYPOINT ["/app/start.sh"]
+
+
+FROM base AS torchserve-base
+LABEL org.opencontainers.image.title="Inpainting: TorchServe" \
+      org.opencontainers.image.description="Fills the masked part of photos, over HTTP"
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
+    && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old
+EXPOSE 8080 8082
+# The management port, 8081, is on the container's loopback only.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \
+    CMD ["python", "-I", "healthy.py", "http://127.0.0.1:8081/models/inpaint"]
+ENTRYPOINT ["python", "-m", "serving.torchserve.start", "--mar", "models/inpaint.mar", "--host", "0.0.0.0"]
+
+FROM torchserve-base AS torchserve-gpu
+COPY --from=torchserve-gpu-packages /opt/venv /opt/venv
+COPY --from=torchserve-files /app/files/ ./
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER 10001:10001
+# Without a GPU it refuses to start.
+CMD ["--device", "cuda"]
+
+FROM torchserve-base AS torchserve
+COPY --from=torchserve-packages /opt/venv /opt/venv
+COPY --from=torchserve-files /app/files/ ./
+USER 10001:10001
+
+
+FROM base AS onnx-base
+LABEL org.opencontainers.image.title="Inpainting: ONNX Runtime" \
+      org.opencontainers.image.description="Fills the masked part of photos, over HTTP, with a page"
+ENV INPAINT_HOST=0.0.0.0 INPAINT_PORT=8080
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
+    CMD python -I healthy.py "http://127.0.0.1:${INPAINT_PORT}/v2/health/ready"
+ENTRYPOINT ["python", "-m", "serving"]
+
+FROM onnx-base AS onnx-gpu
+COPY --from=onnx-gpu-packages /opt/venv /opt/venv
+COPY --from=http-files /app/ ./
+# Without a GPU it refuses to start.
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    INPAINT_DEVICE=cuda INPAINT_REQUIRE_GPU=true
+USER 10001:10001
+
+FROM onnx-base AS onnx
+COPY --from=onnx-packages /opt/venv /opt/venv
+COPY --from=http-files /app/ ./
+USER 10001:10001
