@@ -1,10 +1,10 @@
 import adapter from '@sveltejs/adapter-static';
-import { withoutInlineScript } from './scripts/external-start.js';
+import { portable } from './scripts/portable.js';
 
 /** @type {import('@sveltejs/kit').Config} */
 export default {
 	kit: {
-		adapter: withoutInlineScript(adapter(), 'build'),
+		adapter: portable(adapter(), 'build'),
 		output: { bundleStrategy: 'single' }
 	},
 	compilerOptions: { runes: true }

@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import type { Download, Locator, Page } from '@playwright/test';
+
+type Place = readonly [x: number, y: number];
+
+/** The page as a person meets it: by what is written on it. */
+export class App {
+	readonly stage: Locator;
+	readonly picture: Locator;
+	readonly fill: Locator;
+	readonly download: Locator;
+
+	constructor(readonly page: Page) {
+		this.stage = page.getByRole('application');
+		this.picture = this.stage.locator('img');
+		this.fill = page.getByRole('button', { name: 'Fill', exact: true });
+		this.download = page.getByRole('link', { name: 'Download' });
+	}
+
+	button(name: string): Locator {
+		return this.page.getByRole('button', { name, exact: true });
+	}
+
+	async openSample(): Promise<void> {
+		await this.page.getByRole('button', { name: /Try this one/ }).click();
+		await this.picture.waitFor();
+	}
+
+	async choose(file: Buffer, name: string, mimeType = 'image/jpeg'): Promise<void> {
+		const input = this.page.locator('label', { hasText: /Choose a photo|Change photo/ }).locator('input');
+		await input.setInputFiles({ name, mimeType, buffer: file });
+	}
+
+	/** Where a place of the photo, given as shares of its width and height, is on the screen. */
+	async at([x, y]: Place): Promise<{ x: number; y: number }> {
+		const box = await this.picture.boundingBox();
+		if (!box) throw new Error('no photo is shown');
+		return { x: box.x + x * box.width, y: box.y + y * box.height };
+	}
+
+	/** Paint with the mouse from place to place. */
+	async paint(...places: Place[]): Promise<void> {
+		const points = await Promise.all(places.map((place) => this.at(place)));
+		await this.page.mouse.move(points[0]!.x, points[0]!.y);
+		await this.page.mouse.down();
+		for (const { x, y } of points.slice(1)) await this.page.mouse.move(x, y, { steps: 8 });
+		await this.page.mouse.up();
+	}
+
+	async saveMask(): Promise<Buffer> {
+		await this.button('More').click();
+		return content(await this.#downloading(this.button('Save the mask')));
+	}
+
+	async openMask(file: Buffer): Promise<void> {
+		await this.button('More').click();
+		const input = this.page.locator('label', { hasText: 'Open a mask' }).locator('input');
+		await input.setInputFiles({ name: 'mask.png', mimeType: 'image/png', buffer: file });
+	}
+
+	async saveResult(): Promise<{ name: string; file: Buffer }> {
+		const download = await this.#downloading(this.download);
+		return { name: download.suggestedFilename(), file: await content(download) };
+	}
+
+	async #downloading(control: Locator): Promise<Download> {
+		const [download] = await Promise.all([this.page.waitForEvent('download'), control.click()]);
+		return download;
+	}
+
+	/** How much of the screen's photo shows paint: the share of the overlay's pixels that are not clear. */
+	shownPaint(): Promise<number> {
+		return this.stage.locator('canvas').evaluate((canvas: HTMLCanvasElement) => {
+			const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+			let painted = 0;
+			for (let i = 3; i < data.length; i += 4) painted += data[i]!;
+			return painted / 255 / (data.length / 4);
+		});
+	}
+}
+
+/** Fingers on the screen, as many as there are paths; each path has as many points as the others. */
+export async function touch(page: Page, ...paths: { x: number; y: number }[][]): Promise<void> {
+	const session = await page.context().newCDPSession(page);
+	const points = (step: number) => paths.map((path, id) => ({ ...path[step]!, id }));
+	await session.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: points(0) });
+	for (let step = 1; step < paths[0]!.length; step++) {
+		await session.send('Input.dispatchTouchEvent', { type: 'touchMove', touchPoints: points(step) });
+	}
+	await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+	await session.detach();
+}
+
+export function straight(from: { x: number; y: number }, to: { x: number; y: number }, steps = 10) {
+	return Array.from({ length: steps + 1 }, (_, i) => ({
+		x: from.x + ((to.x - from.x) * i) / steps,
+		y: from.y + ((to.y - from.y) * i) / steps
+	}));
+}
+
+async function content(download: Download): Promise<Buffer> {
+	return readFile(await download.path());
+}

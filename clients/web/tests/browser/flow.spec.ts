@@ -1,0 +1,100 @@
+import { App, straight, touch } from './app';
+import { expect, test, type Page } from './fixtures';
+import { decode, differences, holes } from './pictures';
+import type { Recorder } from './recorder';
+
+/** What was sent is what was chosen and painted; what came back is that, filled, and otherwise the same. */
+async function expectFilled(page: Page, app: App, recorder: Recorder, chosen: Buffer, painted: Buffer) {
+	const sentMask = await recorder.file('mask');
+	expect((await recorder.file('image')).equals(chosen)).toBe(true);
+	expect(sentMask.equals(painted)).toBe(true);
+	const { name, file } = await app.saveResult();
+	expect(name).toBe('astronaut-filled.png');
+	const [before, after, mask] = await Promise.all([chosen, file, sentMask].map((each) => decode(page, each)));
+	expect(holes(mask!)).toBeGreaterThan(500);
+	const { inside, outside } = differences(before!, after!, mask!);
+	expect(outside).toBe(0);
+	expect(inside).toBeGreaterThan(0.9 * holes(mask!));
+}
+
+async function sample(page: Page): Promise<Buffer> {
+	const url = await page.locator('img.before').evaluate((image: HTMLImageElement) => image.src);
+	return (await page.request.get(url)).body();
+}
+
+test('with the mouse: sample, paint, fill, compare, save, keep editing, go back', async ({ page, recorder }) => {
+	const app = new App(page);
+	await page.goto(recorder.url);
+	const chosen = await sample(page);
+	await app.openSample();
+	await expect(app.fill).toBeDisabled();
+	await app.paint([0.27, 0.04], [0.42, 0.25], [0.51, 0.47], [0.62, 0.82]);
+	await app.paint([0.04, 0.73], [0.22, 0.66], [0.69, 0.63]);
+	const painted = await app.saveMask();
+	await app.fill.click();
+	await app.download.waitFor();
+	await expect(page.getByRole('status')).toHaveText('Done. The result is shown.');
+	await expectFilled(page, app, recorder, chosen, painted);
+
+	const line = page.getByRole('slider', { name: 'Line between before and after' });
+	await line.focus();
+	await page.keyboard.press('Home');
+	await expect(line).toHaveValue('0');
+	await page.mouse.click(640, 300);
+	await expect(line).toHaveValue('50');
+
+	await app.button('Side by side').click();
+	await expect(page.getByRole('img', { name: 'Before' })).toBeVisible();
+	await expect(page.getByRole('img', { name: 'After' })).toBeVisible();
+
+	const first = await app.saveResult();
+	await app.button('Keep editing').click();
+	await app.paint([0.7, 0.1], [0.88, 0.3]);
+	await app.fill.click();
+	await app.download.waitFor();
+	expect((await recorder.file('image')).equals(first.file)).toBe(true);
+
+	await app.button('Back').click();
+	await expect(app.button('Undo')).toBeEnabled();
+	await app.button('The original photo').click();
+	expect((await app.saveMask()).equals(painted)).toBe(true);
+
+	await app.button('Start over').click();
+	await expect(page.getByRole('heading', { name: 'Remove marks from a photo' })).toBeFocused();
+	await app.button('Back to your photo').click();
+	await app.picture.waitFor();
+});
+
+test.describe('on a phone', () => {
+	test.use({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 3 });
+
+	test('with fingers: sample, paint, pinch, fill, save', async ({ page, recorder }) => {
+		const app = new App(page);
+		await page.goto(recorder.url);
+		const chosen = await sample(page);
+		await page.getByRole('button', { name: /Try this one/ }).tap();
+		await app.picture.waitFor();
+		await touch(page, straight(await app.at([0.27, 0.04]), await app.at([0.62, 0.82])));
+		const coarse = await app.picture.boundingBox();
+
+		// Two fingers zoom and leave no paint.
+		const middle = await app.at([0.5, 0.5]);
+		const beside = (x: number, y: number) => ({ x: middle.x + x, y: middle.y + y });
+		await touch(page, straight(beside(-40, 0), beside(-120, 20)), straight(beside(40, 0), beside(120, -20)));
+		const fine = await app.picture.boundingBox();
+		expect(fine!.width).toBeGreaterThan(2 * coarse!.width);
+		await app.button('Undo').tap();
+		await expect(app.button('Undo')).toBeDisabled();
+		await app.button('Redo').tap();
+
+		await touch(page, straight(await app.at([0.45, 0.48]), await app.at([0.6, 0.52])));
+		await page.getByRole('button', { name: 'Show the whole photo' }).tap();
+		await expect.poll(() => app.picture.boundingBox()).toEqual(coarse);
+		const painted = await app.saveMask();
+		await app.fill.tap();
+		await app.download.waitFor();
+		await expectFilled(page, app, recorder, chosen, painted);
+		// Nothing is wider than the screen.
+		expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+	});
+});

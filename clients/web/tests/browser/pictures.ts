@@ -1,0 +1,90 @@
+import type { Page } from '@playwright/test';
+
+export interface Samples {
+	width: number;
+	height: number;
+	/** RGBA, four bytes a pixel. */
+	data: Buffer;
+}
+
+/** Decode a picture file as the browser does, upright, without colour management. */
+export async function decode(page: Page, file: Buffer): Promise<Samples> {
+	const { width, height, text } = await page.evaluate(async (encoded) => {
+		const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+		const bitmap = await createImageBitmap(new Blob([bytes]), { colorSpaceConversion: 'none' });
+		const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+		const context = canvas.getContext('2d')!;
+		context.drawImage(bitmap, 0, 0);
+		const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+		let text = '';
+		for (let i = 0; i < data.length; i += 0x8000) {
+			text += String.fromCharCode(...data.subarray(i, i + 0x8000));
+		}
+		return { width: bitmap.width, height: bitmap.height, text: btoa(text) };
+	}, file.toString('base64'));
+	return { width, height, data: Buffer.from(text, 'base64') };
+}
+
+/** A photo that the browser makes: a colourful slope with a dark line across. */
+export async function photo(page: Page, width: number, height: number, type = 'image/jpeg'): Promise<Buffer> {
+	const encoded = await page.evaluate(
+		async ({ width, height, type }) => {
+			const canvas = new OffscreenCanvas(width, height);
+			const context = canvas.getContext('2d')!;
+			const slope = context.createLinearGradient(0, 0, width, height);
+			['#e8b88a', '#7fa3c7', '#3d5a45', '#d9d2c0'].forEach((colour, i) => slope.addColorStop(i / 3, colour));
+			context.fillStyle = slope;
+			context.fillRect(0, 0, width, height);
+			context.strokeStyle = '#202020';
+			context.lineWidth = Math.max(2, width / 200);
+			context.beginPath();
+			context.moveTo(width * 0.2, height * 0.2);
+			context.lineTo(width * 0.8, height * 0.7);
+			context.stroke();
+			const bytes = new Uint8Array(await (await canvas.convertToBlob({ type })).arrayBuffer());
+			let text = '';
+			for (let i = 0; i < bytes.length; i += 0x8000) {
+				text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+			}
+			return btoa(text);
+		},
+		{ width, height, type }
+	);
+	return Buffer.from(encoded, 'base64');
+}
+
+/** The same JPEG with an EXIF orientation, 1 to 8, as cameras store it. */
+export function withOrientation(jpeg: Buffer, orientation: number): Buffer {
+	const tiff = Buffer.alloc(26);
+	tiff.write('MM\0*', 0, 'latin1');
+	tiff.writeUInt32BE(8, 4); // where the directory is
+	tiff.writeUInt16BE(1, 8); // its entries
+	tiff.writeUInt16BE(0x0112, 10); // orientation
+	tiff.writeUInt16BE(3, 12); // of type SHORT
+	tiff.writeUInt32BE(1, 14); // one of them
+	tiff.writeUInt16BE(orientation, 18);
+	const content = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), tiff]);
+	const marker = Buffer.from([0xff, 0xe1, 0, content.length + 2]);
+	return Buffer.concat([jpeg.subarray(0, 2), marker, content, jpeg.subarray(2)]);
+}
+
+/** How many pixels of a mask are holes; everything else must be black. */
+export function holes({ data }: Samples): number {
+	let count = 0;
+	for (let i = 0; i < data.length; i += 4) {
+		if (data[i] !== 0 && data[i] !== 255) throw new Error(`a mask of ${data[i]}`);
+		if (data[i] === 255) count++;
+	}
+	return count;
+}
+
+/** Compare two pictures pixel by pixel: how many differ where the mask is a hole, and where it is not. */
+export function differences(one: Samples, other: Samples, mask: Samples): { inside: number; outside: number } {
+	const sizes = [one, other, mask].map(({ width, height }) => `${width} x ${height}`);
+	if (new Set(sizes).size > 1) throw new Error(`sizes differ: ${sizes.join(', ')}`);
+	const found = { inside: 0, outside: 0 };
+	for (let i = 0; i < one.data.length; i += 4) {
+		if (one.data.readUInt32BE(i) !== other.data.readUInt32BE(i)) found[mask.data[i] ? 'inside' : 'outside']++;
+	}
+	return found;
+}

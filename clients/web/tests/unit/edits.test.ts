@@ -1,0 +1,125 @@
+import { describe, expect, test } from 'vitest';
+import {
+	add,
+	isBlank,
+	NO_EDITS,
+	rasterize,
+	redo,
+	undo,
+	visible,
+	type Edit,
+	type Edits,
+	type Stroke
+} from '../../src/lib/mask/edits';
+import { HOLE, Mask } from '../../src/lib/mask/mask';
+
+const SIZE = { width: 60, height: 40 };
+const CLEAR: Edit = { kind: 'fresh', mask: null };
+
+function line(y: number, erase = false): Stroke {
+	const radius = 2;
+	return { kind: 'stroke', erase, dabs: [{ x: 10, y, radius }, { x: 50, y, radius }] };
+}
+
+function edited(...edits: Edit[]): Edits {
+	return edits.reduce(add, NO_EDITS);
+}
+
+function holesInRow(edits: Edits, row: number): number {
+	return rasterize(edits, SIZE)
+		.data.subarray(row * SIZE.width, (row + 1) * SIZE.width)
+		.filter((value) => value === HOLE).length;
+}
+
+describe('the mask', () => {
+	test('has the size of the photo, whatever is painted', () => {
+		const mask = rasterize(edited(line(20)), { width: 4000, height: 3000 });
+		expect([mask.width, mask.height, mask.data.length]).toEqual([4000, 3000, 12_000_000]);
+	});
+
+	test('is 0 and 255, nothing between', () => {
+		const mask = rasterize(edited(line(20), line(30)), SIZE);
+		expect([...new Set(mask.data)].sort((a, b) => a - b)).toEqual([0, 255]);
+	});
+
+	test('is made in the order of the strokes', () => {
+		expect(holesInRow(edited(line(20), line(20, true)), 20)).toBe(0);
+		expect(holesInRow(edited(line(20, true), line(20)), 20)).toBeGreaterThan(40);
+	});
+
+	test('a tap leaves a disc', () => {
+		const tap: Stroke = { kind: 'stroke', erase: false, dabs: [{ x: 30, y: 20, radius: 5 }] };
+		expect(rasterize(edited(tap), SIZE).holes()).toBeCloseTo(Math.PI * 25, -1);
+	});
+
+	test('every line has the radius that the brush had at its end', () => {
+		const growing: Stroke = {
+			kind: 'stroke',
+			erase: false,
+			dabs: [
+				{ x: 5, y: 20, radius: 1 },
+				{ x: 30, y: 20, radius: 1 },
+				{ x: 55, y: 20, radius: 6 }
+			]
+		};
+		const mask = rasterize(edited(growing), SIZE);
+		const height = (x: number) =>
+			Array.from({ length: SIZE.height }, (_, y) => mask.data[y * SIZE.width + x]).filter(Boolean).length;
+		expect([height(15), height(45)]).toEqual([2, 12]);
+	});
+});
+
+describe('undo and redo', () => {
+	test('go by whole strokes, and back to the same mask', () => {
+		const edits = edited(line(10), line(20), line(30));
+		const back = undo(undo(edits));
+		expect([10, 20, 30].map((row) => holesInRow(back, row) > 0)).toEqual([true, false, false]);
+		expect(rasterize(redo(redo(back)), SIZE).data).toEqual(rasterize(edits, SIZE).data);
+	});
+
+	test('stop at the ends', () => {
+		const edits = edited(line(10));
+		expect(undo(undo(edits)).done).toEqual([]);
+		expect(redo(edits)).toEqual(edits);
+	});
+
+	test('a new stroke ends what could be redone', () => {
+		expect(redo(add(undo(edited(line(10), line(20))), line(30))).done).toEqual([line(10), line(30)]);
+	});
+
+	test('clearing can be undone', () => {
+		const cleared = edited(line(10), CLEAR);
+		expect(rasterize(cleared, SIZE).holes()).toBe(0);
+		expect(holesInRow(undo(cleared), 10)).toBeGreaterThan(40);
+	});
+});
+
+describe('a mask that was brought along', () => {
+	const brought = new Mask(SIZE.width, SIZE.height);
+	brought.data.fill(HOLE, 0, SIZE.width);
+	const start: Edit = { kind: 'fresh', mask: brought };
+
+	test('takes the place of what was painted, and can be painted on', () => {
+		const edits = edited(line(20), start, line(30));
+		expect([0, 20, 30].map((row) => holesInRow(edits, row) > 0)).toEqual([true, false, true]);
+	});
+
+	test('stays as it was', () => {
+		rasterize(edited(start, line(1, true)), SIZE);
+		expect(brought.holes()).toBe(SIZE.width);
+	});
+
+	test('can be undone', () => {
+		expect(visible(undo(edited(line(20), start))).base).toBeNull();
+	});
+});
+
+test.each([
+	[[], true],
+	[[line(10)], false],
+	[[line(10), CLEAR], true],
+	[[line(10), CLEAR, line(10, true)], true],
+	[[{ kind: 'fresh', mask: new Mask(60, 40) }], false]
+] as [Edit[], boolean][])('blank or not: case %#', (edits, blank) => {
+	expect(isBlank(edited(...edits))).toBe(blank);
+});
