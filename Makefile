@@ -8,6 +8,9 @@ RUN ?= runs/default
 WEIGHTS ?= models/inpaint.safetensors
 ARTIFACTS ?= artifacts
 
+# ONNX Runtime would report what it runs to its maker.
+export ORT_DISABLE_TELEMETRY = 1
+
 RUN_PYTHON = $(VENV)/bin/python
 PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint constraints.txt
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
