@@ -11,18 +11,23 @@ ARTIFACTS ?= artifacts
 # ONNX Runtime would report what it runs to its maker.
 export ORT_DISABLE_TELEMETRY = 1
 
+WEB = clients/web
+HAS_NODE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null
 RUN_PYTHON = $(VENV)/bin/python
 PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint constraints.txt
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help serve torchserve test lint train export requirements benchmark clean
+.PHONY: help serve page torchserve test test-page lint train export requirements benchmark clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
-serve: $(VENV)/.serve ## serve the default model with ONNX Runtime on 127.0.0.1:$(PORT)
+serve: $(VENV)/.serve ## serve the default model with ONNX Runtime, and the web page, on 127.0.0.1:$(PORT)
+	@$(MAKE) --no-print-directory page || echo "The web page could not be built, so the API is served without it."
 	@exec $(RUN_PYTHON) -m serving --port $(PORT)
+
+page: $(WEB)/build/index.html ## build the web page into clients/web/build
 
 torchserve: $(VENV)/.torchserve $(ARTIFACTS)/model-store/inpaint.mar ## serve it with TorchServe, on the same contract
 	@exec $(RUN_PYTHON) -m serving.torchserve.start --mar $(ARTIFACTS)/model-store/inpaint.mar --port $(PORT)
@@ -30,6 +35,16 @@ torchserve: $(VENV)/.torchserve $(ARTIFACTS)/model-store/inpaint.mar ## serve it
 test: $(VENV)/.dev lint ## run every check and test
 	@command -v java >/dev/null || { echo "TorchServe needs Java 17: install openjdk-17-jre-headless, then run make test again"; exit 1; }
 	$(RUN_PYTHON) -m pytest
+	@if tests/system-packages.sh node=nodejs npm=npm && $(HAS_NODE); \
+	then $(MAKE) --no-print-directory test-page; \
+	else echo "The web page's tests were skipped: they need Node.js 20.19 or newer, with npm."; fi
+
+test-page: $(VENV)/.dev page ## check and test the web page alone, in Chromium where there is one
+	npm --prefix $(WEB) run check
+	PYTHON=$(abspath $(RUN_PYTHON)) npm --prefix $(WEB) test
+	@if tests/system-packages.sh chromium=chromium; \
+	then PYTHON=$(abspath $(RUN_PYTHON)) npm --prefix $(WEB) run test:browser; \
+	else echo "The web page's tests in a browser were skipped."; fi
 
 lint: $(VENV)/.dev ## check style and types
 	$(VENV)/bin/ruff check .
@@ -53,7 +68,7 @@ benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 	$(RUN_PYTHON) -m benchmarks
 
 clean: ## remove what was installed and built; runs/ stays
-	rm -rf $(VENV) $(ARTIFACTS)
+	rm -rf $(VENV) $(ARTIFACTS) $(WEB)/node_modules $(WEB)/build $(WEB)/.svelte-kit
 
 $(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py $(wildcard serving/*.py serving/torchserve/*) | $(VENV)/.torchserve
 	$(RUN_PYTHON) -m export mar models/inpaint.onnx -o $(ARTIFACTS)/model-store
@@ -68,6 +83,14 @@ containers/requirements/torchserve.txt: EXTRAS = ts,cpu --unsafe-package torch
 containers/requirements/torchserve-gpu.txt: EXTRAS = ts,gpu --unsafe-package torch $(addprefix --unsafe-package nvidia-,$(CUDA))
 containers/requirements/%.txt: pyproject.toml constraints.txt
 	$(PIN) --extra $(EXTRAS) --output-file $@ pyproject.toml
+
+$(WEB)/build/index.html: $(WEB)/node_modules/.installed $(shell find $(WEB)/src $(WEB)/scripts -type f) $(wildcard $(WEB)/*.config.* $(WEB)/tsconfig.json)
+	npm --prefix $(WEB) run build
+
+$(WEB)/node_modules/.installed: $(WEB)/package-lock.json
+	@$(HAS_NODE) || { echo "The web page needs Node.js 20.19 or newer, with npm."; exit 1; }
+	npm --prefix $(WEB) ci --no-audit --no-fund
+	@touch $@
 
 $(VENV)/.serve: $(INSTALLED_FROM) | $(VENV)/bin/python
 	$(PIP) --editable '.[serve]'
