@@ -65,11 +65,6 @@ def test_ping(client: TestClient) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "Healthy"})
 
 
-def test_the_root_leads_to_the_documentation(client: TestClient) -> None:
-    answer = client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
-
-
 def test_the_documentation_asks_nothing_of_another_host(client: TestClient) -> None:
     page = client.get("/docs").text
     assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", page)
