@@ -87,6 +87,8 @@ export function gestures(target: Touchable): Attachment<HTMLElement> {
 		stage.addEventListener('pointerup', up, { signal });
 		stage.addEventListener('pointercancel', up, { signal });
 		stage.addEventListener('wheel', wheel, { signal, passive: false });
+		// A quick stroke is no fling, which would make the browser swallow the tap that follows.
+		stage.addEventListener('touchstart', (event) => event.preventDefault(), { signal, passive: false });
 		return () => stop.abort();
 	};
 }
