@@ -44,13 +44,15 @@ FROM packages AS onnx-gpu-packages
 COPY containers/requirements/onnx-gpu.txt ./
 RUN pip install --require-hashes --no-deps --requirement onnx-gpu.txt
 
-# torch has a build for each kind of host, and on x86-64 the usual index has the one for CUDA, gigabytes of it.
-# TORCH_INDEX names a further index that has the build for CPUs; pip prefers that one.
+# torch has a build for each kind of host, and on x86-64 the usual index has the one for CUDA, gigabytes of it. The
+# one for CPUs, marked +cpu, is preferred where it is found: PIP_EXTRA_INDEX_URL names an index that has it,
+# PIP_FIND_LINKS a folder in the builder.
 FROM packages AS torchserve-packages
-ARG TORCH_INDEX=
 COPY constraints.txt containers/requirements/torchserve.txt ./
-RUN pip install --require-hashes --no-deps --requirement torchserve.txt \
-    && pip install --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch
+RUN pip install --require-hashes --no-deps --requirement torchserve.txt
+ARG PIP_EXTRA_INDEX_URL
+ARG PIP_FIND_LINKS
+RUN pip install --constraint constraints.txt torch
 
 FROM packages AS torchserve-gpu-packages
 COPY constraints.txt containers/requirements/torchserve-gpu.txt ./
@@ -101,9 +103,11 @@ ENTRYPOINT ["/app/start.sh"]
 FROM base AS torchserve-base
 LABEL org.opencontainers.image.title="Inpainting: TorchServe" \
       org.opencontainers.image.description="Fills the masked part of photos, over HTTP"
+# Java opens no TLS connection here, and so needs no store of certificates.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
+    && CACERT_UPDATES=disabled apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
     && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old
+USER 10001:10001
 EXPOSE 8080 8082
 # The management port, 8081, is on the container's loopback only.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \
@@ -114,19 +118,18 @@ FROM torchserve-base AS torchserve-gpu
 COPY --from=torchserve-gpu-packages /opt/venv /opt/venv
 COPY --from=torchserve-files /app/files/ ./
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-USER 10001:10001
 # Without a GPU it refuses to start.
 CMD ["--device", "cuda"]
 
 FROM torchserve-base AS torchserve
 COPY --from=torchserve-packages /opt/venv /opt/venv
 COPY --from=torchserve-files /app/files/ ./
-USER 10001:10001
 
 
 FROM base AS onnx-base
 LABEL org.opencontainers.image.title="Inpainting: ONNX Runtime" \
       org.opencontainers.image.description="Fills the masked part of photos, over HTTP, with a page"
+USER 10001:10001
 ENV INPAINT_HOST=0.0.0.0 INPAINT_PORT=8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
@@ -139,9 +142,7 @@ COPY --from=http-files /app/ ./
 # Without a GPU it refuses to start.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     INPAINT_DEVICE=cuda INPAINT_REQUIRE_GPU=true
-USER 10001:10001
 
 FROM onnx-base AS onnx
 COPY --from=onnx-packages /opt/venv /opt/venv
 COPY --from=http-files /app/ ./
-USER 10001:10001

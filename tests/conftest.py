@@ -4,8 +4,11 @@ import os
 from collections.abc import Iterator
 
 import engines
+import images
 import proxies
 import pytest
+
+ENGINES = ("onnx", "torchserve")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,8 +50,43 @@ def torchserve_behind_nginx_engine(torchserve_engine: engines.Engine) -> Iterato
         yield proxy.before(torchserve_engine)
 
 
-@pytest.fixture(scope="session", params=["onnx", "torchserve", "onnx_behind_nginx", "torchserve_behind_nginx"])
+@pytest.fixture(scope="session")
+def onnx_image() -> str:
+    """The image of the ONNX Runtime server for CPUs."""
+    return images.containers().image("onnx")
+
+
+@pytest.fixture(scope="session")
+def torchserve_image() -> str:
+    """The image of TorchServe for CPUs."""
+    return images.containers().image("torchserve")
+
+
+@pytest.fixture(scope="session")
+def onnx_container_engine(
+    onnx_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[engines.Engine]:
+    """The ONNX Runtime server in its container."""
+    folder = tmp_path_factory.mktemp("onnx-container")
+    with images.containers().engine("onnx", onnx_image, folder) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def torchserve_container_engine(
+    torchserve_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[engines.Engine]:
+    """TorchServe in its container."""
+    folder = tmp_path_factory.mktemp("torchserve-container")
+    with images.containers().engine("torchserve", torchserve_image, folder) as engine:
+        yield engine
+
+
+@pytest.fixture(
+    scope="session",
+    params=[f"{engine}{around}" for around in ("", "_behind_nginx", "_container") for engine in ENGINES],
+)
 def engine(request: pytest.FixtureRequest) -> engines.Engine:
-    """Each of the two engines, by itself and through the reverse proxy."""
+    """Each of the two engines, by itself, through the reverse proxy, and in its container."""
     running: engines.Engine = request.getfixturevalue(f"{request.param}_engine")
     return running

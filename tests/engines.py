@@ -32,6 +32,7 @@ class Engine:
         port: the port on loopback that it answers predictions at.
         metrics_port: the one that it answers /metrics at.
         process: what was started; the leader of a process group of its own.
+        pid: the process that serves, or has started those that do.
         log: the file that its output goes to.
         proxied: whether nginx answers at `port`, and passes on.
 
@@ -41,6 +42,7 @@ class Engine:
     port: int
     metrics_port: int
     process: "subprocess.Popen[bytes]"
+    pid: int
     log: Path
     proxied: bool = False
 
@@ -50,8 +52,8 @@ class Engine:
         return f"http://127.0.0.1:{self.port}"
 
     def processes(self) -> list[psutil.Process]:
-        """The process that was started and all that come from it."""
-        parent = psutil.Process(self.process.pid)
+        """The process that serves and all that come from it."""
+        parent = psutil.Process(self.pid)
         return [parent, *parent.children(recursive=True)]
 
     def rss(self) -> int:
@@ -99,7 +101,7 @@ def onnx_server(folder: Path, *flags: str) -> Iterator[Engine]:
     """Run the ONNX server with these flags; its log goes into `folder`."""
     port = free_port()
     command = [sys.executable, "-m", "serving", "--port", str(port), "--model", str(MODEL), *flags]
-    with _running("onnx", command, (port, port), folder) as engine:
+    with running("onnx", command, (port, port), folder) as engine:
         yield engine
 
 
@@ -116,7 +118,7 @@ def torchserve(folder: Path) -> Iterator[Engine]:
     archive = build_mar(MODEL, folder)
     port = free_port(following=2)  # management's and the metrics'
     command = [sys.executable, "-m", "serving.torchserve.start", "--mar", str(archive), "--port", str(port)]
-    with _running("torchserve", command, (port, port + 2), folder) as engine:
+    with running("torchserve", command, (port, port + 2), folder) as engine:
         yield engine
 
 
@@ -134,7 +136,8 @@ def free_port(following: int = 0) -> int:
 
 
 @contextmanager
-def _running(name: str, command: list[str], ports: tuple[int, int], folder: Path) -> Iterator[Engine]:
+def running(name: str, command: list[str], ports: tuple[int, int], folder: Path) -> Iterator[Engine]:
+    """Run a server that a command starts, with its ports for predictions and metrics, until the block is left."""
     # The tester's own settings must not reach the server.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("INPAINT_", "TS_"))}
     log = folder / f"{name}.log"
@@ -142,15 +145,15 @@ def _running(name: str, command: list[str], ports: tuple[int, int], folder: Path
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
         )
-    engine = Engine(name, *ports, process, log)
+    engine = Engine(name, *ports, process, process.pid, log)
     try:
-        wait_until_it_answers(engine)
+        _wait_until_it_answers(engine)
         yield engine
     finally:
         _stop(engine)
 
 
-def wait_until_it_answers(engine: Engine) -> None:
+def _wait_until_it_answers(engine: Engine) -> None:
     """Wait for a prediction, since TorchServe's ping is healthy before its worker is."""
     files = {
         "image": sample_pictures.encode(sample_pictures.face()),

@@ -1,0 +1,131 @@
+"""The images, built from the Dockerfile and run as an operator is advised to run them.
+
+Built and run by Docker where it is; else by the workplace's stand-in, which builds with buildah on Debian's own
+packages in place of the base images, and by podman, which runs what was built there.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines import ROOT, Engine, free_port, running
+
+BASE = "python:3.11-slim-bookworm"
+USER = 10001
+
+# No right that is not needed, and nothing to write to but a folder in memory.
+HARDENED = [
+    *("--read-only", "--tmpfs", "/tmp:rw,exec,nosuid,nodev,size=1g,mode=1777"),
+    *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+    *("--memory", "4g", "--pids-limit", "512"),
+]
+
+_STAND_IN = Path(os.environ.get("CONTAINER_STAND_IN", ROOT.parent / "shared" / "container" / "stand-in.sh"))
+_PACKAGES = ("buildah=buildah", "podman=podman", "runc=runc", "conmon=conmon")
+
+
+@dataclass(frozen=True)
+class Containers:
+    """What builds and runs images.
+
+    Attributes:
+        build: the command that builds, up to its options.
+        command: the command that does all else.
+        limits: options of `run` that this workplace needs.
+        local: what is before the name of an image that was built here.
+    """
+
+    build: list[str]
+    command: list[str]
+    limits: list[str]
+    local: str
+
+    def __call__(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a command of the container engine."""
+        done = subprocess.run([*self.command, *arguments], capture_output=True, text=True, check=False)
+        assert not (check and done.returncode), done.stderr
+        return done
+
+    def image(self, target: str) -> str:
+        """Build a target of the Dockerfile, unless nothing has changed, and return the image's name."""
+        name = f"inpaint-test:{target}"
+        done = subprocess.run(
+            [*self.build, "--target", target, "--tag", name, str(ROOT)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(
+                f"The image {target} cannot be built:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+            )
+        return self.local + name
+
+    def inspect(self, image: str) -> dict[str, Any]:
+        """All that is known of an image."""
+        return dict(json.loads(self("image", "inspect", image).stdout)[0])
+
+    def run(
+        self, image: str, *command: str, options: tuple[str, ...] = ()
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command in an image, in place of its own."""
+        entrypoint = ("--entrypoint", command[0])
+        return self("run", "--rm", *self.limits, *entrypoint, *options, image, *command[1:], check=False)
+
+    @contextmanager
+    def engine(
+        self, name: str, image: str, folder: Path, *options: str, arguments: tuple[str, ...] = ()
+    ) -> Iterator[Engine]:
+        """Run an image's server, the ONNX Runtime server or TorchServe by name, on a free port."""
+        port = free_port(following=2)
+        if name == "onnx":
+            metrics, options = port, (*options, "--env", f"INPAINT_PORT={port}")
+        else:
+            metrics, arguments = port + 2, ("--port", str(port), *arguments)
+        container = f"inpaint-test-{port}"
+        command = [
+            *self.command,
+            "run",
+            "--rm",
+            "--name",
+            container,
+            "--network",
+            "host",
+            *HARDENED,
+            *self.limits,
+        ]
+        with running(name, [*command, *options, image, *arguments], (port, metrics), folder) as engine:
+            pid = int(self("inspect", "--format", "{{.State.Pid}}", container).stdout)
+            yield replace(engine, pid=pid)
+
+
+@cache
+def containers() -> Containers:
+    """What builds and runs images here; skips the test where there is nothing."""
+    if shutil.which("docker") and not subprocess.run(["docker", "info"], capture_output=True).returncode:
+        return Containers(["docker", "build"], ["docker"], [], "")
+    if not _STAND_IN.is_file():
+        pytest.skip(f"no Docker here, and no {_STAND_IN.name} in its place (CONTAINER_STAND_IN names it)")
+    if os.getuid() != 0:
+        pytest.skip(f"no Docker here, and {_STAND_IN.name} needs root")
+    packages = ["sh", str(ROOT / "tests" / "system-packages.sh"), *_PACKAGES]
+    done = subprocess.run(packages, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(done.stdout.strip().rpartition("\n")[2])
+    os.environ["STORAGE_DRIVER"] = "vfs"  # where the stand-in keeps its images
+    stand_in = ["bash", str(_STAND_IN)]
+    podman = ["podman", "--runtime", "runc"]
+    if subprocess.run([*podman, "image", "exists", f"docker.io/library/{BASE}"], check=False).returncode:
+        subprocess.run([*stand_in, "base"], check=True, capture_output=True)
+    limits = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]  # none above this host's own
+    build = [*stand_in, "build", "--format", "docker", "--layers"]
+    return Containers(build, podman, limits, "localhost/")
