@@ -1,10 +1,12 @@
 import adapter from '@sveltejs/adapter-static';
 import { portable } from './scripts/portable.js';
 
+const folder = process.env.BUILD_FOLDER ?? 'build';
+
 /** @type {import('@sveltejs/kit').Config} */
 export default {
 	kit: {
-		adapter: portable(adapter(), 'build'),
+		adapter: portable(adapter({ pages: folder, assets: folder }), folder),
 		output: { bundleStrategy: 'single' }
 	},
 	compilerOptions: { runes: true }

@@ -27,8 +27,7 @@ export class App {
 	}
 
 	async choose(file: Buffer, name: string, mimeType = 'image/jpeg'): Promise<void> {
-		const input = this.page.locator('label', { hasText: /Choose a photo|Change photo/ }).locator('input');
-		await input.setInputFiles({ name, mimeType, buffer: file });
+		await this.#choosing(/Choose a photo|Change photo/, { name, mimeType, buffer: file });
 	}
 
 	/** Where a place of the photo, given as shares of its width and height, is on the screen. */
@@ -54,13 +53,18 @@ export class App {
 
 	async openMask(file: Buffer): Promise<void> {
 		await this.button('More').click();
-		const input = this.page.locator('label', { hasText: 'Open a mask' }).locator('input');
-		await input.setInputFiles({ name: 'mask.png', mimeType: 'image/png', buffer: file });
+		await this.#choosing('Open a mask', { name: 'mask.png', mimeType: 'image/png', buffer: file });
 	}
 
 	async saveResult(): Promise<{ name: string; file: Buffer }> {
 		const download = await this.#downloading(this.download);
 		return { name: download.suggestedFilename(), file: await content(download) };
+	}
+
+	async #choosing(label: string | RegExp, file: { name: string; mimeType: string; buffer: Buffer }) {
+		const control = this.page.locator('label', { hasText: label });
+		const [chooser] = await Promise.all([this.page.waitForEvent('filechooser'), control.click()]);
+		await chooser.setFiles(file);
 	}
 
 	async #downloading(control: Locator): Promise<Download> {
@@ -71,7 +75,11 @@ export class App {
 	/** How much of the screen's photo shows paint: the share of the overlay's pixels that are not clear. */
 	shownPaint(): Promise<number> {
 		return this.stage.locator('canvas').evaluate((canvas: HTMLCanvasElement) => {
-			const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+			const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {
+				willReadFrequently: true
+			})!;
+			copy.drawImage(canvas, 0, 0);
+			const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
 			let painted = 0;
 			for (let i = 3; i < data.length; i += 4) painted += data[i]!;
 			return painted / 255 / (data.length / 4);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createServer, request, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { forward, whole } from './forward';
 
 /** Stands between the browser and a server, passes everything on untouched, and keeps what was predicted from. */
 export class Recorder {
@@ -16,13 +17,7 @@ export class Recorder {
 			createServer(async (incoming, answer) => {
 				const body = await whole(incoming);
 				if (incoming.method === 'POST') recorder.forms.push(await parsed(incoming, body));
-				const { method, headers } = incoming;
-				const onward = request(new URL(incoming.url ?? '/', url), { method, headers }, (response) => {
-					answer.writeHead(response.statusCode ?? 502, response.headers);
-					response.pipe(answer);
-				});
-				onward.on('error', () => answer.destroy());
-				onward.end(body);
+				forward(incoming, body, new URL(incoming.url ?? '/', url), answer);
 			}).listen(0, '127.0.0.1')
 		);
 		await once(recorder.#server, 'listening');
@@ -45,12 +40,6 @@ export class Recorder {
 		this.#server.close();
 		await once(this.#server, 'close');
 	}
-}
-
-async function whole(incoming: IncomingMessage): Promise<Buffer<ArrayBuffer>> {
-	const parts: Buffer[] = [];
-	for await (const part of incoming) parts.push(part as Buffer);
-	return Buffer.concat(parts);
 }
 
 function parsed(incoming: IncomingMessage, body: Buffer<ArrayBuffer>): Promise<FormData> {

@@ -14,9 +14,10 @@ export class Server {
 		readonly process: ChildProcess
 	) {}
 
-	static async start(flags: string[] = [], settings: Record<string, string> = {}): Promise<Server> {
+	/** @param port 0 for any free one */
+	static async start(flags: string[] = [], settings: Record<string, string> = {}, port = '0'): Promise<Server> {
 		const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('INPAINT_'));
-		const started = spawn(PYTHON, ['-m', 'serving', '--port', '0', '--log-level', 'warning', ...flags], {
+		const started = spawn(PYTHON, ['-m', 'serving', '--port', port, '--log-level', 'warning', ...flags], {
 			cwd: ROOT,
 			env: { ...Object.fromEntries(environment), ...settings },
 			stdio: ['ignore', 'pipe', 'inherit']

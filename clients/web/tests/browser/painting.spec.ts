@@ -1,0 +1,233 @@
+import { App, straight, touch } from './app';
+import { expect, test } from './fixtures';
+import { decode, holes } from './pictures';
+
+let app: App;
+
+test.beforeEach(async ({ page, server }) => {
+	app = new App(page);
+	await page.goto(server.url);
+	await app.openSample();
+});
+
+async function mask() {
+	return decode(app.page, await app.saveMask());
+}
+
+test('undo, redo and clear go by strokes, by button and by key', async ({ page }) => {
+	await app.paint([0.2, 0.2], [0.8, 0.2]);
+	const one = await app.saveMask();
+	await app.paint([0.2, 0.5], [0.8, 0.5]);
+	const two = await app.saveMask();
+	expect(one.equals(two)).toBe(false);
+
+	await page.keyboard.press('Control+z');
+	expect((await app.saveMask()).equals(one)).toBe(true);
+	await page.keyboard.press('Control+Shift+z');
+	expect((await app.saveMask()).equals(two)).toBe(true);
+	await app.button('Undo').click();
+	await app.button('Redo').click();
+	expect((await app.saveMask()).equals(two)).toBe(true);
+
+	await app.button('Clear all').click();
+	await expect(app.fill).toBeDisabled();
+	await expect.poll(() => app.shownPaint()).toBe(0);
+	await app.button('Undo').click();
+	expect((await app.saveMask()).equals(two)).toBe(true);
+});
+
+test('the eraser takes away, the brush that it was painted with', async () => {
+	await app.paint([0.2, 0.5], [0.8, 0.5]);
+	const painted = holes(await mask());
+	await app.page.keyboard.press('e');
+	await expect(app.button('Eraser')).toHaveAttribute('aria-pressed', 'true');
+	await app.paint([0.2, 0.5], [0.5, 0.5]);
+	const left = holes(await mask());
+	expect(left / painted).toBeGreaterThan(0.4);
+	expect(left / painted).toBeLessThan(0.6);
+});
+
+test('what shows is what is sent', async () => {
+	await app.paint([0.15, 0.2], [0.5, 0.7], [0.9, 0.3]);
+	await app.page.keyboard.press('e');
+	await app.paint([0.4, 0.1], [0.5, 0.9]);
+	await expect.poll(() => app.shownPaint()).toBeGreaterThan(0);
+	const photo = await app.picture.boundingBox();
+	const stage = await app.stage.boundingBox();
+	const { width, height, data } = await mask();
+	const share = holes({ width, height, data }) / (width * height);
+	const shown = (await app.shownPaint()) * ((stage!.width * stage!.height) / (photo!.width * photo!.height));
+	expect(Math.abs(shown / share - 1)).toBeLessThan(0.02);
+});
+
+test('paint can be hidden, and is still there', async ({ page }) => {
+	await app.paint([0.2, 0.5], [0.8, 0.5]);
+	const canvas = app.stage.locator('canvas');
+	await app.button('Hide the paint').click();
+	await expect(canvas).toHaveCSS('opacity', '0');
+	await page.keyboard.press('h');
+	await expect(canvas).not.toHaveCSS('opacity', '0');
+	expect(holes(await mask())).toBeGreaterThan(0);
+});
+
+test('the brush has the size that is set, by slider and by key', async ({ page }) => {
+	const slider = page.getByRole('slider', { name: 'Brush size' });
+	const thickness = async () => {
+		await app.paint([0.2, 0.5], [0.8, 0.5]);
+		const { width, height, data } = await mask();
+		await app.button('Undo').click();
+		let count = 0;
+		for (let y = 0; y < height; y++) if (data[4 * (y * width + width / 2)]) count++;
+		return count;
+	};
+	const scale = (await app.picture.boundingBox())!.width / 512;
+	for (const position of ['20', '80']) {
+		await slider.fill(position);
+		const pixels = Number.parseInt((await slider.getAttribute('aria-valuetext'))!, 10);
+		expect(Math.abs((await thickness()) - pixels / scale)).toBeLessThanOrEqual(1);
+	}
+	const large = await thickness();
+	for (let i = 0; i < 4; i++) await page.keyboard.press('[');
+	const smaller = await thickness();
+	expect(smaller).toBeLessThan(0.7 * large);
+	for (let i = 0; i < 4; i++) await page.keyboard.press(']');
+	expect(await thickness()).toBeGreaterThan(smaller);
+});
+
+test('zoomed in, the same brush is finer, and paints where it is', async ({ page }) => {
+	const percent = page.getByRole('button', { name: 'Show the whole photo' });
+	const fitted = (await percent.textContent())!;
+	await app.paint([0.5, 0.5], [0.6, 0.5]);
+	const coarse = holes(await mask());
+	await app.button('Undo').click();
+	const middle = await app.at([0.5, 0.5]);
+	await page.mouse.move(middle.x, middle.y);
+	for (let i = 0; i < 4; i++) await page.mouse.wheel(0, -300);
+	await expect.poll(async () => (await app.picture.boundingBox())!.width).toBeGreaterThan(2000);
+	const again = await app.at([0.5, 0.5]);
+	expect(Math.hypot(again.x - middle.x, again.y - middle.y)).toBeLessThan(1.5);
+	await app.paint([0.5, 0.5], [0.6, 0.5]);
+	const { width, data } = await mask();
+	expect(holes(await mask())).toBeLessThan(coarse / 2);
+	expect(data[4 * (256 * width + 280)]).toBe(255);
+	await page.keyboard.press('0');
+	await expect(percent).toHaveText(fitted);
+});
+
+test('the photo can be moved with the middle button, or the space bar', async ({ page }) => {
+	await app.button('Zoom in').click();
+	await app.stage.hover();
+	for (const [press, lift] of [
+		[() => page.mouse.down({ button: 'middle' }), () => page.mouse.up({ button: 'middle' })],
+		[
+			async () => {
+				await page.keyboard.down(' ');
+				await page.mouse.down();
+			},
+			async () => {
+				await page.mouse.up();
+				await page.keyboard.up(' ');
+			}
+		]
+	] as const) {
+		const before = await app.picture.boundingBox();
+		const { x, y } = await app.at([0.5, 0.5]);
+		await page.mouse.move(x, y);
+		await press();
+		await page.mouse.move(x + 40, y - 30, { steps: 4 });
+		await lift();
+		await expect
+			.poll(async () => {
+				const after = await app.picture.boundingBox();
+				return [after!.x - before!.x, after!.y - before!.y].map(Math.round);
+			})
+			.toEqual([40, -30]);
+	}
+	await expect(app.button('Undo')).toBeDisabled();
+});
+
+test('a saved mask can be opened again, painted on, and undone', async () => {
+	await app.paint([0.2, 0.3], [0.8, 0.6]);
+	const saved = await app.saveMask();
+	await app.button('Clear all').click();
+	await app.openMask(saved);
+	await expect(app.fill).toBeEnabled();
+	expect((await app.saveMask()).equals(saved)).toBe(true);
+	await expect.poll(() => app.shownPaint()).toBeGreaterThan(0);
+	await app.paint([0.2, 0.8], [0.8, 0.8]);
+	expect(holes(await mask())).toBeGreaterThan(holes(await decode(app.page, saved)));
+	await app.button('Undo').click();
+	expect((await app.saveMask()).equals(saved)).toBe(true);
+});
+
+test('a mask of another size, or none at all, is refused with a reason', async ({ page }) => {
+	await app.paint([0.2, 0.3], [0.8, 0.6]);
+	const painted = await app.saveMask();
+	const encoded = await page.evaluate(async () => {
+		const canvas = new OffscreenCanvas(300, 200);
+		canvas.getContext('2d');
+		const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+		return btoa(String.fromCharCode(...bytes));
+	});
+	await app.openMask(Buffer.from(encoded, 'base64'));
+	await expect(page.getByRole('alert')).toContainText('300 × 200 pixels and this photo 512 × 512');
+	await app.openMask(Buffer.from('no picture'));
+	await expect(page.getByRole('alert')).toContainText('cannot be read');
+	expect((await app.saveMask()).equals(painted)).toBe(true);
+});
+
+test('an empty or a full mask is not sent', async ({ page }) => {
+	await app.paint([0.5, 0.5], [0.52, 0.5]);
+	await page.keyboard.press('e');
+	await page.getByRole('slider', { name: 'Brush size' }).fill('100');
+	await app.paint([0.4, 0.5], [0.6, 0.5]);
+	await app.fill.click();
+	await expect(page.getByRole('alert')).toContainText('Nothing is painted yet');
+	await app.button('Brush').click();
+	for (let row = 0; row <= 1.01; row += 0.1) await app.paint([0, row], [1, row]);
+	await app.fill.click();
+	await expect(page.getByRole('alert')).toContainText('Leave some of the photo free');
+});
+
+test('by keyboard alone: paint, fill and reach the download', async ({ page }) => {
+	await app.stage.focus();
+	await page.keyboard.press('Enter');
+	for (let i = 0; i < 12; i++) await page.keyboard.press('ArrowRight');
+	await page.keyboard.press('Shift+ArrowDown');
+	await page.keyboard.press('Enter');
+	await page.keyboard.press('ArrowDown');
+	const { width, height, data } = await mask();
+	const count = holes({ width, height, data });
+	expect(count).toBeGreaterThan(500);
+	expect(data[4 * (256 * width + 270)]).toBe(255);
+	await app.fill.focus();
+	await page.keyboard.press('Enter');
+	await app.download.waitFor();
+	await expect(page.getByRole('heading', { name: 'The result' })).toBeFocused();
+	while (!(await app.download.evaluate((link) => link === document.activeElement))) {
+		await page.keyboard.press('Tab');
+		await expect(page.locator('body')).not.toBeFocused();
+	}
+});
+
+test.describe('a finger', () => {
+	test.use({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+
+	test('that is joined by another after a long stroke has meant it', async ({ page }) => {
+		const from = await app.at([0.1, 0.5]);
+		const session = await page.context().newCDPSession(page);
+		const dispatch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...points: { x: number; y: number }[]) =>
+			session.send('Input.dispatchTouchEvent', { type, touchPoints: points.map((point, id) => ({ ...point, id })) });
+		await dispatch('touchStart', from);
+		for (const at of straight(from, { x: from.x + 200, y: from.y }).slice(1)) await dispatch('touchMove', at);
+		await dispatch('touchStart', { x: from.x + 200, y: from.y }, { x: from.x, y: from.y + 100 });
+		await dispatch('touchEnd');
+		await expect(app.button('Undo')).toBeEnabled();
+	});
+
+	test('that taps leaves a dot', async () => {
+		const place = await app.at([0.5, 0.5]);
+		await touch(app.page, [place]);
+		expect(holes(await mask())).toBeGreaterThan(50);
+	});
+});

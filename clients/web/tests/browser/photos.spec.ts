@@ -1,0 +1,132 @@
+import { App } from './app';
+import { expect, test, type Page } from './fixtures';
+import { decode, differences, holes, photo, withOrientation } from './pictures';
+import { Server } from './server';
+
+async function open(page: Page, url: string): Promise<App> {
+	await page.goto(url);
+	return new App(page);
+}
+
+test.describe("a camera's photo that lies on its side", () => {
+	for (const orientation of [3, 6, 8]) {
+		test(`orientation ${orientation}: is shown, painted and filled upright`, async ({ page, recorder }) => {
+			const app = await open(page, recorder.url);
+			const jpeg = withOrientation(await photo(page, 640, 480), orientation);
+			await app.choose(jpeg, 'IMG_0007.JPG');
+			const upright = orientation === 3 ? [640, 480] : [480, 640];
+			await expect(app.picture).toHaveJSProperty('naturalWidth', upright[0]);
+			await app.paint([0.3, 0.3], [0.7, 0.6]);
+			await app.fill.click();
+			await app.download.waitFor();
+			expect((await recorder.file('image')).equals(jpeg)).toBe(true);
+			const mask = await decode(page, await recorder.file('mask'));
+			expect([mask.width, mask.height]).toEqual(upright);
+			const { name, file } = await app.saveResult();
+			expect(name).toBe('IMG_0007-filled.png');
+			const after = await decode(page, file);
+			expect([after.width, after.height]).toEqual(upright);
+			// Pillow and Chromium may decode a JPEG a grey level apart, but not lay it on its side.
+			const before = await decode(page, jpeg);
+			let worst = 0;
+			for (let i = 0; i < mask.data.length; i++) {
+				if (mask.data[i - (i % 4)]) continue;
+				worst = Math.max(worst, Math.abs(before.data[i]! - after.data[i]!));
+			}
+			expect(worst).toBeLessThanOrEqual(4);
+		});
+	}
+});
+
+test('12 megapixels: every pixel that was not painted comes back', async ({ page, recorder }) => {
+	const app = await open(page, recorder.url);
+	const png = await photo(page, 4000, 3000, 'image/png');
+	await app.choose(png, 'large.png', 'image/png');
+	await app.picture.waitFor();
+	await app.paint([0.19, 0.19], [0.81, 0.71]);
+	for (let i = 0; i < 12; i++) await app.paint([0.1 + i / 16, 0.8], [0.12 + i / 16, 0.9], [0.1 + i / 15, 0.85]);
+	await app.fill.click();
+	await app.download.waitFor();
+	const [before, after, mask] = [
+		await decode(page, png),
+		await decode(page, (await app.saveResult()).file),
+		await decode(page, await recorder.file('mask'))
+	];
+	expect([mask.width, mask.height]).toEqual([4000, 3000]);
+	expect(holes(mask)).toBeGreaterThan(50_000);
+	expect(differences(before, after, mask).outside).toBe(0);
+});
+
+for (const type of ['image/webp', 'image/png', 'image/jpeg']) {
+	test(`${type} can be pasted and dropped`, async ({ page, server }) => {
+		const app = await open(page, server.url);
+		const encoded = (await photo(page, 300, 200, type)).toString('base64');
+		const send = (how: 'paste' | 'drop') =>
+			page.evaluate(
+				({ encoded, type, how }) => {
+					const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+					const transfer = new DataTransfer();
+					transfer.items.add(new File([bytes], 'picture', { type }));
+					const options = { bubbles: true, cancelable: true };
+					document.body.dispatchEvent(
+						how === 'paste'
+							? new ClipboardEvent('paste', { ...options, clipboardData: transfer })
+							: new DragEvent('drop', { ...options, dataTransfer: transfer })
+					);
+				},
+				{ encoded, type, how }
+			);
+		await send('paste');
+		await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+		await app.button('Start over').click();
+		await send('drop');
+		await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+	});
+}
+
+test('a photo can be changed for another, which starts afresh', async ({ page, server }) => {
+	const app = await open(page, server.url);
+	await app.openSample();
+	await app.paint([0.3, 0.3], [0.6, 0.6]);
+	await app.choose(await photo(page, 300, 200), 'other.jpg');
+	await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+	await expect(app.button('Undo')).toBeDisabled();
+});
+
+const GIF = Buffer.from('GIF89a\x01\0\x01\0\0\0\0;', 'latin1');
+const HEIC = Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1');
+
+for (const [what, file, words] of [
+	['a GIF', GIF, 'This is a GIF file. Choose a JPEG, PNG or WebP picture.'],
+	['a HEIC', HEIC, 'This is a HEIC file. Choose a JPEG, PNG or WebP picture.'],
+	['text', Buffer.from('hello'), 'This file is no picture that can be read. Choose a JPEG, PNG or WebP picture.'],
+	['an empty file', Buffer.alloc(0), 'This file is no picture that can be read'],
+	['a damaged JPEG', Buffer.from('\xff\xd8\xff\xe0 broken', 'latin1'), 'This picture is damaged']
+] as const) {
+	test(`${what} is refused with a sentence that says what to do`, async ({ page, server }) => {
+		const app = await open(page, server.url);
+		await app.choose(file, 'photo.jpg');
+		await expect(page.getByRole('alert')).toContainText(words);
+		await app.button('Dismiss').click();
+		await app.openSample();
+		await app.paint([0.3, 0.3], [0.6, 0.6]);
+		await app.choose(file, 'photo.jpg');
+		await expect(page.getByRole('alert')).toContainText(words);
+		await expect(app.button('Undo')).toBeEnabled();
+	});
+}
+
+test("the server's own limits are known before anything is sent", async ({ page }) => {
+	const server = await Server.start(['--max-pixels', '200000', '--max-body-bytes', '100000']);
+	try {
+		const app = await open(page, server.url);
+		await app.choose(await photo(page, 600, 400), 'wide.jpg');
+		await expect(page.getByRole('alert')).toContainText('This photo has 600 × 400 pixels (0.2 megapixels)');
+		await app.choose(Buffer.concat([await photo(page, 300, 200), Buffer.alloc(200_000)]), 'heavy.jpg');
+		await expect(page.getByRole('alert')).toContainText('This file has 0.2 MB, and at most 0.1 MB can be sent.');
+		await app.choose(await photo(page, 300, 200), 'right.jpg');
+		await app.picture.waitFor();
+	} finally {
+		await server.stop();
+	}
+});

@@ -1,0 +1,48 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join } from 'node:path';
+import { forward, whole } from './forward';
+
+const TYPES: Record<string, string> = {
+	'.html': 'text/html; charset=utf-8',
+	'.js': 'text/javascript',
+	'.css': 'text/css',
+	'.webp': 'image/webp'
+};
+
+/** Any web host that has the build in some folder and a strict policy, and may pass the rest on to an engine. */
+export class StaticHost {
+	private constructor(
+		readonly url: string,
+		readonly server: HttpServer
+	) {}
+
+	static async of(build: string, prefix: string, engine?: string): Promise<StaticHost> {
+		const server = createServer(async (incoming, answer) => {
+			const path = (incoming.url ?? '').startsWith(prefix) ? incoming.url!.slice(prefix.length) : null;
+			const name = path === '' ? 'index.html' : path;
+			if (name === 'index.html' || name?.startsWith('_app/')) {
+				const content = await readFile(join(build, name)).catch(() => null);
+				answer.writeHead(content ? 200 : 404, {
+					'Content-Type': TYPES[extname(name)] ?? 'application/octet-stream',
+					'Content-Security-Policy': "script-src 'self'; object-src 'none'; base-uri 'none'"
+				});
+				answer.end(content);
+			} else if (engine && path !== null) {
+				forward(incoming, await whole(incoming), new URL(path, `${engine}/`), answer);
+			} else {
+				answer.writeHead(404).end();
+			}
+		}).listen(0, '127.0.0.1');
+		await once(server, 'listening');
+		return new StaticHost(`http://127.0.0.1:${(server.address() as AddressInfo).port}${prefix}`, server);
+	}
+
+	async stop(): Promise<void> {
+		this.server.closeAllConnections();
+		this.server.close();
+		await once(this.server, 'close');
+	}
+}
