@@ -1,6 +1,6 @@
 import { App, straight, touch } from './app';
 import { expect, test, type Page } from './fixtures';
-import { decode, differences, holes } from './pictures';
+import { compare } from './pictures';
 import type { Recorder } from './recorder';
 
 /** What was sent is what was chosen and painted; what came back is that, filled, and otherwise the same. */
@@ -10,11 +10,10 @@ async function expectFilled(page: Page, app: App, recorder: Recorder, chosen: Bu
 	expect(sentMask.equals(painted)).toBe(true);
 	const { name, file } = await app.saveResult();
 	expect(name).toBe('astronaut-filled.png');
-	const [before, after, mask] = await Promise.all([chosen, file, sentMask].map((each) => decode(page, each)));
-	expect(holes(mask!)).toBeGreaterThan(500);
-	const { inside, outside } = differences(before!, after!, mask!);
-	expect(outside).toBe(0);
-	expect(inside).toBeGreaterThan(0.9 * holes(mask!));
+	const { holes, changed } = await compare(page, chosen, file, sentMask);
+	expect(holes).toBeGreaterThan(500);
+	expect(changed.outside).toBe(0);
+	expect(changed.inside).toBeGreaterThan(0.9 * holes);
 }
 
 async function sample(page: Page): Promise<Buffer> {

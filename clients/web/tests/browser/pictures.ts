@@ -78,13 +78,46 @@ export function holes({ data }: Samples): number {
 	return count;
 }
 
-/** Compare two pictures pixel by pixel: how many differ where the mask is a hole, and where it is not. */
-export function differences(one: Samples, other: Samples, mask: Samples): { inside: number; outside: number } {
-	const sizes = [one, other, mask].map(({ width, height }) => `${width} x ${height}`);
-	if (new Set(sizes).size > 1) throw new Error(`sizes differ: ${sizes.join(', ')}`);
-	const found = { inside: 0, outside: 0 };
-	for (let i = 0; i < one.data.length; i += 4) {
-		if (one.data.readUInt32BE(i) !== other.data.readUInt32BE(i)) found[mask.data[i] ? 'inside' : 'outside']++;
-	}
-	return found;
+export interface Comparison {
+	width: number;
+	height: number;
+	holes: number;
+	/** How many pixels differ, where the mask is a hole and where it is not. */
+	changed: { inside: number; outside: number };
+	/** The largest difference of a sample where the mask is no hole. */
+	worst: number;
+}
+
+/** Compare two picture files pixel by pixel, in and out of a mask's holes; all three must be of one size. */
+export function compare(page: Page, before: Buffer, after: Buffer, mask: Buffer): Promise<Comparison> {
+	return page.evaluate(
+		async (files) => {
+			const pictures = [];
+			for (const file of files) {
+				const bytes = Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0));
+				const bitmap = await createImageBitmap(new Blob([bytes]), { colorSpaceConversion: 'none' });
+				const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+				const context = canvas.getContext('2d')!;
+				context.drawImage(bitmap, 0, 0);
+				pictures.push(context.getImageData(0, 0, bitmap.width, bitmap.height));
+			}
+			const sizes = new Set(pictures.map(({ width, height }) => `${width} x ${height}`));
+			if (sizes.size > 1) throw new Error(`sizes differ: ${[...sizes].join(', ')}`);
+			const [one, other, mask] = pictures as [ImageData, ImageData, ImageData];
+			const changed = { inside: 0, outside: 0 };
+			let [holes, worst] = [0, 0];
+			for (let i = 0; i < one.data.length; i += 4) {
+				let difference = 0;
+				for (let c = i; c < i + 4; c++) {
+					difference = Math.max(difference, Math.abs(one.data[c]! - other.data[c]!));
+				}
+				const hole = mask.data[i]! >= 128;
+				if (hole) holes++;
+				else worst = Math.max(worst, difference);
+				if (difference) changed[hole ? 'inside' : 'outside']++;
+			}
+			return { width: one.width, height: one.height, holes, changed, worst };
+		},
+		[before, after, mask].map((file) => file.toString('base64'))
+	);
 }

@@ -7,26 +7,34 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 export const PYTHON = process.env.PYTHON ?? join(ROOT, '.venv/bin/python');
 
-/** The ONNX Runtime server with the default model, as a process of its own on a free port. */
+/** An engine with the default model, as a process of its own on loopback. */
 export class Server {
 	private constructor(
 		readonly url: string,
 		readonly process: ChildProcess
 	) {}
 
-	/** @param port 0 for any free one */
-	static async start(flags: string[] = [], settings: Record<string, string> = {}, port = '0'): Promise<Server> {
-		const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('INPAINT_'));
-		const started = spawn(PYTHON, ['-m', 'serving', '--port', port, '--log-level', 'warning', ...flags], {
+	/** The ONNX Runtime server. @param port 0 for any free one */
+	static start(flags: string[] = [], settings: Record<string, string> = {}, port = '0'): Promise<Server> {
+		return Server.launch(['-m', 'serving', '--port', port, '--log-level', 'warning', ...flags], settings);
+	}
+
+	/** Run Python on something that says its address when it is ready. */
+	static async launch(command: string[], settings: Record<string, string> = {}): Promise<Server> {
+		// The tester's own settings must not reach it.
+		const environment = Object.entries(process.env).filter(([name]) => !/^(INPAINT|TS)_/.test(name));
+		const started = spawn(PYTHON, command, {
 			cwd: ROOT,
 			env: { ...Object.fromEntries(environment), ...settings },
 			stdio: ['ignore', 'pipe', 'inherit']
 		});
 		for await (const line of createInterface({ input: started.stdout })) {
 			const url = / at (http:\/\/\S+) /.exec(line)?.[1];
-			if (url) return new Server(url, started);
+			if (!url) continue;
+			started.stdout.resume();
+			return new Server(url, started);
 		}
-		throw new Error('the server did not start');
+		throw new Error(`python ${command.join(' ')} did not start`);
 	}
 
 	async stop(): Promise<void> {

@@ -18,19 +18,19 @@ async function painted(page: Page, url: string): Promise<App> {
 /** A request that keeps a server busy for seconds: a large photo with a grid painted all over. */
 async function hardWork(page: Page): Promise<FormData> {
 	const grid = await page.evaluate(async () => {
-		const canvas = new OffscreenCanvas(2400, 2400);
+		const canvas = new OffscreenCanvas(1200, 1200);
 		const context = canvas.getContext('2d')!;
-		context.fillRect(0, 0, 2400, 2400);
+		context.fillRect(0, 0, 1200, 1200);
 		context.fillStyle = '#fff';
-		for (let i = 40; i < 2400; i += 80) {
-			context.fillRect(i, 0, 2, 2400);
-			context.fillRect(0, i, 2400, 2);
+		for (let i = 40; i < 1200; i += 80) {
+			context.fillRect(i, 0, 2, 1200);
+			context.fillRect(0, i, 1200, 2);
 		}
 		const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
 		return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
 	});
 	const form = new FormData();
-	form.set('image', new Blob([new Uint8Array(await photo(page, 2400, 2400))]), 'image');
+	form.set('image', new Blob([new Uint8Array(await photo(page, 1200, 1200))]), 'image');
 	form.set('mask', new Blob([Buffer.from(grid, 'base64')]), 'mask');
 	return form;
 }

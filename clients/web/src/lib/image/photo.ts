@@ -12,7 +12,7 @@ export interface Photo extends Size {
 }
 
 const MEGA = 1_000_000;
-/** Bytes of a request that are not the photo: the mask and the form around both. */
+/** The share of a request that is left for the mask and the form around both. */
 const BESIDES_PHOTO = 0.02;
 
 /**
@@ -26,9 +26,10 @@ export async function openPhoto(file: Blob, name: string, limits: Limits | null)
 		const what = kind ? `This is a ${kind} file` : 'This file is no picture that can be read';
 		throw new UserError(`${what}. Choose a JPEG, PNG or WebP picture.`);
 	}
-	if (limits && file.size > limits.max_body_bytes * (1 - BESIDES_PHOTO)) {
+	const mostBytes = limits ? limits.max_body_bytes * (1 - BESIDES_PHOTO) : Infinity;
+	if (file.size > mostBytes) {
 		throw new UserError(
-			`This file has ${mega(file.size)} MB, and at most ${mega(limits.max_body_bytes)} MB can be sent. ` +
+			`This file has ${mega(file.size)} MB, and at most ${mega(mostBytes)} MB can be sent. ` +
 				'Save it as JPEG, or smaller, and choose it again.'
 		);
 	}

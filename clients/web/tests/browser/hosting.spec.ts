@@ -1,0 +1,64 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { App } from './app';
+import { expect, test, type Page } from './fixtures';
+import { Server } from './server';
+import { StaticHost } from './static-host';
+import { hasJava, startTorchserve } from './torchserve';
+
+const WEB = fileURLToPath(new URL('../..', import.meta.url));
+
+async function fillOnce(page: Page, url: string): Promise<void> {
+	const app = new App(page);
+	await page.goto(url);
+	await app.openSample();
+	await app.paint([0.27, 0.04], [0.62, 0.82]);
+	await app.fill.click();
+	await app.download.waitFor();
+	const { file } = await app.saveResult();
+	expect(file.subarray(1, 4).toString()).toBe('PNG');
+}
+
+test('a folder of any host will do, with the API on another', async ({ page }) => {
+	const folder = await mkdtemp(join(tmpdir(), 'page-'));
+	const host = await StaticHost.of(folder, '/tools/inpaint/');
+	const server = await Server.start(['--allow-origin', new URL(host.url).origin]);
+	try {
+		await promisify(execFile)('npm', ['run', 'build'], {
+			cwd: WEB,
+			env: { ...process.env, BUILD_FOLDER: folder, PUBLIC_API_URL: server.url }
+		});
+		const asked: string[] = [];
+		page.on('request', (request) => asked.push(request.url()));
+		await fillOnce(page, host.url);
+		expect(asked).toContain(`${server.url}/predictions/inpaint`);
+	} finally {
+		await server.stop();
+		await host.stop();
+		await rm(folder, { recursive: true });
+	}
+});
+
+test.describe('TorchServe behind the same host as the page', () => {
+	test.skip(!hasJava(), 'TorchServe needs Java');
+	// It has no address that tells its limits, which Chromium writes into the console.
+	test.use({ allowedComplaints: [/Failed to load resource: .* 404/] });
+	test.setTimeout(400_000);
+
+	test('fills as well', async ({ page }) => {
+		const folder = await mkdtemp(join(tmpdir(), 'archive-'));
+		const engine = await startTorchserve(folder);
+		const host = await StaticHost.of(join(WEB, 'build'), '/', engine.url);
+		try {
+			await fillOnce(page, host.url);
+		} finally {
+			await host.stop();
+			await engine.stop();
+			await rm(folder, { recursive: true });
+		}
+	});
+});
