@@ -40,11 +40,11 @@ def _parity(options: argparse.Namespace) -> None:
     from export.parity import check
     from export.probes import probes_of
     from export.verdicts import to_markdown
-    from training.cases import cases_of
+    from training.cases import files_of
     from training.files import write_atomically, write_json
 
-    files = [case.file for case in cases_of(options.data, options.split, ["report-text"], options.count)]
-    verdicts = check(options.weights, options.artifacts, probes_of(files))
+    probes = probes_of(files_of(options.data, options.split, options.count))
+    verdicts = check(options.weights, options.artifacts, probes)
     table = to_markdown(verdicts)
     document = [{**asdict(verdict), "passed": verdict.passed} for verdict in verdicts]
     write_atomically(options.output / "parity.md", table.encode())

@@ -9,7 +9,7 @@ import numpy as np
 
 from training.errors import DataError
 from training.masks import PRESETS, Mask
-from training.pictures import Image, all_pictures, find_pictures, load_picture
+from training.pictures import Image, Split, all_pictures, find_pictures, load_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,22 +30,43 @@ class Case:
         return image, PRESETS[self.preset](np.random.default_rng(self.seed), *image.shape[:2])
 
 
-def cases_of(
-    root: Path, split: Literal["val", "test", "all"], presets: Sequence[str], count: int | None, seed: int = 0
-) -> list[Case]:
-    """List the cases of a folder: its first pictures under one mask of each preset.
+def stack(cases: Sequence[Case]) -> tuple[Image, Mask]:
+    """Load one or more cases: their pictures, NHWC uint8 RGB, and their masks, NHW uint8 with 255 = hole."""
+    images, masks = zip(*(case.load() for case in cases), strict=True)
+    return np.stack(images), np.stack(masks)
+
+
+def files_of(root: Path, split: Split | Literal["all"], count: int | None) -> tuple[Path, ...]:
+    """List the first pictures of a folder.
 
     Args:
         root: CelebA's folder or any folder of pictures.
         split: Which pictures; "all" takes every picture below the folder.
-        presets: Names of mask presets.
         count: How many pictures; None takes all.
-        seed: Seed of the masks.
 
     Raises:
         DataError: The folder is not what it should be, or `count` leaves nothing.
     """
-    files = all_pictures(root) if split == "all" else getattr(find_pictures(root), split)
+    files: tuple[Path, ...] = all_pictures(root) if split == "all" else getattr(find_pictures(root), split)
     if count is not None and count < 1:
         raise DataError(f"no picture is left to measure; the count must be at least 1, not {count}")
-    return [Case(file, preset, (seed, i)) for preset in presets for i, file in enumerate(files[:count])]
+    return files[:count]
+
+
+def cases_of(
+    root: Path, split: Split | Literal["all"], presets: Sequence[str], count: int | None, seed: int = 0
+) -> list[Case]:
+    """List the cases of a folder: its first pictures under one mask of each preset.
+
+    Args:
+        root: See `files_of`, as for `split` and `count`.
+        split: Which pictures.
+        presets: Names of mask presets.
+        count: How many pictures.
+        seed: Seed of the masks.
+
+    Raises:
+        DataError: As `files_of` does.
+    """
+    files = files_of(root, split, count)
+    return [Case(file, preset, (seed, i)) for preset in presets for i, file in enumerate(files)]
