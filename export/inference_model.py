@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from training.model import network_input
 from training.partial_conv import PartialConv2d, coverage, renormalise
-from training.smooth_fill import smooth_fill
 
 if TYPE_CHECKING:
     from training.model import DoubleConv, InpaintingModel, UpBlock
@@ -99,15 +99,8 @@ class InferenceModel(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """See `training.model.InpaintingModel.forward`."""
-        masked = torch.where(mask > 0, image, torch.zeros_like(image))
-        if self.residual:
-            start = smooth_fill(masked, mask)
-            x, share = torch.cat([masked, start], 1), coverage([mask, torch.ones_like(mask)], [3, 3])
-        else:
-            x, share = masked, coverage([mask], [3])
-        prediction = self.unet(x.to(self.dtype), share.to(self.dtype)).float()
-        if self.residual:
-            prediction = prediction + start
+        x, share, start = network_input(image, mask, residual=self.residual)
+        prediction = self.unet(x.to(self.dtype), share.to(self.dtype)).float() + start
         return torch.where(mask > 0, image, prediction.clamp(0, 1))
 
 

@@ -1,44 +1,78 @@
-"""Augmentation of training pictures: rotation, flip and brightness, as in the report."""
+"""Augmentation of training pictures: one warp and one change of colours each.
+
+What happens to a picture is drawn on the host, as two small matrices; it happens to a whole batch at once, on the
+device that trains.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from training.pictures import Image
+Matrix = NDArray[np.float32]
+
+LUMA = (0.299, 0.587, 0.114)
+"""How much red, green and blue count in a grey picture (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far pictures are changed.
+    """How far pictures are changed; the first three are the report's.
 
     Attributes:
         rotation: Greatest rotation either way, in degrees.
         flip: Probability of a horizontal flip.
         brightness: Greatest relative change of brightness either way.
+        zoom: Greatest relative enlargement or reduction.
+        warped: Share of the pictures that are rotated and zoomed at all. A warped picture is a little softer than
+            a real one, so that some are better left alone.
+        grey: Share of the pictures that are turned grey.
     """
 
     rotation: float = 10.0
     flip: float = 0.5
     brightness: float = 0.2
+    zoom: float = 0.0
+    warped: float = 1.0
+    grey: float = 0.0
 
 
-def augment(rng: np.random.Generator, image: Image, config: AugmentConfig) -> Image:
-    """Return a rotated, flipped and brightened copy of an HWC uint8 picture of the same size.
+def draw_augmentation(rng: np.random.Generator, config: AugmentConfig) -> tuple[Matrix, Matrix]:
+    """Draw what is to happen to one picture.
 
-    Corners that a rotation would leave empty are filled by reflection.
+    Returns:
+        The warp, 2×3 float32, from output to input coordinates that run from -1 to 1; and the colours, 3×3 float32,
+        from input to output RGB.
     """
-    height, width = image.shape[:2]
-    angle = rng.uniform(-config.rotation, config.rotation)
-    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
-    turned = cv2.warpAffine(
-        image, turn, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
-    if rng.random() < config.flip:
-        turned = cv2.flip(turned, 1)
-    factor = 1.0 + rng.uniform(-config.brightness, config.brightness)
-    return np.asarray(cv2.convertScaleAbs(turned, alpha=factor), np.uint8)  # saturates at 255
+    angle, zoom = 0.0, 1.0
+    if rng.random() < config.warped:
+        angle = math.radians(rng.uniform(-config.rotation, config.rotation))
+        zoom = (1 + config.zoom) ** rng.uniform(-1, 1)
+    cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
+    side = -1.0 if rng.random() < config.flip else 1.0
+    warp = np.array([[cos * side, -sin, 0], [sin * side, cos, 0]], np.float32)
+    colours = np.tile(LUMA, (3, 1)) if rng.random() < config.grey else np.eye(3)
+    brightness = 1.0 + rng.uniform(-config.brightness, config.brightness)
+    return warp, (brightness * colours).astype(np.float32)
+
+
+def augment(images: Tensor, warps: Tensor, colours: Tensor) -> Tensor:
+    """Warp and recolour a batch of square pictures; corners that a warp would leave empty are filled by reflection.
+
+    Args:
+        images: N3HW float32 in [0, 1].
+        warps: N×2×3 float32, from `draw_augmentation`.
+        colours: N×3×3 float32, likewise.
+
+    Returns:
+        N3HW float32 in [0, 1].
+    """
+    grid = F.affine_grid(warps, list(images.shape), align_corners=True)
+    warped = F.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=True)
+    return torch.einsum("nij,njhw->nihw", colours, warped).clamp(0, 1)

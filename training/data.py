@@ -1,7 +1,8 @@
 """Training and validation data: pictures with masks, drawn reproducibly.
 
 Draw number d of a training run is a pure function of the seed and d: which picture, which augmentation, which
-mask. A run that was killed therefore goes on with exactly the draws that it would have made.
+mask. A run that was killed therefore goes on with exactly the draws that it would have made. Loader processes draw;
+the pictures themselves lie decoded in memory, on the device that trains where they fit, and are augmented there.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L  # noqa: N812 (the name that Lightning's own documentation uses)
 import numpy as np
@@ -18,17 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from training.augment import AugmentConfig, augment
+from training.augment import AugmentConfig, Matrix, augment, draw_augmentation
+from training.cases import Case, cases_of
 from training.errors import DataError, SettingsError
-from training.masks import PRESETS
+from training.masks import PRESETS, Mask
+from training.memory import load_pictures, place
 from training.model import MODEL_SIZE
-from training.pictures import Splits, find_pictures, load_picture
+from training.pictures import Image, find_pictures
 
 Batch = tuple[Tensor, Tensor]
-"""Pictures, NHWC uint8 RGB, and masks, NHW uint8 with 255 = hole."""
+"""Pictures, N3HW float32 in [0, 1], and masks, N1HW float32 with 1 = known: the model's own convention."""
 
 
-def to_model(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def to_model(images: Tensor, masks: Tensor) -> Batch:
     """Turn a batch over to the model's convention.
 
     Args:
@@ -41,27 +44,47 @@ def to_model(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     return images.permute(0, 3, 1, 2).float() / 255, (masks < 128).float().unsqueeze(1)
 
 
-class TrainingDraws(Dataset[tuple[Tensor, Tensor]]):
-    """Maps a draw number to an augmented picture and a mask of a randomly chosen preset."""
+def to_pictures(images: Tensor) -> NDArray[np.uint8]:
+    """Turn N3HW float in [0, 1] back into NHWC uint8 RGB pictures in the host's memory."""
+    return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+class Draw(NamedTuple):
+    """One draw; the loader stacks a batch of them, each field into a tensor with a first axis more.
+
+    Attributes:
+        position: Which picture, an index into the training split.
+        warp: Its warp, 2×3 float32.
+        colours: Its change of colours, 3×3 float32.
+        mask: HW uint8, 255 = hole.
+    """
+
+    position: int
+    warp: Matrix
+    colours: Matrix
+    mask: Mask
+
+
+class TrainingDraws(Dataset[Draw]):
+    """Maps a draw number to a picture, its augmentation and a mask of a randomly chosen preset."""
 
     def __init__(
-        self, files: tuple[Path, ...], masks: Mapping[str, float], augmentation: AugmentConfig, seed: int
+        self, pictures: int, masks: Mapping[str, float], augmentation: AugmentConfig, seed: int
     ) -> None:
-        self.files, self.augmentation, self.seed = files, augmentation, seed
+        self.pictures, self.augmentation, self.seed = pictures, augmentation, seed
         self.presets = list(masks)
         self.shares = np.array(list(masks.values())) / sum(masks.values())
 
     def __len__(self) -> int:
-        return len(self.files)
+        return self.pictures
 
-    def __getitem__(self, draw: int) -> tuple[Tensor, Tensor]:
-        epoch, position = divmod(draw, len(self.files))
+    def __getitem__(self, draw: int) -> Draw:
+        epoch, position = divmod(draw, self.pictures)
         rng = np.random.default_rng([self.seed, epoch, position])
-        file = self.files[_permutation(self.seed, epoch, len(self.files))[position]]
-        image = augment(rng, load_picture(file), self.augmentation)
+        picture = int(_permutation(self.seed, epoch, self.pictures)[position])
+        warp, colours = draw_augmentation(rng, self.augmentation)
         preset = self.presets[rng.choice(len(self.presets), p=self.shares)]
-        mask = PRESETS[preset](rng, MODEL_SIZE, MODEL_SIZE)
-        return torch.from_numpy(image), torch.from_numpy(mask)
+        return Draw(picture, warp, colours, PRESETS[preset](rng, MODEL_SIZE, MODEL_SIZE))
 
 
 @lru_cache(maxsize=2)
@@ -69,19 +92,17 @@ def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(size)
 
 
-class FixedPairs(Dataset[tuple[Tensor, Tensor]]):
-    """Pictures in order, each under one mask of a preset that depends on the seed and its position alone."""
+class CaseDataset(Dataset[tuple[Image, Mask]]):
+    """Measured cases, in order."""
 
-    def __init__(self, files: tuple[Path, ...], preset: str, seed: int) -> None:
-        self.files, self.preset, self.seed = files, preset, seed
+    def __init__(self, cases: list[Case]) -> None:
+        self.cases = cases
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.cases)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng([self.seed, index])
-        mask = PRESETS[self.preset](rng, MODEL_SIZE, MODEL_SIZE)
-        return torch.from_numpy(load_picture(self.files[index])), torch.from_numpy(mask)
+    def __getitem__(self, index: int) -> tuple[Image, Mask]:
+        return self.cases[index].load()
 
 
 class DrawSampler(Sampler[int]):
@@ -107,7 +128,7 @@ class DrawSampler(Sampler[int]):
             yield from range(first, first + self.batch_size)
 
 
-class ResumableLoader(DataLoader[tuple[Tensor, Tensor]]):
+class ResumableLoader(DataLoader[Draw]):
     """A loader that Lightning may resume in mid-epoch: `DrawSampler` reads the position from the trainer."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,8 +148,9 @@ class InpaintingData(L.LightningDataModule):
         masks: Share of each mask preset in training.
         validation_mask: The preset of the validation masks.
         validation_pictures: How many pictures of the validation split are used, from its beginning.
+        training_pictures: How many pictures of the training split are used, from its beginning; None takes all.
         augmentation: How far training pictures are changed.
-        workers: Loader processes; 0 loads in the training process.
+        workers: Loader processes, which draw the masks; 0 draws in the training process.
         seed: Seed of every draw.
 
     Raises:
@@ -142,6 +164,7 @@ class InpaintingData(L.LightningDataModule):
         masks: dict[str, float],
         validation_mask: str = "report-text",
         validation_pictures: int = 200,
+        training_pictures: int | None = None,
         augmentation: AugmentConfig = AugmentConfig(),  # noqa: B008 (frozen)
         workers: int = 2,
         seed: int = 0,
@@ -150,6 +173,7 @@ class InpaintingData(L.LightningDataModule):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("validation_pictures", validation_pictures, 1),
+            ("training_pictures", 1 if training_pictures is None else training_pictures, 1),
             ("workers", workers, 0),
             ("seed", seed, 0),
         ):
@@ -166,27 +190,30 @@ class InpaintingData(L.LightningDataModule):
             )
         self.root, self.batch_size, self.masks = Path(root), batch_size, masks
         self.validation_mask, self.validation_pictures = validation_mask, validation_pictures
-        self.augmentation, self.workers, self.seed = augmentation, workers, seed
-        self.splits: Splits | None = None
+        self.training_pictures, self.augmentation = training_pictures, augmentation
+        self.workers, self.seed = workers, seed
+        self.pictures: Tensor | None = None
 
     def setup(self, stage: str) -> None:
-        """Find the pictures."""
-        self.splits = find_pictures(self.root)
-
-    def train_dataloader(self) -> ResumableLoader:
-        """Return the draws of the training split, this process's share of them.
+        """Find the pictures and decode those to train on.
 
         Raises:
-            DataError: The training split does not fill one batch.
+            DataError: The training split does not fill one batch, or a picture cannot be read.
         """
-        assert self.splits is not None and self.trainer is not None  # noqa: S101, PT018 (Lightning's order of calls)
-        draws = TrainingDraws(self.splits.train, self.masks, self.augmentation, self.seed)
+        assert self.trainer is not None  # noqa: S101 (Lightning's order of calls)
+        files = find_pictures(self.root).train[: self.training_pictures]
         step = self.batch_size * self.trainer.world_size
-        if len(draws) < step:
+        if len(files) < step:
             raise DataError(
-                f"the training split of {self.root} has {len(draws)} pictures, which do not fill one batch of {step};"
+                f"{self.root} gives {len(files)} pictures to train on, which do not fill one batch of {step};"
                 " add pictures or lower --data.batch_size"
             )
+        self.pictures = place(load_pictures(files), self.trainer.strategy.root_device)
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Return the draws of the training split, this process's share of them."""
+        assert self.pictures is not None and self.trainer is not None  # noqa: S101, PT018 (Lightning's order of calls)
+        draws = TrainingDraws(len(self.pictures), self.masks, self.augmentation, self.seed)
         return ResumableLoader(
             draws,
             batch_size=self.batch_size,
@@ -197,8 +224,20 @@ class InpaintingData(L.LightningDataModule):
             drop_last=True,
         )
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def val_dataloader(self) -> DataLoader[tuple[Image, Mask]]:
         """Return the validation pictures under fixed masks; every process measures all of them."""
-        assert self.splits is not None  # noqa: S101 (Lightning's order of calls)
-        pairs = FixedPairs(self.splits.val[: self.validation_pictures], self.validation_mask, self.seed)
-        return DataLoader(pairs, batch_size=self.batch_size, num_workers=min(self.workers, 1))
+        cases = cases_of(self.root, "val", [self.validation_mask], self.validation_pictures, self.seed)
+        return DataLoader(CaseDataset(cases), batch_size=self.batch_size, num_workers=min(self.workers, 1))
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
+        """Bring a batch of draws or of measured cases to the device, in the model's convention."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        if not isinstance(batch, Draw):
+            return to_model(*map(move, batch))
+        assert self.pictures is not None  # noqa: S101 (Lightning's order of calls)
+        positions = torch.as_tensor(batch.position).to(self.pictures.device, non_blocking=True)
+        images, masks = to_model(move(self.pictures[positions]), move(torch.as_tensor(batch.mask)))
+        return augment(images, move(torch.as_tensor(batch.warp)), move(torch.as_tensor(batch.colours))), masks

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L  # noqa: N812
-from jsonargparse.typing import NonNegativeFloat, restricted_number_type
+from jsonargparse.typing import NonNegativeFloat, PositiveInt, restricted_number_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -20,6 +25,7 @@ from training.data import InpaintingData
 from training.errors import CheckpointError, DataError, SettingsError
 from training.lightning_module import InpaintingModule
 from training.run import BEST, LAST, LOGS, AtomicCheckpointIO, RunRecord, write_best
+from training.throughput import Throughput
 from training.weights import model_from_lightning
 
 Decay = restricted_number_type(
@@ -54,7 +60,18 @@ class FitCommand(LightningCLI):
         parser.add_argument(
             "--run", type=Path, default=Path("runs/default"), help="folder of logs and checkpoints"
         )
-        parser.add_argument("--ema", type=Decay, default=0.0, help="decay of the weight average; 0 = none")
+        parser.add_argument(
+            "--ema",
+            type=Decay,
+            default=0.0,
+            help="decay of the weight average; 0 = none",
+        )
+        parser.add_argument(
+            "--ema_every",
+            type=PositiveInt,
+            default=1,
+            help="steps between updates of the weight average; a GPU is waited for at each",
+        )
         parser.add_argument(
             "--checkpoint_minutes",
             type=NonNegativeFloat,
@@ -100,9 +117,14 @@ class FitCommand(LightningCLI):
                 enable_version_counter=False,
             ),
             LearningRateMonitor("step"),
+            Throughput(),
         ]
+        if trainer["enable_progress_bar"] is not False:
+            # Every refresh waits for the device.
+            callbacks.append(TQDMProgressBar(refresh_rate=10))
         if settings["ema"]:
-            callbacks.append(EMAWeightAveraging(decay=settings["ema"]))
+            average = EMAWeightAveraging(decay=settings["ema"], update_every_n_steps=settings["ema_every"])
+            callbacks.append(average)
         kwargs["callbacks"] = [*_listed(trainer["callbacks"]), *callbacks]
         kwargs["plugins"] = [*_listed(trainer["plugins"]), AtomicCheckpointIO()]
         kwargs["logger"] = [

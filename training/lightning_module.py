@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import lightning as L  # noqa: N812
 import torch
@@ -12,10 +13,12 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.data import Batch, to_model
-from training.losses import LossConfig, pixel_loss
+from training.data import Batch, to_pictures
+from training.errors import CheckpointError
+from training.losses import LossConfig, Objective, pixel_loss
 from training.metrics import psnr, ssim
 from training.model import InpaintingModel, ModelConfig
+from training.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class OptimizerConfig:
 
 
 REPORT_DROP_EPOCH = 8
+ADVERSARY_BETAS = (0.5, 0.9)
+"""Adam's for a discriminator, which chases a moving target; its rate is twice the network's (Heusel et al., 2017)."""
 
 
 class InpaintingModule(L.LightningModule):
@@ -46,8 +51,13 @@ class InpaintingModule(L.LightningModule):
 
     Args:
         network: What the network is built from.
-        loss: The pixel loss.
+        loss: What it is trained to lower.
         optimizer: Optimiser and learning rate.
+        compile: Compile the network for training (`torch.compile`); worth its minute on a GPU.
+        start: Weights to start from, safetensors; None starts from random ones.
+
+    Raises:
+        CheckpointError: The weights to start from cannot be read or are of another network.
     """
 
     def __init__(
@@ -55,28 +65,42 @@ class InpaintingModule(L.LightningModule):
         network: ModelConfig = ModelConfig(),  # noqa: B008 (frozen)
         loss: LossConfig = LossConfig(),  # noqa: B008
         optimizer: OptimizerConfig = OptimizerConfig(),
+        compile: bool = False,  # noqa: A002 (PyTorch's own word)
+        start: Path | None = None,
     ) -> None:
         super().__init__()
         self.model = InpaintingModel(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss_config, self.optimizer_config = loss, optimizer
+        if start is not None:
+            given, _ = load_weights(start)
+            if given.config != network:
+                raise CheckpointError(
+                    f"{start} holds a network of {given.config}; this run asks for {network}"
+                )
+            self.model.load_state_dict(given.state_dict())
+        if compile:
+            self.model.unet.compile()
+        self.objective, self.optimizer_config = Objective(loss), optimizer
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        images, masks = to_model(*batch)
-        loss = pixel_loss(self.model.predict(images, masks), images, masks, self.loss_config)
+        images, masks = batch
+        prediction = self.model.predict(images, masks)
+        backward: Tensor
+        backward, loss = self.objective(prediction, images, masks)
         self.log("train_loss", loss, prog_bar=True)
-        return loss
+        return backward
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss, PSNR and SSIM of one batch, as `training.metrics` defines them."""
-        images, masks = to_model(*batch)
-        prediction = self.model.predict(images, masks)
+        images, masks = batch
+        # Compiling once more, for evaluation and its odd last batch, would take longer than it saves.
+        with torch.compiler.set_stance("force_eager"):
+            prediction = self.model.predict(images, masks)
         filled = torch.where(masks > 0, images, prediction.clamp(0, 1))
-        answers = (filled * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        truths = batch[0].cpu().numpy()
+        truths, answers = to_pictures(images), to_pictures(filled)
         count = len(truths)
         logged = {
-            "val_loss": pixel_loss(prediction, images, masks, self.loss_config).item(),
+            "val_loss": pixel_loss(prediction, images, masks, self.objective.config).item(),
             "val_psnr": sum(map(psnr, truths, answers)) / count,
             "val_ssim": sum(map(ssim, truths, answers)) / count,
         }
@@ -86,9 +110,11 @@ class InpaintingModule(L.LightningModule):
         """Build the optimiser and its schedule."""
         config = self.optimizer_config
         factory = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-        optimizer = factory(
-            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        groups: list[dict[str, Any]] = [{"params": list(self.model.parameters())}]
+        if self.objective.discriminator is not None:
+            adversary = {"lr": 2 * config.learning_rate, "betas": ADVERSARY_BETAS}
+            groups.append({"params": list(self.objective.discriminator.parameters()), **adversary})
+        optimizer = factory(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
         if config.schedule == "report":
             drop = LambdaLR(optimizer, lambda epoch: 1.0 if epoch < REPORT_DROP_EPOCH else 0.1)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": drop, "interval": "epoch"}}

@@ -1,14 +1,19 @@
-"""The training objective: pixel differences, weighted by whether a pixel is a hole."""
+"""The training objective: pixel differences, and beside them the other terms of Liu et al. and an adversary's say."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from training.adversary import PatchDiscriminator, adversarial_loss, combine, discriminator_loss
+from training.errors import SettingsError
+from training.partial_conv import WINDOW
+from training.vgg import VGGFeatures, perceptual_loss, style_loss
 
 EPSILON = 1e-8
 """Added to mean squared differences before their logarithm: 80 dB is as good as perfect."""
@@ -16,7 +21,9 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The pixel loss.
+    """What the network is trained to lower.
+
+    Liu et al. have norm l1, hole 6, known 1, perceptual 0.05, style 120 and total_variation 0.1.
 
     Attributes:
         norm: "l1", mean absolute difference (Liu et al.); "l2", mean squared difference (the report); or "psnr",
@@ -24,25 +31,105 @@ class LossConfig:
             (Chen et al., "HINet", 2021).
         hole: Weight of hole pixels.
         known: Weight of known pixels.
+        perceptual: Weight of the differences between VGG-16 features.
+        style: Weight of the differences between their correlations.
+        total_variation: Weight of the variation in and around the hole.
+        adversary: How far a discriminator may pull, as a share of the other terms' gradient: it costs at most
+            10·log10(1 + share²) dB.
+        vgg: torchvision's VGG-16 weights, a `.pth` file; the perceptual and the style term ask for them.
+
+    Raises:
+        SettingsError: A weight is negative, or a term asks for VGG-16 weights that are not given.
     """
 
     norm: Literal["l1", "l2", "psnr"] = "l2"
     hole: float = 1.0
     known: float = 1.0
+    perceptual: float = 0.0
+    style: float = 0.0
+    total_variation: float = 0.0
+    adversary: float = 0.0
+    vgg: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("hole", "known", "perceptual", "style", "total_variation", "adversary"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"the loss's {name} must be at least 0, not {getattr(self, name)}")
+        if (self.perceptual or self.style) and self.vgg is None:
+            raise SettingsError(
+                "the perceptual and the style term need VGG-16's weights: give torchvision's file, such as"
+                " vgg16-397923af.pth, by --model.loss.vgg; nothing is downloaded"
+            )
+
+
+class Objective(nn.Module):
+    """The loss with what it needs: VGG-16's features, the discriminator."""
+
+    def __init__(self, config: LossConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vgg = (
+            VGGFeatures(config.vgg) if config.vgg is not None and config.perceptual + config.style else None
+        )
+        self.discriminator = PatchDiscriminator() if config.adversary else None
+
+    def forward(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Compare a prediction with the truth.
+
+        Args:
+            prediction: N3HW float.
+            truth: N3HW float in [0, 1].
+            mask: N1HW float, 1 = known, 0 = hole.
+
+        Returns:
+            What to propagate backwards, a scalar, and the loss without the adversary's say, another.
+        """
+        if self.discriminator is None:
+            loss = self.terms(prediction, truth, mask)
+            return loss, loss
+        leaf = prediction.detach().requires_grad_()
+        loss = self.terms(leaf, truth, mask)
+        filled = torch.where(mask > 0, truth, leaf)
+        (own,) = torch.autograd.grad(loss, leaf)
+        (other,) = torch.autograd.grad(adversarial_loss(self.discriminator(filled, mask), mask), leaf)
+        judgement = discriminator_loss(
+            self.discriminator(truth, mask), self.discriminator(filled.detach(), mask), mask
+        )
+        # The gradient of this product is the combined one.
+        return (prediction * combine(own, other, self.config.adversary)).sum() + judgement, loss.detach()
+
+    def terms(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        """Return the weighted sum of every term but the adversary's, a scalar."""
+        loss = pixel_loss(prediction, truth, mask, self.config)
+        filled = torch.where(mask > 0, truth, prediction)
+        if self.config.total_variation:
+            loss = loss + self.config.total_variation * total_variation(filled, mask)
+        if self.vgg is not None:
+            wanted, *answers = (self.vgg(picture) for picture in (truth, prediction, filled))
+            for answer in answers:
+                loss = loss + self.config.perceptual * perceptual_loss(answer, wanted)
+                loss = loss + self.config.style * style_loss(answer, wanted)
+        return loss
 
 
 def pixel_loss(prediction: Tensor, truth: Tensor, mask: Tensor, config: LossConfig) -> Tensor:
-    """Return the weighted mean difference over all pixels, a scalar.
-
-    Args:
-        prediction: N3HW float.
-        truth: N3HW float in [0, 1].
-        mask: N1HW float, 1 = known, 0 = hole.
-        config: Norm and weights.
-    """
+    """Return the weighted mean difference over all pixels, a scalar; arguments as for `Objective.forward`."""
     difference = prediction - truth
     distance = difference.abs() if config.norm == "l1" else difference.square()
     weight = config.hole + (config.known - config.hole) * mask
     if config.norm == "psnr":
         return 10 * torch.log10((distance * weight).mean((1, 2, 3)) + EPSILON).mean()
     return (distance * weight).mean()
+
+
+def total_variation(filled: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean absolute difference of neighbours in the hole and one pixel around it (Liu et al.), a scalar.
+
+    Args:
+        filled: N3HW float, the composited picture.
+        mask: N1HW float, 1 = known, 0 = hole.
+    """
+    region = F.max_pool2d(1 - mask, WINDOW, 1, WINDOW // 2)
+    right = (filled[..., 1:] - filled[..., :-1]).abs() * region[..., 1:] * region[..., :-1]
+    down = (filled[..., 1:, :] - filled[..., :-1, :]).abs() * region[..., 1:, :] * region[..., :-1, :]
+    return right.mean() + down.mean()

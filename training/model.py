@@ -45,6 +45,11 @@ class ModelConfig:
         if self.width < 1:
             raise SettingsError(f"the network's width must be at least 1, not {self.width}")
 
+    @property
+    def in_channels(self) -> int:
+        """Channels that the network sees: the picture's three, and three more of its first fill."""
+        return 6 if self.residual else 3
+
 
 class DoubleConv(nn.Module):
     """(3×3 partial convolution, batch normalisation, ReLU) twice; the output is zero where it is unknown."""
@@ -74,8 +79,9 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor, skip: Tensor, skip_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the block's features and mask at the size of `skip`."""
-        size = skip.shape[2:]
-        x = F.interpolate(self.up(x), size=size, mode="bilinear", align_corners=False)
+        x, size = self.up(x), skip.shape[2:]
+        if x.shape[2:] != size:  # resizing to the same size changes nothing, but takes time
+            x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         mask = F.interpolate(mask, size=size, mode="nearest")
         share = coverage([skip_mask, mask], [skip.shape[1], x.shape[1]])
         features, known = self.block(torch.cat([skip, x * mask.to(x.dtype)], 1), share)
@@ -116,29 +122,42 @@ class PartialConvUNet(nn.Module):
         return prediction
 
 
+def network_input(image: Tensor, mask: Tensor, *, residual: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Prepare what the network sees.
+
+    Args:
+        image: N3HW float32 in [0, 1]; what lies under the hole does not matter.
+        mask: N1HW float32, 1 = known, 0 = hole.
+        residual: Whether the network corrects a first fill.
+
+    Returns:
+        The network's input channels, the coverage of their windows, and what its prediction is added to.
+    """
+    # `where`, not a product: whatever lies under the hole, NaN included, must not matter.
+    masked = torch.where(mask > 0, image, torch.zeros_like(image))
+    if not residual:
+        return masked, coverage([mask], [3]), torch.zeros_like(image)
+    start = smooth_fill(masked, mask)
+    return torch.cat([masked, start], 1), coverage([mask, torch.ones_like(mask)], [3, 3]), start
+
+
 class InpaintingModel(nn.Module):
     """The network with everything around it that the ONNX graph holds too: masking, first fill, compositing."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.unet = PartialConvUNet(config.width, 6 if config.residual else 3)
+        self.unet = PartialConvUNet(config.width, config.in_channels)
         if config.residual:
             nn.init.zeros_(self.unet.out.weight)
             nn.init.zeros_(self.unet.out.bias)  # type: ignore[arg-type]
 
     def predict(self, image: Tensor, mask: Tensor) -> Tensor:
         """Predict the whole picture, known pixels too; see `forward` for the arguments. N3HW float32, unbounded."""
-        # `where`, not a product: whatever lies under the hole, NaN included, must not matter.
-        image = torch.where(mask > 0, image, torch.zeros_like(image))
-        if not self.config.residual:
-            prediction: Tensor = self.unet(image, coverage([mask], [3])).float()
-            return prediction
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            start = smooth_fill(image, mask)
-        share = coverage([mask, torch.ones_like(mask)], [3, 3])
-        corrected: Tensor = start + self.unet(torch.cat([image, start], 1), share).float()
-        return corrected
+            x, share, start = network_input(image, mask, residual=self.config.residual)
+        prediction: Tensor = self.unet(x, share).float()
+        return prediction + start
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """Fill the hole.

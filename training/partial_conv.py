@@ -11,6 +11,7 @@ Feature maps are kept zero wherever their mask is zero; `X⊙M` is then X itself
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,7 +41,7 @@ def coverage(masks: Sequence[Tensor], channels: Sequence[int]) -> Tensor:
     shares = [
         F.avg_pool2d(m, WINDOW, 1, WINDOW // 2) * (c / total) for m, c in zip(masks, channels, strict=True)
     ]
-    return torch.stack(shares).sum(0) if len(shares) > 1 else shares[0]
+    return reduce(torch.add, shares)
 
 
 def renormalise(share: Tensor) -> tuple[Tensor, Tensor]:

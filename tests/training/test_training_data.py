@@ -8,35 +8,24 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import lightning as L  # noqa: N812
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from training import masks
 from training.augment import AugmentConfig
-from training.data import DrawSampler, FixedPairs, InpaintingData, TrainingDraws, to_model
+from training.cases import cases_of
+from training.data import Draw, DrawSampler, InpaintingData, TrainingDraws, to_model, to_pictures
 from training.errors import DataError, SettingsError
+from training.memory import load_pictures
 from training.pictures import find_pictures, load_picture
 
-AS_IT_IS = AugmentConfig(rotation=0.0, flip=0.0, brightness=0.0)
 SHARES = {"report-text": 0.35, "report-code": 0.25, "free-form": 0.4}
 
 
-@pytest.fixture(scope="module")
-def grey_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """Pictures of one grey each, 10 to 20, so that a draw shows which file it is of."""
-    root = tmp_path_factory.mktemp("grey")
-    files = tuple(root / f"{value}.png" for value in range(10, 21))
-    for file in files:
-        cv2.imwrite(str(file), np.full((178, 178, 3), int(file.stem), np.uint8))
-    return files
-
-
-def same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
-    return torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+def same(one: Draw, other: Draw) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 class TestTurnOver:
@@ -48,7 +37,7 @@ class TestTurnOver:
         assert turned.shape == (2, 3, 5, 7)
         assert turned.dtype == torch.float32
         assert torch.equal(turned[1, 2, 4, 6], images[1, 4, 6, 2] / 255)
-        assert torch.equal((turned * 255).round().byte().permute(0, 2, 3, 1), images)
+        np.testing.assert_array_equal(to_pictures(turned), images.numpy())
 
     def test_masks(self) -> None:
         values = torch.tensor([0, 1, 127, 128, 200, 255], dtype=torch.uint8).reshape(1, 2, 3)
@@ -59,79 +48,73 @@ class TestTurnOver:
 
 
 class TestTrainingDraws:
-    def test_a_draw_is_a_function_of_seed_and_number(self, celeba: Path) -> None:
-        files = find_pictures(celeba).train
-        one, other = (TrainingDraws(files, SHARES, AugmentConfig(), seed=7) for _ in range(2))
+    def test_a_draw_is_a_function_of_seed_and_number(self) -> None:
+        one, other = (TrainingDraws(14, SHARES, AugmentConfig(), seed=7) for _ in range(2))
         numbers = [3, 40, 0, 17, 3]
         forwards = [one[n] for n in numbers]
         backwards = [other[n] for n in reversed(numbers)][::-1]
         assert all(map(same, forwards, backwards))
         assert same(forwards[0], forwards[4])
 
-    def test_another_seed_or_number_is_another_draw(self, celeba: Path) -> None:
-        files = find_pictures(celeba).train
-        draws = TrainingDraws(files, SHARES, AugmentConfig(), seed=7)
-        reseeded = TrainingDraws(files, SHARES, AugmentConfig(), seed=8)
-        assert not same(draws[3], reseeded[3])
-        seen = {draws[n][0].numpy().tobytes() for n in range(2 * len(files))}
-        assert len(seen) == 2 * len(files)
+    def test_another_seed_or_number_is_another_draw(self) -> None:
+        draws = TrainingDraws(14, SHARES, AugmentConfig(), seed=7)
+        assert not same(draws[3], TrainingDraws(14, SHARES, AugmentConfig(), seed=8)[3])
+        assert len({(draws[n].warp.tobytes(), draws[n].mask.tobytes()) for n in range(28)}) == 28
 
-    def test_shapes_and_types(self, celeba: Path) -> None:
-        image, mask = TrainingDraws(find_pictures(celeba).train, SHARES, AugmentConfig(), seed=0)[0]
-        assert (image.shape, image.dtype) == ((178, 178, 3), torch.uint8)
-        assert (mask.shape, mask.dtype) == ((178, 178), torch.uint8)
-        assert set(mask.unique().tolist()) == {0, 255}
+    def test_shapes_and_types(self) -> None:
+        draw = TrainingDraws(14, SHARES, AugmentConfig(), seed=0)[0]
+        assert 0 <= draw.position < 14
+        assert (draw.warp.shape, draw.warp.dtype) == ((2, 3), np.float32)
+        assert (draw.colours.shape, draw.colours.dtype) == ((3, 3), np.float32)
+        assert (draw.mask.shape, draw.mask.dtype) == ((178, 178), np.uint8)
+        assert set(np.unique(draw.mask)) == {0, 255}
 
-    def test_every_epoch_takes_every_picture_once_in_an_order_of_its_own(
-        self, grey_files: tuple[Path, ...]
-    ) -> None:
-        draws = TrainingDraws(grey_files, {"report-text": 1.0}, AS_IT_IS, seed=0)
-        count = len(grey_files)
-        orders = [[int(draws[n][0][0, 0, 0]) for n in range(e * count, (e + 1) * count)] for e in range(3)]
-        assert all(sorted(order) == list(range(10, 21)) for order in orders)
+    def test_every_epoch_takes_every_picture_once_in_an_order_of_its_own(self) -> None:
+        draws = TrainingDraws(11, {"report-text": 1.0}, AugmentConfig(), seed=0)
+        orders = [[draws[n].position for n in range(e * 11, (e + 1) * 11)] for e in range(3)]
+        assert all(sorted(order) == list(range(11)) for order in orders)
         assert orders[0] != orders[1] != orders[2] != orders[0]
 
-    def test_presets_are_drawn_by_their_shares(
-        self, grey_files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_presets_are_drawn_by_their_shares(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for value, name in enumerate(SHARES):  # each preset leaves its number in place of a mask
             monkeypatch.setitem(
                 masks.PRESETS, name, lambda rng, h, w, value=value: np.full((h, w), value, np.uint8)
             )
-        draws = TrainingDraws(grey_files, {**SHARES, "report-code": 0.0}, AS_IT_IS, seed=0)
-        drawn = Counter(int(draws[n][1][0, 0]) for n in range(300))
+        draws = TrainingDraws(11, {**SHARES, "report-code": 0.0}, AugmentConfig(), seed=0)
+        drawn = Counter(int(draws[n].mask[0, 0]) for n in range(300))
         assert set(drawn) == {0, 2}
         assert drawn[2] / 300 == pytest.approx(0.4 / 0.75, abs=0.08)
 
-    def test_loader_processes_that_are_spawned_can_have_it(self, celeba: Path) -> None:
-        draws = TrainingDraws(find_pictures(celeba).train, SHARES, AugmentConfig(), seed=7)
+    def test_loader_processes_that_are_spawned_can_have_it(self) -> None:
+        draws = TrainingDraws(14, SHARES, AugmentConfig(), seed=7)
         assert same(pickle.loads(pickle.dumps(draws))[20], draws[20])
 
 
-class TestFixedPairs:
-    def test_pictures_in_order_under_masks_of_their_own(self, celeba: Path) -> None:
+class TestMemory:
+    def test_pictures_lie_there_as_they_are_read(self, celeba: Path) -> None:
         files = find_pictures(celeba).train
-        pairs = FixedPairs(files, "report-text", seed=1)
-        assert len(pairs) == len(files)
-        masks_seen = set()
-        for index, file in enumerate(files):
-            image, mask = pairs[index]
-            np.testing.assert_array_equal(image.numpy(), load_picture(file))
-            masks_seen.add(mask.numpy().tobytes())
-        assert len(masks_seen) == len(files)
+        pictures = load_pictures(files)
+        assert (pictures.shape, pictures.dtype) == ((len(files), 178, 178, 3), torch.uint8)
+        for picture, file in zip(pictures.numpy(), files, strict=True):
+            np.testing.assert_array_equal(picture, load_picture(file))
 
-    def test_they_depend_on_seed_and_position_alone(self, celeba: Path) -> None:
-        files = find_pictures(celeba).train
-        pairs, fewer = FixedPairs(files, "free-form", seed=1), FixedPairs(files[:5], "free-form", seed=1)
-        assert same(pairs[4], fewer[4])
-        assert not torch.equal(pairs[4][1], FixedPairs(files, "free-form", seed=2)[4][1])
+    def test_a_damaged_file_is_named(self, celeba: Path, tmp_path: Path) -> None:
+        damaged = tmp_path / "half.jpg"
+        damaged.write_bytes(find_pictures(celeba).train[0].read_bytes()[:300])
+        with pytest.raises(DataError, match=r"half\.jpg cannot be read as a picture"):
+            load_pictures([*find_pictures(celeba).train, damaged])
+
+    def test_more_than_the_memory_holds_is_refused(self) -> None:
+        with pytest.raises(DataError, match=r"more than this machine's memory .* --data\.training_pictures"):
+            load_pictures(range(2**32))  # type: ignore[arg-type]
 
 
 def trainer_at(batches_done: int, rank: int = 0, processes: int = 1) -> Any:
-    """What the sampler reads of a trainer."""
+    """What sampler and data module read of a trainer."""
     progress = SimpleNamespace(total=SimpleNamespace(ready=batches_done))
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
-    return SimpleNamespace(fit_loop=loop, global_rank=rank, world_size=processes)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    return SimpleNamespace(fit_loop=loop, global_rank=rank, world_size=processes, strategy=strategy)
 
 
 class TestDrawSampler:
@@ -166,40 +149,55 @@ class TestDataModule:
     def build(self, root: Path, **options: Any) -> InpaintingData:
         return InpaintingData(root, **{"batch_size": 4, "masks": SHARES, "workers": 0, **options})
 
-    def test_training_batches(self, celeba: Path) -> None:
-        data = self.build(celeba)
+    def ready(self, root: Path, **options: Any) -> InpaintingData:
+        data = self.build(root, **options)
         data.trainer = trainer_at(0)
         data.setup("fit")
-        batches = list(data.train_dataloader())
-        assert [len(images) for images, _ in batches] == [4, 4, 4]
-        draws = TrainingDraws(find_pictures(celeba).train, SHARES, AugmentConfig(), seed=0)
-        assert same((batches[1][0][2], batches[1][1][2]), draws[6])
+        return data
+
+    def test_training_batches(self, celeba: Path) -> None:
+        batches = list(self.ready(celeba).train_dataloader())
+        assert [len(batch.mask) for batch in batches] == [4, 4, 4]
+        draws = TrainingDraws(14, SHARES, AugmentConfig(), seed=0)
+        assert same(Draw(*(field[2].numpy() for field in batches[1])), draws[6])
 
     def test_a_loader_process_draws_the_same(self, celeba: Path) -> None:
-        loaders = []
-        for workers in (0, 1):
-            data = self.build(celeba, workers=workers)
-            data.trainer = trainer_at(0)
-            data.setup("fit")
-            loaders.append(data.train_dataloader())
-        assert all(map(same, *map(list, loaders)))
+        loaders = [self.ready(celeba, workers=workers).train_dataloader() for workers in (0, 1)]
+        for one, other in zip(*loaders, strict=True):
+            assert all(map(torch.equal, one, other))
+
+    def test_batches_come_in_the_models_convention(self, celeba: Path) -> None:
+        """Without augmentation the pictures themselves, each with the mask that was drawn for it."""
+        still = AugmentConfig(rotation=0.0, flip=0.0, brightness=0.0)
+        data = self.ready(celeba, augmentation=still)
+        drawn = next(iter(data.train_dataloader()))
+        images, known = data.transfer_batch_to_device(drawn, torch.device("cpu"), 0)
+        assert images.dtype == known.dtype == torch.float32
+        files = find_pictures(celeba).train
+        for position, picture in zip(drawn.position, to_pictures(images), strict=True):
+            np.testing.assert_array_equal(picture, load_picture(files[position]))
+        assert torch.equal(known[:, 0] == 0, drawn.mask == 255)
 
     def test_validation_pictures_are_the_first_of_their_split(self, celeba: Path) -> None:
-        data = self.build(celeba, validation_pictures=2, validation_mask="free-form", seed=5)
-        data.setup("fit")
-        ((images, holes),) = data.val_dataloader()
-        pairs = FixedPairs(find_pictures(celeba).val, "free-form", seed=5)
-        assert len(images) == 2
-        assert all(same((images[i], holes[i]), pairs[i]) for i in range(2))
+        data = self.ready(celeba, validation_pictures=2, validation_mask="free-form", seed=5)
+        (batch,) = data.val_dataloader()
+        images, known = data.transfer_batch_to_device(batch, torch.device("cpu"), 0)
+        cases = cases_of(celeba, "val", ["free-form"], 2, seed=5)
+        for case, picture, mask in zip(cases, to_pictures(images), known, strict=True):
+            expected, hole = case.load()
+            np.testing.assert_array_equal(picture, expected)
+            np.testing.assert_array_equal(mask[0].numpy(), hole == 0)
+
+    def test_fewer_pictures_are_the_first_of_their_split(self, celeba: Path) -> None:
+        pictures = self.ready(celeba, training_pictures=5).pictures
+        assert pictures is not None
+        assert torch.equal(pictures, load_pictures(find_pictures(celeba).train[:5]))
 
     def test_a_batch_larger_than_the_split_is_refused(self, celeba: Path) -> None:
-        data = self.build(celeba, batch_size=15)
-        data.trainer = trainer_at(0)
-        data.setup("fit")
         with pytest.raises(
-            DataError, match=r"has 14 pictures, which do not fill one batch of 15; add pictures"
+            DataError, match=r"gives 14 pictures to train on, which do not fill one batch of 15; add pictures"
         ):
-            data.train_dataloader()
+            self.ready(celeba, batch_size=15)
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -211,6 +209,7 @@ class TestDataModule:
             ({"masks": {"report-text": 2.0, "free-form": -1.0}}, "must be 0 or more"),
             ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
             ({"validation_pictures": 0}, "validation_pictures must be at least 1"),
+            ({"training_pictures": 0}, "training_pictures must be at least 1"),
             ({"workers": -1}, "workers must be at least 0, not -1"),
             ({"seed": -1}, "seed must be at least 0"),
         ],

@@ -13,13 +13,13 @@ import training_runs as runs
 from full_disk import full_disk
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from training.cases import cases_of
 from training.curves import draw_curves
-from training.data import FixedPairs, to_model
+from training.data import to_model
 from training.files import sha256
 from training.fit import FitCommand
 from training.metrics import psnr, ssim
 from training.model import InpaintingModel, ModelConfig
-from training.pictures import find_pictures
 from training.run import AtomicCheckpointIO
 from training.weights import git_commit, load_weights, model_from_lightning
 
@@ -33,13 +33,13 @@ pytestmark = [
 
 def validation_figures(model: InpaintingModel, celeba: Path) -> tuple[float, float]:
     """Mean PSNR and SSIM over the validation pictures, worked out without the training loop."""
-    pairs = FixedPairs(find_pictures(celeba).val, "report-text", seed=0)
     figures = []
-    for image, mask in (pairs[i] for i in range(len(pairs))):
+    for case in cases_of(celeba, "val", ["report-text"], None, seed=0):
+        image, mask = case.load()
         with torch.inference_mode():
-            answer = model(*to_model(image[None], mask[None]))
+            answer = model(*to_model(torch.from_numpy(image)[None], torch.from_numpy(mask)[None]))
         filled = (answer[0] * 255).round().byte().permute(1, 2, 0).numpy()
-        figures.append((psnr(image.numpy(), filled), ssim(image.numpy(), filled)))
+        figures.append((psnr(image, filled), ssim(image, filled)))
     first, second = np.mean(figures, axis=0)
     return float(first), float(second)
 

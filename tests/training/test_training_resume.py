@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
 from pathlib import Path
@@ -10,9 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 import training_runs as runs
+from torch.utils.data import default_collate
+from training_callbacks import digests
 
 from training.augment import AugmentConfig
-from training.data import TrainingDraws
+from training.data import InpaintingData, TrainingDraws
+from training.memory import load_pictures
 from training.pictures import find_pictures
 from training.weights import load_weights
 
@@ -99,9 +101,12 @@ def test_two_processes_share_the_draws_of_one_run(celeba: Path, tmp_path: Path) 
         [json.loads(line) for line in (run / "draws" / f"{rank}.jsonl").read_text().splitlines()]
         for rank in (0, 1)
     ]
-    draws = TrainingDraws(find_pictures(celeba).train, {"report-code": 1.0}, AugmentConfig(), seed=0)
+    data = InpaintingData(celeba, 4, {"report-code": 1.0})
+    data.pictures = load_pictures(find_pictures(celeba).train)
+    draws = TrainingDraws(len(data.pictures), {"report-code": 1.0}, AugmentConfig(), seed=0)
     for step in range(6):
-        expected = [hashlib.sha256(draws[4 * step + i][0].numpy().tobytes()).hexdigest() for i in range(4)]
+        drawn = default_collate([draws[4 * step + i] for i in range(4)])
+        expected = digests(data.transfer_batch_to_device(drawn, torch.device("cpu"), 0))
         assert [digest for rank in seen for digest in rank[step]["seen"]] == expected
     assert [len(rank) for rank in seen] == [6, 6]
     assert sorted(runs.curves(run)["train_loss"]) == list(range(6))

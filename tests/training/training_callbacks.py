@@ -11,6 +11,8 @@ from typing import Any
 
 import lightning as L  # noqa: N812
 
+from training.data import Batch, to_pictures
+
 
 class KillAt(L.Callback):
     """Ends the process by SIGKILL after a step, before that step's checkpoint is written."""
@@ -23,6 +25,13 @@ class KillAt(L.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def digests(batch: Batch) -> list[str]:
+    """What was seen: a hash of each picture, as 8-bit values, with its mask."""
+    images, masks = batch
+    pairs = zip(to_pictures(images), masks.bool().numpy(), strict=True)
+    return [hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest() for image, mask in pairs]
+
+
 class RecordDraws(L.Callback):
     """Writes down which pictures each process sees in each step."""
 
@@ -32,7 +41,7 @@ class RecordDraws(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        seen = [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in batch[0]]
+        seen = digests(batch)
         self.folder.mkdir(exist_ok=True)
         with (self.folder / f"{trainer.global_rank}.jsonl").open("a") as file:
             file.write(json.dumps({"step": trainer.global_step, "seen": seen}) + "\n")
