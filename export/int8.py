@@ -11,20 +11,19 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
 
 from export.errors import ArtifactError
+from export.graph_inputs import GraphInputs, graph_inputs
 from export.onnx import load_artifact, set_metadata, version
+from training.cases import stack
 from training.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from training.cases import Case
 
@@ -40,17 +39,10 @@ class CalibrationCases(CalibrationDataReader):  # type: ignore[misc] # untyped b
     def __init__(self, cases: Sequence[Case]) -> None:
         self.cases = iter(tqdm(cases, desc="calibrate", unit="picture"))
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> GraphInputs | None:
         """Return the next graph inputs, None at the end."""
         case = next(self.cases, None)
-        return None if case is None else graph_inputs([case])
-
-
-def graph_inputs(cases: Sequence[Case]) -> dict[str, NDArray[np.float32]]:
-    """Return the inputs of the graph for some cases of one size: `image` and `mask`, float32, mask 1 = known."""
-    images, masks = zip(*(case.load() for case in cases), strict=True)
-    image = np.stack(images).transpose(0, 3, 1, 2).astype(np.float32) / 255
-    return {"image": np.ascontiguousarray(image), "mask": (np.stack(masks)[:, None] < 128).astype(np.float32)}
+        return None if case is None else graph_inputs(*stack([case]))
 
 
 def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from export.graph_inputs import graph_inputs
 from training.errors import DataError
 from training.masks import PRESETS, Mask, free_form
 from training.model import MODEL_SIZE
@@ -80,11 +81,10 @@ def probes_of(files: Sequence[Path], seed: int = 0) -> list[Probe]:
 
 
 def _probe(name: str, pictures: list[Image], masks: list[Mask], *, judges_quality: bool = False) -> Probe:
-    truth, holes = np.stack(pictures), np.stack(masks)[..., None] >= 128
+    truth, holes = np.stack(pictures), np.stack(masks)
     noise = np.random.default_rng(len(name)).integers(0, 256, truth.shape, dtype=np.uint8)
-    image = np.where(holes, noise, truth).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
-    mask = (~holes).transpose(0, 3, 1, 2).astype(np.float32)
-    return Probe(name, np.ascontiguousarray(image), np.ascontiguousarray(mask), truth, judges_quality)
+    inputs = graph_inputs(np.where(holes[..., None] > 0, noise, truth), holes)
+    return Probe(name, inputs["image"], inputs["mask"], truth, judges_quality)
 
 
 def _solid(size: tuple[int, int], share: float) -> Mask:

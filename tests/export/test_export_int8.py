@@ -14,7 +14,7 @@ from exporting import Completed, initializers_of, metadata_of, run, session_of
 from random_networks import HOLES, SMALL_SPREAD, holes, pictures
 
 from export.errors import ArtifactError
-from export.int8 import graph_inputs, quantise
+from export.int8 import CalibrationCases, quantise
 from export.onnx import load_artifact, set_metadata
 from export.verdicts import TOLERANCES
 from training.cases import cases_of
@@ -124,16 +124,20 @@ def test_the_command_shows_its_progress_and_leaves_one_file(
 
 def test_calibration_sees_what_the_graph_takes(photos: Path) -> None:
     cases = cases_of(photos, "val", ["report-text", "free-form"], 2)
-    inputs = graph_inputs(cases)
-    assert {name: (array.shape, array.dtype) for name, array in inputs.items()} == {
-        "image": ((4, 3, 178, 178), np.float32),
-        "mask": ((4, 1, 178, 178), np.float32),
-    }
-    for index, case in enumerate(cases):
+    reader = CalibrationCases(cases)
+    for case in cases:
         picture, mask = case.load()
-        np.testing.assert_array_equal(np.rint(inputs["image"][index] * 255), picture.transpose(2, 0, 1))
-        np.testing.assert_array_equal(inputs["mask"][index, 0], mask == 0)
+        inputs = reader.get_next()
+        assert inputs is not None
+        assert {name: (array.shape, array.dtype) for name, array in inputs.items()} == {
+            "image": ((1, 3, 178, 178), np.float32),
+            "mask": ((1, 1, 178, 178), np.float32),
+        }
+        expected = picture.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+        np.testing.assert_array_equal(inputs["image"][0], expected)
+        np.testing.assert_array_equal(inputs["mask"][0, 0], mask == 0)
         assert 0 < mask.mean() < 255
+    assert reader.get_next() is None
 
 
 # --- what it refuses -------------------------------------------------------------------------------------------
