@@ -38,7 +38,8 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
         ArtifactError: An artifact is missing, damaged or comes from another checkpoint, or cannot be run on a probe.
     """
     model, _ = load_weights(weights)
-    sessions = [(artifact, *_open(artifact, sha256(weights))) for artifact in artifacts]
+    checkpoint = sha256(weights)
+    sessions = [(artifact, *_open(artifact, checkpoint)) for artifact in artifacts]
     expected = [_reference(model, probe) for probe in tqdm(probes, desc="PyTorch", unit="probe")]
     verdicts = []
     for artifact, session, metadata in sessions:
@@ -53,7 +54,7 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
                 artifact.name,
                 sha256(artifact),
                 metadata["precision"],
-                metadata["checkpoint_sha256"],
+                checkpoint,
                 tolerance,
                 comparisons,
                 failures,
