@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import skimage.data
-import torch
 import training_runs as runs
+from torch_threads import one_thread as one_thread  # for every test here
 
 PARTITION_SIZES = (14, 3, 3)
 """Pictures of the tiny CelebA in partitions 0 (train), 1 (val) and 2 (test)."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The tensors of these tests are so small that two threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`python -m training fit` from end to end with both shipped configurations, on a network of width 2."""
+"""`python -m training fit` from end to end with all shipped configurations, on a network of width 2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.fit import FitCommand
 from training.metrics import psnr, ssim
 from training.model import InpaintingModel, ModelConfig
 from training.run import AtomicCheckpointIO
-from training.weights import git_commit, load_weights, model_from_lightning
+from training.weights import git_commit, load_weights, model_from_lightning, save_weights
 
 pytestmark = [
     # Lightning's command line calls jsonargparse by names that jsonargparse is about to give up.
@@ -243,6 +243,53 @@ class TestDefault:
 
     def test_checkpoints_are_written_by_our_own_means(self, default: tuple[Path, FitCommand]) -> None:
         assert isinstance(default[1].trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of a network of width 2."""
+    path = tmp_path_factory.mktemp("start") / "start.safetensors"
+    torch.manual_seed(0)
+    save_weights(path, InpaintingModel(ModelConfig(width=2, residual=True)), {})
+    return path
+
+
+class TestFull:
+    """The full network's recipe, uncompiled, with an adversary, started from weights that are there."""
+
+    def options(self, celeba: Path, run: Path, *more: str) -> list[str]:
+        small = ("--model.compile", "false", "--trainer.max_steps", "1", "--trainer.val_check_interval", "1")
+        return runs.arguments("full", celeba, run, *runs.DEFAULT, *small, *more)
+
+    def test_an_adversary_trains_beside_the_network(self, celeba: Path, tmp_path: Path, start: Path) -> None:
+        more = ("--model.start", str(start), "--model.loss.adversary", "0.3", "--trainer.max_steps", "2")
+        assert runs.run_here(self.options(celeba, tmp_path, *more)) == 0
+        state = runs.checkpoint(tmp_path / "last.ckpt")
+        judge = [name for name in state["state_dict"] if name.startswith("objective.discriminator.")]
+        first, second = state["optimizer_states"][0]["param_groups"]
+        assert second["initial_lr"] == 2 * first["initial_lr"]
+        assert judge
+        assert runs.curves(tmp_path)["train_loss"][1] < 0  # dB, without the adversary's say
+        assert load_weights(tmp_path / "inpaint.safetensors")[0].config == ModelConfig(2, residual=True)
+
+    def test_a_run_starts_from_the_weights_it_is_given(
+        self, celeba: Path, tmp_path: Path, start: Path
+    ) -> None:
+        still = ("--model.optimizer.learning_rate", "0", "--model.start", str(start))
+        assert runs.run_here(self.options(celeba, tmp_path, *still)) == 0
+        given, left = (load_weights(path)[0] for path in (start, tmp_path / "inpaint.safetensors"))
+        for (name, one), other in zip(given.named_parameters(), left.parameters(), strict=True):
+            assert torch.equal(one, other), name
+
+    def test_weights_of_another_network_are_refused(
+        self, celeba: Path, tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        more = ("--model.start", str(start), "--model.network.width", "3")
+        assert runs.run_here(self.options(celeba, tmp_path, *more)) == 1
+        assert (
+            "holds a network of ModelConfig(width=2, residual=True); this run asks for"
+            in capsys.readouterr().err
+        )
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:

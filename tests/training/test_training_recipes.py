@@ -1,4 +1,4 @@
-"""The two configurations, and what the module makes of them: the report's recipe to the letter."""
+"""The configurations, and what the module makes of them: the report's recipe to the letter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import training
 from training.data import to_model
 from training.lightning_module import InpaintingModule, OptimizerConfig, warmup_cosine
 from training.losses import LossConfig, pixel_loss
-from training.model import ModelConfig
+from training.model import InpaintingModel, ModelConfig
+from training.throughput import flops_per_picture
 
 CONFIGS = Path(training.__file__).parent / "configs"
 NARROW = ModelConfig(width=2)
@@ -56,8 +57,9 @@ class TestReport:
 
 
 class TestDefault:
-    def test_settings(self) -> None:
-        default = config("default")
+    @pytest.mark.parametrize("name", ["default", "full"])
+    def test_settings(self, name: str) -> None:
+        default = config(name)
         assert ModelConfig(**default["model"]["network"]).residual
         loss = LossConfig(**default["model"]["loss"])
         assert loss.hole > loss.known >= 0
@@ -86,6 +88,28 @@ class TestDefault:
         assert rates[:top] == sorted(rates[:top])
         assert rates[top:] == sorted(rates[top:], reverse=True)
         assert rates[-1] < 1e-4 * settings.learning_rate
+
+
+def test_the_full_network_is_the_reports_but_for_what_it_sees() -> None:
+    """31,037,763 parameters, and the first layer's weights for the first fill's three channels."""
+    network = InpaintingModel(ModelConfig(**config("full")["model"]["network"]))
+    assert sum(p.numel() for p in network.parameters()) == 31_037_763 + 3 * 64 * 9
+
+
+def test_floating_point_operations_of_a_picture() -> None:
+    """Three times the forward pass, whose convolutions are counted by hand: 23.0 G multiplications at width 64."""
+    sides, multiplications = [178, 89, 44, 22, 11], 0
+    for level, side in enumerate(sides):
+        width = 64 << level
+        inner = 3 if level == 0 else width // 2
+        multiplications += side**2 * 9 * (inner * width + width * width)
+        if level < 4:  # on the way up: transposed convolution, then two of them again
+            multiplications += (2 * sides[level + 1]) ** 2 * 2 * width * width
+            multiplications += side**2 * 9 * (2 * width * width + width * width)
+    multiplications += 178**2 * 64 * 3
+    assert multiplications == pytest.approx(23.0e9, rel=0.01)
+    first = 178**2 * 9 * 3 * 64  # whose input needs no gradient
+    assert flops_per_picture(ModelConfig(64)) == 2 * (3 * multiplications - first)
 
 
 def test_warm_up_and_cosine() -> None:

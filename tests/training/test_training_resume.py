@@ -71,6 +71,8 @@ def test_a_killed_run_ends_as_one_that_was_never_killed(celeba: Path, tmp_path: 
             torch.testing.assert_close(got[name], expected[name], rtol=1e-5, atol=1e-7, msg=f"{part}{name}")
 
     expected_curves, got_curves = runs.curves(whole), runs.curves(killed)
+    speeds = [curves.pop("pictures_per_s") for curves in (expected_curves, got_curves)]
+    assert min(min(speed.values()) for speed in speeds) > 0
     assert got_curves.keys() == expected_curves.keys()
     for name, series in expected_curves.items():
         assert got_curves[name] == pytest.approx(series, rel=1e-5), name
