@@ -55,6 +55,8 @@ class Runtime:
             ModelFileException: there is no such file, or it is no inpainting model.
             DeviceUnavailableException: a GPU is required and does not run the model.
         """
+        if device != "cpu":
+            ort.preload_dlls()  # CUDA installed by pip lies where the system's loader does not look
         providers = [provider for provider in _PROVIDERS[device] if provider in ort.get_available_providers()]
         self._session = _open(path, providers, threads)
         # ONNX Runtime drops a provider whose libraries do not load and tries the next: ask who is left.

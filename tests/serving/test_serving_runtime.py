@@ -152,6 +152,15 @@ def test_a_model_that_answers_nan_later_raises(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is a GPU")
+def test_looks_for_pips_cuda_when_a_gpu_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: looked.append(True))
+    Runtime(engines.MODEL, device="cpu")
+    assert not looked
+    Runtime(engines.MODEL, device="cuda")
+    assert looked == [True]
+
+
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
 def test_a_required_gpu_that_is_not_there_stops_the_start(device: str) -> None:
     with pytest.raises(DeviceUnavailableException, match=rf"'{device}'.*CPUExecutionProvider"):
