@@ -4,7 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 PORT ?= 8080
 DATA ?= data/celeba
-RUN ?= runs/default
+CONFIG ?= default
+RUN ?= runs/$(CONFIG)
 WEIGHTS ?= models/inpaint.safetensors
 ARTIFACTS ?= artifacts
 
@@ -52,8 +53,8 @@ lint: $(VENV)/.dev ## check style and types
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy --config-file clients/python/pyproject.toml clients/python/src
 
-train: $(VENV)/.dev ## train the default network on DATA=folder; a killed run goes on where it stopped
-	$(RUN_PYTHON) -m training fit --config training/configs/default.yaml --data.root $(DATA) --run $(RUN) --ckpt_path last
+train: $(VENV)/.dev ## train by CONFIG=default, full or report on DATA=folder; a killed run goes on
+	$(RUN_PYTHON) -m training fit --config training/configs/$(CONFIG).yaml --data.root $(DATA) --run $(RUN) --ckpt_path last
 
 export: $(VENV)/.dev ## make every artifact from WEIGHTS=file, calibrated and compared on DATA=folder
 	$(RUN_PYTHON) -m export onnx $(WEIGHTS) -o $(ARTIFACTS)/inpaint.onnx
