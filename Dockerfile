@@ -107,7 +107,6 @@ LABEL org.opencontainers.image.title="Inpainting: TorchServe" \
 RUN apt-get update \
     && CACERT_UPDATES=disabled apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
     && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old
-USER 10001:10001
 EXPOSE 8080 8082
 # The management port, 8081, is on the container's loopback only.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \
@@ -118,18 +117,19 @@ FROM torchserve-base AS torchserve-gpu
 COPY --from=torchserve-gpu-packages /opt/venv /opt/venv
 COPY --from=torchserve-files /app/files/ ./
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER 10001:10001
 # Without a GPU it refuses to start.
 CMD ["--device", "cuda"]
 
 FROM torchserve-base AS torchserve
 COPY --from=torchserve-packages /opt/venv /opt/venv
 COPY --from=torchserve-files /app/files/ ./
+USER 10001:10001
 
 
 FROM base AS onnx-base
 LABEL org.opencontainers.image.title="Inpainting: ONNX Runtime" \
       org.opencontainers.image.description="Fills the masked part of photos, over HTTP, with a page"
-USER 10001:10001
 ENV INPAINT_HOST=0.0.0.0 INPAINT_PORT=8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
@@ -142,7 +142,9 @@ COPY --from=http-files /app/ ./
 # Without a GPU it refuses to start.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     INPAINT_DEVICE=cuda INPAINT_REQUIRE_GPU=true
+USER 10001:10001
 
 FROM onnx-base AS onnx
 COPY --from=onnx-packages /opt/venv /opt/venv
 COPY --from=http-files /app/ ./
+USER 10001:10001

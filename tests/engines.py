@@ -1,6 +1,7 @@
 """The two engines as real processes on loopback, and what a test may ask about the process."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -123,16 +124,19 @@ def torchserve(folder: Path) -> Iterator[Engine]:
 
 
 def free_port(following: int = 0) -> int:
-    """A TCP port of the loopback interface that is free, as are so many that follow it."""
+    """A TCP port of the loopback interface that is free, as are so many that follow it.
+
+    It is none of those that the system gives to connections, which would take it before a server does.
+    """
     while True:
+        first = random.randrange(20_000, 32_000)
         with ExitStack() as stack:
-            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
             try:
-                for offset in range(1, following + 1):
-                    stack.enter_context(socket.create_server(("127.0.0.1", first + offset)))
-            except (OSError, OverflowError):
+                for port in range(first, first + following + 1):
+                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
                 continue
-            return int(first)
+            return first
 
 
 @contextmanager

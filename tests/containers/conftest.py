@@ -1,0 +1,35 @@
+import pytest
+from engines import ROOT, Engine
+from images import Containers, containers
+
+TARGETS = ("onnx", "torchserve", "proxy")
+
+
+@pytest.fixture(scope="session")
+def engine_of_containers() -> Containers:
+    """What builds and runs images here."""
+    return containers()
+
+
+@pytest.fixture(scope="session")
+def proxy_image() -> str:
+    """The image of the page and the reverse proxy."""
+    return containers().image("proxy")
+
+
+@pytest.fixture(scope="session", params=TARGETS)
+def image(request: pytest.FixtureRequest) -> str:
+    """Each of the images for CPUs."""
+    return str(request.getfixturevalue(f"{request.param}_image"))
+
+
+@pytest.fixture(scope="session", params=["onnx", "torchserve"])
+def container(request: pytest.FixtureRequest) -> Engine:
+    """Each of the two engines in its container."""
+    running: Engine = request.getfixturevalue(f"{request.param}_container_engine")
+    return running
+
+
+@pytest.fixture(scope="session")
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text()
