@@ -37,7 +37,7 @@ test('12 megapixels: every pixel that was not painted comes back', async ({ page
 	await app.choose(png, 'large.png', 'image/png');
 	await app.picture.waitFor();
 	await app.paint([0.19, 0.19], [0.81, 0.71]);
-	for (let i = 0; i < 12; i++) await app.paint([0.1 + i / 16, 0.8], [0.12 + i / 16, 0.9], [0.1 + i / 15, 0.85]);
+	for (const x of [0.2, 0.5]) await app.paint([x, 0.8], [x + 0.1, 0.9]);
 	await app.fill.click();
 	await app.download.waitFor();
 	const filled = (await app.saveResult()).file;
