@@ -57,8 +57,6 @@ class Runtime:
         """
         if device != "cpu":
             ort.preload_dlls()  # CUDA installed by pip lies where the system's loader does not look
-        if device != "cpu":
-            ort.preload_dlls()  # CUDA and cuDNN, where pip has put them
         providers = [provider for provider in _PROVIDERS[device] if provider in ort.get_available_providers()]
         self._session = _open(path, providers, threads)
         # ONNX Runtime drops a provider whose libraries do not load and tries the next: ask who is left.
