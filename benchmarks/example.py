@@ -1,7 +1,4 @@
-"""`python -m benchmarks.example`: the README's picture, filled by the model that is served.
-
-The photo is NASA's portrait of Eileen Collins (public domain), which scikit-image ships.
-"""
+"""`python -m benchmarks.example`: the README's picture, filled by the model that is served."""
 
 from __future__ import annotations
 
@@ -12,15 +9,12 @@ from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from skimage.data import astronaut
 
+from benchmarks.sample import Picture, png, portrait
 from serving.contract import FillRequest
 from serving.pipeline import Pipeline
 from serving.runtime import Runtime
-
-Picture = NDArray[np.uint8]
 
 SCRATCHES: Final = (
     # (points, width, colour): on a photo of 512 x 512 pixels.
@@ -37,7 +31,7 @@ GAP: Final = 8
 
 def damaged() -> tuple[Picture, Picture]:
     """Return the photo with marks on it, HWC uint8 RGB, and the mask of the marks, HW uint8 with 255 = hole."""
-    clean = np.asarray(astronaut(), np.uint8)  # type: ignore[no-untyped-call]
+    clean = portrait()
     photo = clean.copy()
     for points, width, colour in SCRATCHES:
         cv2.polylines(photo, [np.asarray(points, np.int32)], False, colour, width, cv2.LINE_AA)
@@ -57,20 +51,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs"), help="folder of the pictures")
     options = parser.parse_args()
     photo, mask = damaged()
-    answer = Pipeline(Runtime(options.model)).fill(FillRequest(_png(photo), _png(mask))).answer
+    answer = Pipeline(Runtime(options.model)).fill(FillRequest(png(photo), png(mask))).answer
     filled = np.asarray(Image.open(io.BytesIO(answer.png)))
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "scratched.png").write_bytes(_png(photo))
-    (options.output / "mask.png").write_bytes(_png(mask))
+    (options.output / "scratched.png").write_bytes(png(photo))
+    (options.output / "mask.png").write_bytes(png(mask))
     _beside(photo, np.where(mask[..., None] > 0, np.uint8(255), photo), filled).save(
         options.output / "example.webp", quality=90, method=6
     )
-
-
-def _png(pixels: Picture) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _beside(*pictures: Picture) -> Image.Image:

@@ -6,25 +6,24 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import onnxruntime
 import torch
-from skimage.data import astronaut
 
 from benchmarks.literal_network import LiteralUNet
+from benchmarks.sample import png, sample
 from benchmarks.timing import Timing, time_in_turns
+from export.graph_inputs import graph_inputs
 from export.int8 import quantise
 from export.onnx import export_onnx
 from training.cases import Case
-from training.masks import report_text
-from training.model import MODEL_SIZE, InpaintingModel, ModelConfig
+from training.model import InpaintingModel, ModelConfig
 from training.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    from export.graph_inputs import GraphInputs
 
 EAGER = "eager PyTorch"
 LITERAL = "eager PyTorch, literal"
@@ -47,44 +46,35 @@ def _time(
     weights: Path, others: dict[str, torch.nn.Module], threads: int, rounds: int, title: str
 ) -> list[Timing]:
     torch.set_num_threads(threads)
-    image, mask = _picture()
+    picture, mask = sample()
+    inputs = graph_inputs(picture[np.newaxis], mask[np.newaxis])
     model, _ = load_weights(weights)
     ways: dict[str, Callable[[], object]] = {
-        name: _eager(network, image, mask) for name, network in {**others, EAGER: model}.items()
+        name: _eager(network, inputs) for name, network in {**others, EAGER: model}.items()
     }
     with tempfile.TemporaryDirectory() as folder:
         fp32, int8, photo = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx"), Path(folder, "photo.png")
         export_onnx(weights, fp32)
         # How fast 8 bits are does not depend on how well they were calibrated.
-        cv2.imwrite(str(photo), cv2.cvtColor(np.asarray(astronaut()), cv2.COLOR_RGB2BGR))  # type: ignore[no-untyped-call]
+        photo.write_bytes(png(picture))
         quantise(fp32, int8, [Case(photo, "report-text", (0, 0))])
-        ways |= {"ONNX Runtime, float32": _onnx(fp32, image, mask, threads)}
-        ways |= {"ONNX Runtime, int8": _onnx(int8, image, mask, threads)}
+        ways |= {"ONNX Runtime, float32": _onnx(fp32, inputs, threads)}
+        ways |= {"ONNX Runtime, int8": _onnx(int8, inputs, threads)}
         return time_in_turns(ways, rounds, title)
 
 
-def _picture() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    photo = np.asarray(astronaut(), np.float32)[:MODEL_SIZE, 128 : 128 + MODEL_SIZE] / np.float32(255)  # type: ignore[no-untyped-call]
-    mask = report_text(np.random.default_rng(0), MODEL_SIZE, MODEL_SIZE) == 0
-    return photo.transpose(2, 0, 1)[np.newaxis].copy(), mask[np.newaxis, np.newaxis].astype(np.float32)
-
-
-def _eager(
-    network: torch.nn.Module, image: NDArray[np.float32], mask: NDArray[np.float32]
-) -> Callable[[], object]:
-    inputs = torch.from_numpy(image), torch.from_numpy(mask)
+def _eager(network: torch.nn.Module, inputs: GraphInputs) -> Callable[[], object]:
+    image, mask = torch.from_numpy(inputs["image"]), torch.from_numpy(inputs["mask"])
 
     def run() -> object:
         with torch.inference_mode():
-            return network(*inputs)
+            return network(image, mask)
 
     return run
 
 
-def _onnx(
-    artifact: Path, image: NDArray[np.float32], mask: NDArray[np.float32], threads: int
-) -> Callable[[], object]:
+def _onnx(artifact: Path, inputs: GraphInputs, threads: int) -> Callable[[], object]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(artifact), options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"image": image, "mask": mask})
+    return lambda: session.run(None, inputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 import socket
 import subprocess
@@ -16,13 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import requests
-from PIL import Image
-from skimage.data import astronaut
 
 from benchmarks import timing
+from benchmarks.sample import png, sample
 from benchmarks.timing import Timing, time_in_turns
-from training.masks import report_text
-from training.model import MODEL_SIZE
+from export.graph_inputs import graph_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,12 +68,10 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
         ServerFailedError: The server did not start.
         requests.RequestException: It did not answer, or with an error.
     """
-    photo = np.asarray(astronaut(), np.uint8)[:MODEL_SIZE, 128 : 128 + MODEL_SIZE]  # type: ignore[no-untyped-call]
-    hole = report_text(np.random.default_rng(0), MODEL_SIZE, MODEL_SIZE)
-    files = {"image": _png(photo), "mask": _png(hole)}
+    photo, hole = sample()
+    files = {"image": png(photo), "mask": png(hole)}
     document = {name: base64.b64encode(content).decode() for name, content in files.items()}
-    image = photo.transpose(2, 0, 1)[np.newaxis].astype(np.float32) / np.float32(255)
-    mask = (hole == 0)[np.newaxis, np.newaxis].astype(np.float32)
+    inputs = graph_inputs(photo[np.newaxis], hole[np.newaxis])
     with _session() as session, _server(model, threads, session) as (url, process, ready_seconds):
         idle = _resident(process)
 
@@ -85,7 +80,7 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
 
         timings = time_in_turns(
             {
-                ALONE: lambda: runtime.run(image, mask),
+                ALONE: lambda: runtime.run(inputs["image"], inputs["mask"]),
                 "a request, multipart": lambda: post(files=files),
                 "a request, JSON": lambda: post(json=document),
             },
@@ -105,12 +100,6 @@ def to_markdown(figures: ServerFigures) -> str:
         f"Added to {ALONE} at p50: {overhead}. Ready after {figures.ready_seconds:.1f} s. Resident memory "
         f"{figures.idle_mib:.0f} MiB when ready, {figures.loaded_mib:.0f} MiB after the predictions."
     )
-
-
-def _png(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _session() -> requests.Session:
