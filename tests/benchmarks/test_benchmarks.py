@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import torch
 from engines import MODEL
 from torch import nn
+from torch_threads import one_thread as one_thread  # for every test here
 
 from benchmarks import inference, machine, server, timing
 from benchmarks.__main__ import main
@@ -22,15 +22,6 @@ from serving.runtime import Runtime
 from training.model import InpaintingModel, ModelConfig, PartialConvUNet
 from training.partial_conv import coverage
 from training.weights import save_weights
-
-
-@pytest.fixture(autouse=True)
-def _thread_count() -> Iterator[None]:
-    """Give PyTorch back the threads that a benchmark sets for itself."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
 
 # --- the report's literal network --------------------------------------------------------------------------------
 

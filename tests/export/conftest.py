@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import skimage.data
-import torch
 from exporting import Completed, export_command
 from random_networks import SMALL_SPREAD, random_network
+from torch_threads import one_thread as one_thread  # for every test here
 
 from export.onnx import export_onnx
 from training.model import InpaintingModel
@@ -19,15 +18,6 @@ from training.pictures import find_pictures
 from training.weights import save_weights
 
 PROVENANCE = {"config": {"model": {"network": {"width": 4, "residual": True}}}, "metrics": {"val_psnr": 30.5}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from a second thread, and lose much on a machine that is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
