@@ -85,7 +85,7 @@ LABEL org.opencontainers.image.title="Inpainting: page and reverse proxy" \
       org.opencontainers.image.description="The web page, and nginx before one or several inpainting servers"
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends nginx-light gettext-base \
-    && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old \
+    && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old \
     && install --directory --owner=10001 --group=10001 /var/cache/proxy
 COPY serving/nginx/ ./
 COPY containers/healthy.py ./
@@ -106,7 +106,7 @@ LABEL org.opencontainers.image.title="Inpainting: TorchServe" \
 # Java opens no TLS connection here, and so needs no store of certificates.
 RUN apt-get update \
     && CACERT_UPDATES=disabled apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
-    && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old
+    && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old
 EXPOSE 8080 8082
 # The management port, 8081, is on the container's loopback only.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \
