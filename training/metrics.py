@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from skimage.metrics import structural_similarity
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from training.pictures import Image
 
 MAX_VALUE = 255.0
@@ -27,3 +30,35 @@ def ssim(truth: Image, answer: Image) -> float:
 def l1(truth: Image, answer: Image) -> float:
     """Return the mean absolute difference of two HWC uint8 pictures on the scale [0, 1]."""
     return float(np.mean(np.abs(truth.astype(np.float64) - answer.astype(np.float64))) / MAX_VALUE)
+
+
+def sharpness(truth: Image, answer: Image, hole: NDArray[np.bool_]) -> float:
+    """Return how sharp an answer is: its gradient energy in the hole over the truth's.
+
+    1 is as sharp as the truth, less is smoother, more is rougher; what is drawn there does not matter. Where the
+    truth is flat, an answer that is flat too has 1, and any other is infinite.
+
+    Args:
+        truth: HWC uint8 RGB.
+        answer: HWC uint8 RGB, composited.
+        hole: HW bool.
+    """
+    of_truth, of_answer = gradient_energy(truth, hole), gradient_energy(answer, hole)
+    if of_truth == 0:
+        return 1.0 if of_answer == 0 else float("inf")
+    return of_answer / of_truth
+
+
+def gradient_energy(picture: Image, hole: NDArray[np.bool_]) -> float:
+    """Return the sum over the hole's pixels of the squared gradient of the luma (BT.601), in squared grey levels.
+
+    The gradient is taken by central differences, one-sided at the picture's border, before the hole is cut out: the
+    step from the hole's rim to what surrounds it counts, too.
+
+    Args:
+        picture: HWC uint8 RGB, at least 2×2.
+        hole: HW bool.
+    """
+    luma = cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2GRAY).astype(np.float64)
+    squares = np.square(np.gradient(luma)).sum(axis=0)
+    return float(squares[hole].sum())
