@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
             asked_for = not {"-h", "--help"}.isdisjoint(argv)
             print(USAGE, file=sys.stdout if asked_for else sys.stderr)
             return 0 if asked_for else 2
-    except TrainingError as error:
+    except (TrainingError, OSError) as error:  # OSError: an output that cannot be written
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

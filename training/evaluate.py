@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,13 +15,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from training.cases import Case, cases_of
+from training.cases import Case, cases_of, stack
 from training.classical import CLASSICAL
-from training.data import to_model
+from training.data import to_model, to_pictures
+from training.errors import SettingsError
 from training.figures import Figures, summarise, to_markdown
 from training.files import sha256, write_atomically, write_json
 from training.masks import PRESETS
-from training.metrics import l1, psnr, ssim
+from training.metrics import l1, psnr, sharpness, ssim
 from training.model import InpaintingModel
 from training.pictures import Image
 from training.sheet import contact_sheet
@@ -32,55 +32,67 @@ OURS = "this model"
 BATCH = 8
 
 
-def measure(case: Case, filled: Image | None = None) -> list[Figures]:
-    """Measure the classical methods on a case, and the model's answer when it is given."""
+def measure(case: Case, filled: Image) -> list[Figures]:
+    """Measure the model's answer to a case, HWC uint8 RGB, and the classical methods'."""
     image, mask = case.load()
     hole = mask > 0
-    answers = {OURS: filled} if filled is not None else {}
-    answers |= {name: method(image, mask) for name, method in CLASSICAL.items()}
+    answers = {OURS: filled} | {name: method(image, mask) for name, method in CLASSICAL.items()}
     rows = []
     for method, answer in answers.items():
         composited = np.where(hole[..., None], answer, image)
-        quality = psnr(image, composited), ssim(image, composited), l1(image, composited)
-        rows.append(Figures(case.file.name, case.preset, float(hole.mean()), method, *quality))
+        rows.append(
+            Figures(
+                case.file.name,
+                case.preset,
+                float(hole.mean()),
+                method,
+                psnr(image, composited),
+                ssim(image, composited),
+                l1(image, composited),
+                sharpness(image, composited, hole),
+            )
+        )
     return rows
 
 
 @torch.inference_mode()
 def fill(model: InpaintingModel, cases: list[Case]) -> list[Image]:
-    """Return the model's answers to some cases, HWC uint8 RGB each."""
-    images, masks = zip(*(case.load() for case in cases), strict=True)
+    """Return the model's answers to some cases, HWC uint8 RGB each, computed in batches."""
     device = next(model.parameters()).device
-    batch = to_model(
-        torch.from_numpy(np.stack(images)).to(device), torch.from_numpy(np.stack(masks)).to(device)
-    )
-    answers = (model(*batch) * 255).round().byte().permute(0, 2, 3, 1)
-    return list(answers.cpu().numpy())
+    answers: list[Image] = []
+    for group in _groups(cases, BATCH):
+        batch = to_model(*(torch.from_numpy(array).to(device) for array in stack(group)))
+        answers += to_pictures(model(*batch))
+    return answers
 
 
 def evaluate(model: InpaintingModel, cases: list[Case], workers: int) -> list[Figures]:
     """Measure the model and the classical methods on every case, with a progress bar."""
     rows: list[Figures] = []
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=partial(cv2.setNumThreads, 1)) as pool:
-        bar = tqdm(total=len(cases), unit="picture", desc="evaluate")
-        with bar:
-            for group in _groups(cases, BATCH * max(1, workers)):
-                answers = [a for part in _groups(group, BATCH) for a in fill(model, part)]
-                for figures in pool.map(measure, group, answers):
-                    rows += figures
-                    bar.update()
+    with (
+        ProcessPoolExecutor(workers, get_context("spawn"), partial(cv2.setNumThreads, 1)) as pool,
+        tqdm(total=len(cases), unit="picture", desc="evaluate") as bar,
+    ):
+        for group in _groups(cases, BATCH * workers):
+            for figures in pool.map(measure, group, fill(model, group)):
+                rows += figures
+                bar.update()
     return rows
 
 
 def _groups(cases: list[Case], size: int) -> Iterator[list[Case]]:
-    iterator = iter(cases)
-    while group := list(islice(iterator, size)):
-        yield group
+    return (cases[first : first + size] for first in range(0, len(cases), size))
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Raises:
+        SettingsError: An option has a value that cannot work.
+        CheckpointError: The weights are missing, damaged or of another kind.
+        DataError: The pictures are not what they should be.
+        OSError: The output cannot be written.
+    """
     parser = argparse.ArgumentParser("python -m training evaluate", description=__doc__)
     parser.add_argument("weights", type=Path, help="safetensors of a trained network")
     parser.add_argument("--data", type=Path, required=True, help="CelebA's folder or any folder of pictures")
@@ -98,9 +110,13 @@ def main(argv: list[str]) -> None:
         "--workers", type=int, default=torch.get_num_threads(), help="processes for the baselines"
     )
     options = parser.parse_args(argv)
+    for name, least in (("seed", 0), ("rows", 1), ("workers", 1)):
+        if getattr(options, name) < least:
+            raise SettingsError(f"--{name} must be at least {least}, not {getattr(options, name)}")
     model, provenance = load_weights(options.weights)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     cases = cases_of(options.data, options.split, options.masks, options.count, options.seed)
+    options.output.mkdir(parents=True, exist_ok=True)  # a mistake shows now, not after hours
     rows = evaluate(model, cases, options.workers)
     summary = summarise(rows)
     table = to_markdown(summary)

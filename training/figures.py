@@ -1,17 +1,22 @@
-"""Quality figures: one row per picture and method, and their means by mask preset and share of hole."""
+"""Quality figures: one row per picture and method, and what they come to by mask preset and share of hole."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean
+from statistics import fmean, median
 
 BUCKETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Edges of the hole-ratio buckets, as in Liu et al."""
 
 PERFECT = 100.0
 """What a perfect answer counts for in a mean of PSNR, in dB: more than one grey level off in one sample does."""
+
+CAPTION = (
+    "PSNR in dB / SSIM / L1, means over pictures, and sharpness, the median: gradient energy in the hole over the"
+    " truth's, 1 = as sharp as the truth; composited, uint8, RGB."
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Figures:
         psnr: In dB; infinite for a perfect answer.
         ssim: In [-1, 1].
         l1: Mean absolute difference on the scale [0, 1].
+        sharpness: Gradient energy in the hole over the truth's; infinite where the truth alone is flat.
     """
 
     picture: str
@@ -35,11 +41,15 @@ class Figures:
     psnr: float
     ssim: float
     l1: float
+    sharpness: float
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over the pictures of one preset and bucket; `bucket` "all" is the whole preset."""
+    """Means over the pictures of one preset and bucket; `bucket` "all" is the whole preset.
+
+    `sharpness` is the median: over a truth that is nearly flat the ratio is as large as you like.
+    """
 
     preset: str
     bucket: str
@@ -49,6 +59,7 @@ class Summary:
     psnr: float
     ssim: float
     l1: float
+    sharpness: float
 
 
 def bucket(hole_ratio: float) -> str:
@@ -60,7 +71,7 @@ def bucket(hole_ratio: float) -> str:
 
 
 def summarise(rows: list[Figures]) -> list[Summary]:
-    """Return the means by preset, bucket and method, in the order of first appearance, "all" before the buckets."""
+    """Sum up by preset, bucket and method: presets and methods in the order of appearance, "all" before the buckets."""
     groups: dict[tuple[str, str, str], list[Figures]] = defaultdict(list)
     for row in rows:
         groups[row.preset, "all", row.method].append(row)
@@ -76,6 +87,7 @@ def summarise(rows: list[Figures]) -> list[Summary]:
             psnr=fmean(min(row.psnr, PERFECT) for row in group),
             ssim=fmean(row.ssim for row in group),
             l1=fmean(row.l1 for row in group),
+            sharpness=median(row.sharpness for row in group),
         )
         for key, group in ordered
     ]
@@ -97,9 +109,9 @@ def to_markdown(summary: list[Summary]) -> str:
         label = f"**{preset}**" if name == "all" else name
         entries = [_entry(by_method[method], best) for method in methods]
         table.append(f"| {label} | {first.hole_ratio:.1%} | {first.pictures} | " + " | ".join(entries) + " |")
-    return "\n".join([*table, "", "PSNR in dB / SSIM / L1, means over pictures; composited, uint8, RGB.", ""])
+    return "\n".join([*table, "", CAPTION, ""])
 
 
 def _entry(line: Summary, best: float) -> str:
-    text = f"{line.psnr:.2f} / {line.ssim:.3f} / {line.l1:.4f}"
+    text = f"{line.psnr:.2f} / {line.ssim:.3f} / {line.l1:.4f} / {line.sharpness:.2f}"
     return f"**{text}**" if line.psnr == best else text
