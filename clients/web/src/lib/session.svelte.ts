@@ -37,6 +37,7 @@ export class Session {
 	work: Work | null = $state.raw(null);
 	trouble: Trouble | null = $state.raw(null);
 	opening = $state(false);
+	#saved: Version | null = null;
 	#stop = new AbortController();
 	#key = storedKey();
 
@@ -50,7 +51,8 @@ export class Session {
 			this.versions = [];
 			this.#show(new Version(photo, null), false);
 		} catch (error) {
-			this.trouble = inPlainWords(error);
+			const unforeseen = new UserError('This picture cannot be opened. Choose another one.');
+			this.trouble = inPlainWords(error instanceof UserError ? error : unforeseen);
 		} finally {
 			this.opening = false;
 		}
@@ -108,6 +110,17 @@ export class Session {
 		} finally {
 			if (!signal.aborted) this.work = null;
 		}
+	}
+
+	/** Take note that the current version is in safety. */
+	noteSaved(): void {
+		this.#saved = this.current;
+	}
+
+	/** Whether leaving would lose a result, or what is painted. */
+	get isAtRisk(): boolean {
+		const last = this.versions.at(-1);
+		return last !== this.#saved && this.versions.some(({ edits }) => edits.done.length > 0);
 	}
 
 	cancel(): void {

@@ -12,7 +12,7 @@ export class App {
 
 	constructor(readonly page: Page) {
 		this.stage = page.getByRole('application');
-		this.picture = this.stage.locator('img');
+		this.picture = this.stage.locator('img').first();
 		this.fill = page.getByRole('button', { name: 'Fill', exact: true });
 		this.download = page.getByRole('link', { name: 'Download' });
 	}
@@ -74,7 +74,7 @@ export class App {
 
 	/** How much of the screen's photo shows paint: the share of the overlay's pixels that are not clear. */
 	shownPaint(): Promise<number> {
-		return this.stage.locator('canvas').evaluate((canvas: HTMLCanvasElement) => {
+		return this.stage.locator('canvas').first().evaluate((canvas: HTMLCanvasElement) => {
 			const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {
 				willReadFrequently: true
 			})!;

@@ -213,11 +213,34 @@ test('by keyboard alone: paint, fill and reach the download', async ({ page }) =
 test.describe('a finger', () => {
 	test.use({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
 
-	test('that is joined by another after a long stroke has meant it', async ({ page }) => {
-		const from = await app.at([0.1, 0.5]);
+	type Kind = 'touchStart' | 'touchMove' | 'touchEnd';
+	let dispatch: (type: Kind, ...points: { x: number; y: number }[]) => Promise<unknown>;
+
+	test.beforeEach(async ({ page }) => {
 		const session = await page.context().newCDPSession(page);
-		const dispatch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...points: { x: number; y: number }[]) =>
+		dispatch = (type, ...points) =>
 			session.send('Input.dispatchTouchEvent', { type, touchPoints: points.map((point, id) => ({ ...point, id })) });
+	});
+
+	test('sees in the loupe what it hides, paint included', async ({ page }) => {
+		const loupe = app.stage.locator('canvas').nth(1);
+		const [from, to] = [await app.at([0.2, 0.6]), await app.at([0.6, 0.6])];
+		await dispatch('touchStart', from);
+		for (const at of straight(from, to).slice(1)) await dispatch('touchMove', at);
+		await expect(loupe).toBeVisible();
+		// The line came from the left and is as long as it is: painted there, and nothing to the right.
+		const alphas = await loupe.evaluate((canvas: HTMLCanvasElement) => {
+			const { data } = canvas.getContext('2d')!.getImageData(0, canvas.height / 2, canvas.width, 1);
+			return [0.2, 0.8].map((x) => data[4 * Math.round(x * canvas.width) + 3]);
+		});
+		expect(alphas).toEqual([255, 0]);
+		await expect(page.getByText('Paint over what should go', { exact: true }).last()).toHaveCSS('opacity', '0');
+		await dispatch('touchEnd');
+		await expect(loupe).toBeHidden();
+	});
+
+	test('that is joined by another after a long stroke has meant it', async () => {
+		const from = await app.at([0.1, 0.5]);
 		await dispatch('touchStart', from);
 		for (const at of straight(from, { x: from.x + 200, y: from.y }).slice(1)) await dispatch('touchMove', at);
 		await dispatch('touchStart', { x: from.x + 200, y: from.y }, { x: from.x, y: from.y + 100 });

@@ -172,3 +172,20 @@ test('a photo that is too large for a server that tells no limits is refused in 
 		await server.stop();
 	}
 });
+
+test('a result is not lost to a wrong file, nor without a question to a closed tab', async ({ page, server }) => {
+	const app = await painted(page, server.url);
+	await app.fill.click();
+	await app.download.waitFor();
+	await app.choose(Buffer.from('no picture'), 'notes.txt');
+	await expect(page.getByRole('alert')).toContainText('This file is no picture');
+	await app.button('Dismiss').click();
+	await expect(app.download).toBeVisible();
+
+	const question = page.waitForEvent('dialog');
+	await page.close({ runBeforeUnload: true });
+	expect((await question).type()).toBe('beforeunload');
+	await (await question).dismiss();
+	await app.saveResult();
+	await Promise.all([page.waitForEvent('close'), page.close({ runBeforeUnload: true })]);
+});

@@ -13,10 +13,13 @@ export function canShare(file: File): boolean {
 	return navigator.canShare?.({ files: [file] }) ?? false;
 }
 
-export async function share(file: File): Promise<void> {
+/** @returns whether it was shared, rather than thought better of */
+export async function share(file: File): Promise<boolean> {
 	try {
 		await navigator.share({ files: [file] });
+		return true;
 	} catch (error) {
-		if (!(error instanceof DOMException && error.name === 'AbortError')) throw error;
+		if (error instanceof DOMException && error.name === 'AbortError') return false;
+		throw error;
 	}
 }

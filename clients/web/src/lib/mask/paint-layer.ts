@@ -10,14 +10,15 @@ const MOST_PIXELS_A_SIDE = 2048;
  */
 export class PaintLayer {
 	readonly #context: CanvasRenderingContext2D;
-	readonly #canvas: HTMLCanvasElement;
 	readonly #colour: string;
 
-	constructor(canvas: HTMLCanvasElement, colour: string) {
+	constructor(
+		readonly canvas: HTMLCanvasElement,
+		colour: string
+	) {
 		const context = canvas.getContext('2d');
 		if (!context) throw new Error('This browser has no canvas.');
 		this.#context = context;
-		this.#canvas = canvas;
 		this.#colour = colour;
 	}
 
@@ -26,8 +27,8 @@ export class PaintLayer {
 		const density = window.devicePixelRatio;
 		const width = Math.round(stage.width * density);
 		const height = Math.round(stage.height * density);
-		if (this.#canvas.width !== width || this.#canvas.height !== height) {
-			Object.assign(this.#canvas, { width, height });
+		if (this.canvas.width !== width || this.canvas.height !== height) {
+			Object.assign(this.canvas, { width, height });
 		} else {
 			this.#context.setTransform(1, 0, 0, 1, 0, 0);
 			this.#context.clearRect(0, 0, width, height);
