@@ -62,7 +62,7 @@ def fill(model: InpaintingModel, cases: list[Case]) -> list[Image]:
     answers: list[Image] = []
     for group in _groups(cases, BATCH):
         batch = to_model(*(torch.from_numpy(array).to(device) for array in stack(group)))
-        answers += to_pictures(model(*batch))
+        answers.extend(to_pictures(model(*batch)))
     return answers
 
 
