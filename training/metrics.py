@@ -35,8 +35,8 @@ def l1(truth: Image, answer: Image) -> float:
 def sharpness(truth: Image, answer: Image, hole: NDArray[np.bool_]) -> float:
     """Return how sharp an answer is: its gradient energy in the hole over the truth's.
 
-    1 is as sharp as the truth, less is smoother, more is rougher; what is drawn there does not matter. Where the
-    truth is flat, an answer that is flat too has 1, and any other is infinite.
+    1 is as sharp as the truth, less is smoother, more is rougher; whether what is drawn is right does not count. Where
+    the truth is flat, an answer that is flat too has 1, and any other is infinitely sharp.
 
     Args:
         truth: HWC uint8 RGB.
