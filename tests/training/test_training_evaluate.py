@@ -1,0 +1,278 @@
+"""`python -m training evaluate` from end to end: what it writes is what one measures by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.metrics
+import torch
+import training_runs as runs
+from PIL import Image
+from torch import nn
+
+from training.classical import CLASSICAL
+from training.figures import bucket
+from training.files import sha256
+from training.masks import PRESETS
+from training.model import InpaintingModel, ModelConfig
+from training.pictures import load_picture
+from training.weights import save_weights
+
+MASKS = ("report-text", "free-form")
+METHODS = ("this model", "Telea", "Navier-Stokes", "biharmonic")
+SEED = 7
+MEASURES = ("hole_ratio", "psnr", "ssim", "l1", "sharpness")
+
+
+@pytest.fixture(scope="module")
+def model() -> InpaintingModel:
+    """A narrow network whose corrections are random, and large enough to be seen."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = InpaintingModel(ModelConfig(width=2, residual=True)).eval()
+        nn.init.normal_(model.unet.out.weight, std=0.1)
+    return model
+
+
+@pytest.fixture(scope="module")
+def weights(model: InpaintingModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(path, model, {"metrics": {"val_psnr": 12.5}})
+    return path
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one run printed and wrote."""
+
+    printed: str
+    table: str
+    document: dict[str, Any]
+    sheet: np.ndarray
+
+    def figures(self, **of: str) -> list[dict[str, Any]]:
+        """The rows of the JSON that have these values."""
+        return [row for row in self.document["figures"] if of.items() <= row.items()]
+
+
+def evaluate(weights: Path, data: Path, output: Path, *options: str) -> Evaluation:
+    """Run the command in this process, with one process more for the classical methods."""
+    arguments = ("--data", str(data), "--output", str(output), "--workers", "1", *options)
+    with redirect_stdout(io.StringIO()) as printed:
+        assert runs.run_here(["evaluate", str(weights), *arguments]) == 0
+    names = ("contact-sheet.png", "evaluation.json", "evaluation.md")
+    assert sorted(path.name for path in output.iterdir()) == list(names)
+    sheet, document, table = (output / name for name in names)
+    with Image.open(sheet) as image:
+        pixels = np.asarray(image)
+    return Evaluation(printed.getvalue(), table.read_text(), json.loads(document.read_text()), pixels)
+
+
+@pytest.fixture(scope="module")
+def evaluation(weights: Path, celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    """The test split, three pictures, under two kinds of masks."""
+    options = ("--masks", *MASKS, "--seed", str(SEED), "--rows", "2")
+    return evaluate(weights, celeba, tmp_path_factory.mktemp("evaluation"), *options)
+
+
+@pytest.fixture(scope="module")
+def cases(celeba: Path) -> list[tuple[str, str, np.ndarray, np.ndarray]]:
+    """File name, preset, picture and mask of what is measured, in order."""
+    files = [celeba / "img_align_celeba" / f"{number:06}.jpg" for number in (18, 19, 20)]
+    return [
+        (file.name, preset, load_picture(file), PRESETS[preset](np.random.default_rng((SEED, i)), 178, 178))
+        for preset in MASKS
+        for i, file in enumerate(files)
+    ]
+
+
+@torch.inference_mode()
+def filled(model: InpaintingModel, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    image = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+    known = torch.from_numpy((mask == 0)[None, None].astype(np.float32))
+    return np.rint(model(image, known)[0].numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
+
+
+# --- the figures -------------------------------------------------------------------------------------------------
+
+
+def test_every_case_is_measured_with_every_method(
+    evaluation: Evaluation, cases: list[tuple[str, str, np.ndarray, np.ndarray]]
+) -> None:
+    rows = [(row["picture"], row["preset"], row["method"]) for row in evaluation.document["figures"]]
+    assert rows == [(name, preset, method) for name, preset, _, _ in cases for method in METHODS]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_figures_are_those_of_the_composited_answer(
+    evaluation: Evaluation,
+    cases: list[tuple[str, str, np.ndarray, np.ndarray]],
+    model: InpaintingModel,
+    method: str,
+) -> None:
+    for row, (_, _, picture, mask) in zip(evaluation.figures(method=method), cases, strict=True):
+        hole = mask == 255
+        answer = filled(model, picture, mask) if method == "this model" else CLASSICAL[method](picture, mask)
+        answer[~hole] = picture[~hole]
+        # A computation in batches may round a sample the other way: that moves no figure by more than this.
+        assert row["hole_ratio"] == pytest.approx(hole.mean())
+        expected = skimage.metrics.peak_signal_noise_ratio(picture, answer, data_range=255)
+        assert row["psnr"] == pytest.approx(expected, abs=1e-3)
+        expected = skimage.metrics.structural_similarity(picture, answer, channel_axis=2, data_range=255)
+        assert row["ssim"] == pytest.approx(expected, abs=1e-5)
+        expected = np.abs(picture.astype(float) - answer).mean() / 255
+        assert row["l1"] == pytest.approx(expected, rel=1e-3)
+        assert row["sharpness"] == pytest.approx(energy(answer, hole) / energy(picture, hole), rel=1e-3)
+
+
+def energy(picture: np.ndarray, hole: np.ndarray) -> float:
+    """Squared gradient of the luma, summed up over the hole."""
+    luma = np.pad(picture @ np.array([0.299, 0.587, 0.114]), 1, "reflect", reflect_type="odd")
+    down, right = (luma[2:] - luma[:-2])[:, 1:-1] / 2, (luma[:, 2:] - luma[:, :-2])[1:-1] / 2
+    return float((down**2 + right**2)[hole].sum())
+
+
+def test_the_summary_sums_up_the_figures(evaluation: Evaluation) -> None:
+    lines = evaluation.document["summary"]
+    for line in lines:
+        rows = evaluation.figures(preset=line["preset"], method=line["method"])
+        rows = [row for row in rows if line["bucket"] in ("all", bucket(row["hole_ratio"]))]
+        assert line["pictures"] == len(rows) > 0
+        for name in MEASURES:
+            middle = median if name == "sharpness" else fmean
+            assert line[name] == pytest.approx(middle(row[name] for row in rows))
+    everything = [(line["preset"], line["method"]) for line in lines if line["bucket"] == "all"]
+    assert everything == [(preset, method) for preset in MASKS for method in METHODS]
+    for preset in MASKS:
+        ours = [line for line in lines if line["preset"] == preset and line["method"] == "this model"]
+        assert sum(line["pictures"] for line in ours if line["bucket"] != "all") == 3
+
+
+def test_the_json_says_what_was_measured(evaluation: Evaluation, weights: Path) -> None:
+    assert evaluation.document["weights"]["sha256"] == sha256(weights)
+    assert evaluation.document["weights"]["provenance"]["metrics"] == {"val_psnr": 12.5}
+    assert evaluation.document["data"] == {"split": "test", "pictures": 3, "mask_seed": SEED}
+
+
+def test_the_table_has_the_summary(evaluation: Evaluation) -> None:
+    header, _, *body = [line for line in evaluation.table.splitlines() if line.startswith("|")]
+    assert header == "| masks | hole | pictures | this model | Telea | Navier-Stokes | biharmonic |"
+    cells = [cell.strip(" *") for line in body for cell in line.strip("|").split("|")[3:]]
+    assert cells == [
+        "{psnr:.2f} / {ssim:.3f} / {l1:.4f} / {sharpness:.2f}".format_map(line)
+        for line in evaluation.document["summary"]
+    ]
+    assert evaluation.printed.startswith(evaluation.table)
+    assert evaluation.printed.splitlines()[-1].startswith("written: ")
+
+
+# --- the sheet ---------------------------------------------------------------------------------------------------
+
+
+def test_the_sheet_shows_the_first_pictures_of_each_preset(
+    evaluation: Evaluation, cases: list[tuple[str, str, np.ndarray, np.ndarray]], model: InpaintingModel
+) -> None:
+    assert evaluation.sheet.shape == (16 + 4 * 182 - 4, 4 * 182 - 4, 3)
+    for line, position in enumerate((0, 1, 3, 4)):
+        _, _, picture, mask = cases[position]
+        strip = evaluation.sheet[16 + line * 182 :][:178]
+        np.testing.assert_array_equal(strip[:, 364:542], picture)
+        answer = filled(model, picture, mask)
+        difference = np.abs(strip[:, 182:360].astype(int) - answer)
+        assert difference.max() <= 1  # a batch may round a sample the other way
+        assert not difference[mask == 0].any()
+        assert np.abs(answer.astype(int) - picture)[mask == 255].mean() > 1
+
+
+# --- a plain folder ----------------------------------------------------------------------------------------------
+
+
+def test_a_plain_folder_of_any_size(weights: Path, astronaut: np.ndarray, tmp_path: Path) -> None:
+    """Two pictures are too few to be split; `--split all` takes them."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in (1, 2):
+        crop = astronaut[: 100 * number, : 90 * number]
+        cv2.imwrite(str(data / f"{number}.png"), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
+    result = evaluate(weights, data, tmp_path / "out", "--split", "all", "--masks", "report-code")
+    assert result.document["data"] == {"split": "all", "pictures": 2, "mask_seed": 0}
+    assert [row["picture"] for row in result.figures(method="this model")] == ["1.png", "2.png"]
+    assert result.sheet.shape == (16 + 2 * 182 - 4, 4 * 182 - 4, 3)
+
+
+# --- mistakes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def place(celeba: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what mistakes are made with."""
+    root = tmp_path_factory.mktemp("mistakes")
+    shutil.copy(weights, root / "tiny.safetensors")
+    (root / "garbage.safetensors").write_bytes(b"garbage" * 100)
+    (root / "celeba").symlink_to(celeba)
+    (root / "empty").mkdir()
+    (root / "cut").mkdir()
+    picture = (celeba / "img_align_celeba" / "000001.jpg").read_bytes()
+    (root / "cut" / "a.jpg").write_bytes(picture)
+    (root / "cut" / "b.jpg").write_bytes(picture[:2000])
+    (root / "file").write_text("not a folder")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ("missing.safetensors --data celeba", 1, "error: there is no weights file missing.safetensors"),
+        (
+            "garbage.safetensors --data celeba",
+            1,
+            "error: garbage.safetensors is not a whole safetensors file",
+        ),
+        ("tiny.safetensors --data nowhere", 1, "error: there is no data folder nowhere; give a folder"),
+        ("tiny.safetensors --data empty", 1, "error: empty holds no pictures"),
+        ("tiny.safetensors --data cut", 1, "error: no picture of cut falls into the"),
+        ("tiny.safetensors --data cut --split all", 1, "error: cut/b.jpg cannot be read as a picture"),
+        ("tiny.safetensors --data celeba --count 0", 1, "the count must be at least 1, not 0"),
+        ("tiny.safetensors --data celeba --count -2", 1, "the count must be at least 1, not -2"),
+        ("tiny.safetensors --data celeba --rows 0", 1, "error: --rows must be at least 1, not 0"),
+        ("tiny.safetensors --data celeba --workers 0", 1, "error: --workers must be at least 1, not 0"),
+        ("tiny.safetensors --data celeba --seed -1", 1, "error: --seed must be at least 0, not -1"),
+        ("tiny.safetensors --data celeba --output file", 1, "error: [Errno 17] File exists: 'file'"),
+        (
+            "tiny.safetensors --data celeba --output file/out",
+            1,
+            "error: [Errno 20] Not a directory: 'file/out'",
+        ),
+        ("tiny.safetensors --data celeba --masks dots", 2, "error: argument --masks: invalid choice: 'dots'"),
+        ("tiny.safetensors --data celeba --split some", 2, "error: argument --split: invalid choice: 'some'"),
+        ("tiny.safetensors", 2, "error: the following arguments are required: --data"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: str,
+    status: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(place)
+    before = [path for path in place.rglob("*") if path.is_file()]
+    assert runs.run_here(["evaluate", "--output", "out", *options.split()]) == status
+    said = capsys.readouterr()
+    last = said.err.splitlines()[-1]
+    assert "error: " in last
+    assert message in last
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    assert [path for path in place.rglob("*") if path.is_file()] == before
