@@ -67,9 +67,7 @@ class Runtime:
                 f"the providers available here are {', '.join(ort.get_available_providers())}."
             )
             if require_gpu:
-                raise DeviceUnavailableException(
-                    f"{problem} Install onnxruntime-gpu and ask for 'cuda' or 'tensorrt', or require no GPU."
-                )
+                raise DeviceUnavailableException(f"{problem} {_advice()}, or require no GPU.")
             logger.warning("%s The CPU does.", problem)
         self.batch = _BATCH_CPU if self.provider == CPU_PROVIDER else _BATCH_GPU
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -138,6 +136,12 @@ def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSessio
             f"where {_INPUTS} and {[_OUTPUT]} are right."
         )
     return session
+
+
+def _advice() -> str:
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        return "Ask for 'cuda' or 'tensorrt' where there are a driver and a GPU that this process may use"
+    return "Install onnxruntime-gpu and ask for 'cuda' or 'tensorrt'"
 
 
 def _version(path: Path, metadata: dict[str, str]) -> str:
