@@ -37,10 +37,10 @@ export class Server {
 		throw new Error(`python ${command.join(' ')} did not start`);
 	}
 
-	async stop(): Promise<void> {
+	async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
 		if (this.process.exitCode !== null) return;
 		const gone = once(this.process, 'exit');
-		this.process.kill('SIGTERM');
+		this.process.kill(signal);
 		await gone;
 	}
 }

@@ -15,24 +15,31 @@ async function painted(page: Page, url: string): Promise<App> {
 	return app;
 }
 
-/** A request that keeps a server busy for seconds: a large photo with a grid painted all over. */
-async function hardWork(page: Page): Promise<FormData> {
-	const grid = await page.evaluate(async () => {
-		const canvas = new OffscreenCanvas(1200, 1200);
+/** A request that keeps a server busy for seconds, or for long: a photo with a grid painted all over. */
+async function hardWork(page: Page, side: number): Promise<FormData> {
+	const grid = await page.evaluate(async (side) => {
+		const canvas = new OffscreenCanvas(side, side);
 		const context = canvas.getContext('2d')!;
-		context.fillRect(0, 0, 1200, 1200);
+		context.fillRect(0, 0, side, side);
 		context.fillStyle = '#fff';
-		for (let i = 40; i < 1200; i += 80) {
-			context.fillRect(i, 0, 2, 1200);
-			context.fillRect(0, i, 1200, 2);
+		for (let i = 40; i < side; i += 80) {
+			context.fillRect(i, 0, 2, side);
+			context.fillRect(0, i, side, 2);
 		}
 		const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
 		return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
-	});
+	}, side);
 	const form = new FormData();
-	form.set('image', new Blob([new Uint8Array(await photo(page, 1200, 1200))]), 'image');
+	form.set('image', new Blob([new Uint8Array(await photo(page, side, side))]), 'image');
 	form.set('mask', new Blob([Buffer.from(grid, 'base64')]), 'mask');
 	return form;
+}
+
+/** Keep a server busy; answers the status, once all has been done. */
+async function keepBusy(server: Server, work: FormData): Promise<number> {
+	const answer = await fetch(`${server.url}/predictions/inpaint`, { method: 'POST', body: work });
+	await answer.arrayBuffer();
+	return answer.status;
 }
 
 async function running(url: string): Promise<string | undefined> {
@@ -42,37 +49,35 @@ async function running(url: string): Promise<string | undefined> {
 
 test.describe('a server that is full', () => {
 	let server: Server;
-	let other: Promise<Response>;
 	let app: App;
 
 	test.beforeEach(async ({ page }) => {
 		server = await Server.start(['--concurrency', '1', '--queue-size', '0', '--threads', '1']);
 		app = await painted(page, server.url);
-		const work = await hardWork(page);
-		other = fetch(`${server.url}/predictions/inpaint`, { method: 'POST', body: work });
-		await expect.poll(() => running(server.url), { intervals: [20] }).toBe('1');
-	});
-
-	test.afterEach(async () => {
-		await other;
-		await server.stop();
 	});
 
 	test('is waited for, and asked again', async ({ page }) => {
+		const other = keepBusy(server, await hardWork(page, 1200));
+		await expect.poll(() => running(server.url), { intervals: [20] }).toBe('1');
 		await app.fill.click();
 		await expect(page.getByText(/The server is busy. Trying again in \d+ s/)).toBeVisible();
 		await expect(page.getByRole('status')).toHaveText('The server is busy. It will be asked again.');
 		await app.download.waitFor({ timeout: 150_000 });
-		expect((await other).status).toBe(200);
+		expect(await other).toBe(200);
+		await server.stop();
 	});
 
 	test('need not be waited for, and the painting stays', async ({ page }) => {
 		const before = await app.saveMask();
+		const other = keepBusy(server, await hardWork(page, 4000)).catch(() => 'cut off');
+		await expect.poll(() => running(server.url), { intervals: [20] }).toBe('1');
 		await app.fill.click();
 		await page.getByText(/Trying again/).waitFor();
 		await app.button('Cancel').click();
 		await expect(app.fill).toBeEnabled();
 		expect((await app.saveMask()).equals(before)).toBe(true);
+		await server.stop('SIGKILL');
+		await other;
 	});
 });
 
@@ -81,7 +86,7 @@ test('a fill that takes long can be cancelled, and the painting stays', async ({
 	try {
 		const app = await painted(page, server.url);
 		const before = await app.saveMask();
-		const other = fetch(`${server.url}/predictions/inpaint`, { method: 'POST', body: await hardWork(page) });
+		const other = keepBusy(server, await hardWork(page, 1200));
 		await expect.poll(() => running(server.url), { intervals: [20] }).toBe('1');
 		await app.fill.click();
 		await expect(page.getByText('Filling…')).toBeVisible();
