@@ -1,7 +1,6 @@
 """The reverse proxy as a real nginx, started by its own script as a user without rights."""
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -68,7 +67,20 @@ def needs_nginx() -> None:
 def nginx(*engines: str, **settings: str) -> Iterator[Proxy]:
     """Run the proxy before engines at these addresses, `host:port`; settings are start.sh's, in lower case."""
     needs_nginx()
-    folder = Path(tempfile.mkdtemp(prefix="inpaint-nginx-"))
+    with readable_folder() as folder, _nginx(folder, engines, settings) as proxy:
+        yield proxy
+
+
+@contextmanager
+def readable_folder() -> Iterator[Path]:
+    """A temporary folder that other users may read, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="inpaint-nginx-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def _nginx(folder: Path, engines: tuple[str, ...], settings: dict[str, str]) -> Iterator[Proxy]:
     port = free_port()
     own = {
         "engines": " ".join(engines),
@@ -95,12 +107,10 @@ def nginx(*engines: str, **settings: str) -> Iterator[Proxy]:
     finally:
         process.terminate()
         process.wait(_STOP_SECONDS)
-        shutil.rmtree(folder)
 
 
 def _give_away(folder: Path) -> int | None:
     """Let a user without rights write to the folder, where this one may, and return who that is."""
-    folder.chmod(0o755)
     if os.getuid() != 0:
         return None
     os.chown(folder, _NOBODY, _NOBODY)

@@ -3,44 +3,16 @@
 import re
 import signal
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 import requests
 from engines import MODEL, Engine, free_port
 from images import HARDENED, Containers
-from sample_pictures import encode, encode_mask, face, scratch
+from requests_in_flight import PATIENCE, large, post, small, until
 
 from export.mar import build_mar
-
-# Far above what anything takes; only so that what hangs fails its test and not the whole run.
-PATIENCE = 180
-
-
-def small() -> dict[str, bytes]:
-    return {"image": encode(face(64, 64)), "mask": encode_mask(scratch(64, 64, 3))}
-
-
-def large() -> dict[str, bytes]:
-    """A request that takes seconds: a hundred windows and more."""
-    hole = np.zeros((1000, 1000), bool)
-    hole[50::100] = hole[:, 50::100] = True
-    return {"image": encode(face(1000, 1000)), "mask": encode_mask(hole)}
-
-
-def post(url: str, files: dict[str, bytes]) -> requests.Response:
-    return requests.post(f"{url}/predictions/inpaint", files=files, timeout=PATIENCE)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
 
 
 def name_of(engine: Engine) -> str:

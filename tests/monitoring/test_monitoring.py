@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import requests
 import yaml
 from engines import ROOT, Engine, free_port
-from sample_pictures import encode, encode_mask, face, scratch
+from requests_in_flight import PATIENCE, post, small, until
 
 PROMETHEUS = ROOT / "containers" / "prometheus"
 GRAFANA = ROOT / "containers" / "grafana"
@@ -23,15 +22,6 @@ QUERIES = {
     for panel in DASHBOARD["panels"]
     for target in panel["targets"]
 }
-
-PATIENCE = 120
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -125,12 +115,8 @@ def prometheus(folder: Path, **targets: int) -> Iterator[str]:
 
 def traffic(engine: Engine) -> None:
     """A prediction that succeeds, and one that does not."""
-    files = {"image": encode(face()), "mask": encode_mask(scratch(178, 178, 9))}
-    assert requests.post(f"{engine.url}/predictions/inpaint", files=files, timeout=PATIENCE).ok
-    files["image"] = b"no picture"
-    assert (
-        requests.post(f"{engine.url}/predictions/inpaint", files=files, timeout=PATIENCE).status_code == 400
-    )
+    assert post(engine.url, small()).ok
+    assert post(engine.url, {**small(), "image": b"no picture"}).status_code == 400
 
 
 @pytest.fixture(scope="module")

@@ -4,20 +4,18 @@ from pathlib import Path
 import pytest
 from engines import Engine
 from nginx_requests import INDEX
-from proxies import Proxy, nginx
+from proxies import Proxy, nginx, readable_folder
 
 
 @pytest.fixture(scope="session")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page() -> Iterator[Path]:
     """A built page: an index, and a script whose name has the hash of its content."""
-    folder = tmp_path_factory.mktemp("page")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # nginx runs as another user
-    assets = folder / "_app" / "immutable"
-    assets.mkdir(parents=True)
-    (folder / "index.html").write_text(INDEX)
-    (assets / "start.4f2a.js").write_text("console.log('started')\n" * 100)
-    return folder
+    with readable_folder() as folder:
+        assets = folder / "_app" / "immutable"
+        assets.mkdir(parents=True)
+        (folder / "index.html").write_text(INDEX)
+        (assets / "start.4f2a.js").write_text("console.log('started')\n" * 100)
+        yield folder
 
 
 @pytest.fixture(scope="session")

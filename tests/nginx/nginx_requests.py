@@ -3,20 +3,11 @@
 from typing import Any
 
 import requests
-from sample_pictures import encode, encode_mask, face, scratch
+from requests_in_flight import PATIENCE, PREDICT, small
 
-PREDICTIONS = "/predictions/inpaint"
 INFER = "/v2/models/inpaint/infer"
 
 INDEX = "<!doctype html><title>A page</title>" + "<p>Text that is worth compressing.</p>" * 100
-
-# Far above what anything takes; only so that what hangs fails its test and not the whole run.
-PATIENCE = 120
-
-
-def small() -> dict[str, bytes]:
-    """The files of a request that is soon answered."""
-    return {"image": encode(face(64, 64)), "mask": encode_mask(scratch(64, 64, 3))}
 
 
 def get(url: str, **options: Any) -> requests.Response:
@@ -29,7 +20,7 @@ def post(url: str, **options: Any) -> requests.Response:
 
 def fill(url: str, **options: Any) -> requests.Response:
     """Have a small picture filled."""
-    return post(url + PREDICTIONS, files=small(), **options)
+    return post(url + PREDICT, files=small(), **options)
 
 
 def assert_error(response: requests.Response, code: int, kind: str, *words: str) -> None:

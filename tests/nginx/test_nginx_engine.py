@@ -3,15 +3,17 @@
 import json
 import socket
 import subprocess
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import requests
 import yaml
 from engines import ROOT, Engine, free_port
-from nginx_requests import INFER, PATIENCE, PREDICTIONS, assert_error, fill, get, post
-from proxies import START, Proxy, nginx
+from nginx_requests import INFER, assert_error, fill, get, post
+from proxies import START, Proxy, nginx, readable_folder
+from requests_in_flight import PATIENCE, PREDICT, until
 from tritonclient.http import InferenceServerClient, InferInput
 
 from serving.settings import Settings
@@ -93,8 +95,8 @@ KEY = 'a.key with "quotes", $signs, \\slashes and (brackets'
 def test_predictions_need_the_key_where_there_is_one(onnx_engine: Engine) -> None:
     with nginx(f"127.0.0.1:{onnx_engine.port}", api_key=KEY) as proxy:
         for path, wrong in (
-            (PREDICTIONS, None),
-            (PREDICTIONS, KEY.upper()),
+            (PREDICT, None),
+            (PREDICT, KEY.upper()),
             (INFER, KEY[:-1]),
             (INFER, KEY + "x"),
         ):
@@ -107,33 +109,34 @@ def test_predictions_need_the_key_where_there_is_one(onnx_engine: Engine) -> Non
         assert get(f"{proxy.url}/v2/health/ready").ok
 
 
-def test_https_where_there_is_a_certificate(onnx_engine: Engine, tmp_path: Path) -> None:
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
-    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-            ),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    key.chmod(0o644)
+@pytest.fixture
+def certificate() -> Iterator[tuple[str, str]]:
+    """A certificate of localhost, signed by itself, and its key."""
+    with readable_folder() as folder:
+        public, private = folder / "tls.crt", folder / "tls.key"
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ]
+        command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        command += ["-keyout", str(private), "-out", str(public)]
+        subprocess.run(command, check=True, capture_output=True)
+        private.chmod(0o644)
+        yield str(public), str(private)
+
+
+def test_https_where_there_is_a_certificate(onnx_engine: Engine, certificate: tuple[str, str]) -> None:
+    public, private = certificate
     port = free_port()
-    settings = {"tls_port": f"127.0.0.1:{port}", "tls_certificate": str(certificate), "tls_key": str(key)}
+    settings = {"tls_port": f"127.0.0.1:{port}", "tls_certificate": public, "tls_key": private}
     with nginx(f"127.0.0.1:{onnx_engine.port}", **settings) as proxy:
-        assert fill(f"https://localhost:{port}", verify=str(certificate)).ok
+        assert fill(f"https://localhost:{port}", verify=public).ok
         assert fill(proxy.url).ok
 
 
@@ -160,9 +163,14 @@ def test_what_is_no_request_is_an_error_of_the_contract(proxy: Proxy, sent: byte
 def test_the_log_has_a_line_of_json_for_each_prediction(proxy: Proxy, onnx_engine: Engine) -> None:
     answer = fill(proxy.url)
     get(f"{proxy.url}/ping")
-    *_, last = proxy.access_log.read_text().splitlines()
-    entry = json.loads(last)
-    assert entry["request_id"] == answer.headers["X-Request-ID"]
-    assert (entry["method"], entry["uri"], entry["status"]) == ("POST", PREDICTIONS, 200)
+
+    def entries() -> list[dict[str, Any]]:
+        read = map(json.loads, proxy.access_log.read_text().splitlines())
+        return [entry for entry in read if entry["request_id"] == answer.headers["X-Request-ID"]]
+
+    until(lambda: bool(entries()))  # it is written when the answer is under way
+    (entry,) = entries()
+    assert (entry["method"], entry["uri"], entry["status"]) == ("POST", PREDICT, 200)
     assert entry["engine"] == f"127.0.0.1:{onnx_engine.port}"
     assert float(entry["engine_seconds"]) <= entry["seconds"]
+    assert "/ping" not in proxy.access_log.read_text()

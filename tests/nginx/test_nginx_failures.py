@@ -7,19 +7,17 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import requests
 from engines import Engine, free_port, onnx_server
-from nginx_requests import INFER, PATIENCE, PREDICTIONS, assert_error, fill, post
+from nginx_requests import INFER, assert_error, fill, post
 from proxies import START, nginx
-from sample_pictures import encode, encode_mask, face
+from requests_in_flight import PATIENCE, PREDICT, large, until
 
 
 @contextmanager
@@ -45,20 +43,6 @@ def listener(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         server.close()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
-
-
-def large() -> dict[str, bytes]:
-    """A request that takes seconds: a hundred windows and more."""
-    hole = np.zeros((1000, 1000), bool)
-    hole[50::100] = hole[:, 50::100] = True
-    return {"image": encode(face(1000, 1000)), "mask": encode_mask(hole)}
-
-
 def metric(engine: Engine, line: str) -> int:
     """The value of one line of an ONNX server's metrics, 0 where it has none yet."""
     text = requests.get(f"http://127.0.0.1:{engine.metrics_port}/metrics", timeout=PATIENCE).text
@@ -71,7 +55,7 @@ def running(engine: Engine) -> int:
 
 
 def answered(engine: Engine) -> int:
-    return metric(engine, f'inpaint_http_requests_total{{code="200",method="POST",path="{PREDICTIONS}"}}')
+    return metric(engine, f'inpaint_http_requests_total{{code="200",method="POST",path="{PREDICT}"}}')
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +64,7 @@ def second_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
-@pytest.mark.parametrize("path", [PREDICTIONS, INFER, "/ping"])
+@pytest.mark.parametrize("path", [PREDICT, INFER, "/ping"])
 def test_an_engine_that_is_down_is_a_502_that_says_when_to_come_back(path: str) -> None:
     with nginx(f"127.0.0.1:{free_port()}") as proxy:
         answer = post(proxy.url + path, data=b"x")
@@ -123,7 +107,7 @@ def test_of_two_engines_the_less_busy_one_is_asked(onnx_engine: Engine, second_e
     with nginx(*(f"127.0.0.1:{engine.port}" for engine in engines), workers="1") as proxy:
         before = [answered(engine) for engine in engines]
         with ThreadPoolExecutor(2) as pool:
-            slow = [pool.submit(post, proxy.url + PREDICTIONS, files=large()) for _ in engines]
+            slow = [pool.submit(post, proxy.url + PREDICT, files=large()) for _ in engines]
             until(lambda: [running(engine) for engine in engines] == [1, 1])
             assert all(answer.result().ok for answer in slow)
         assert [answered(engine) for engine in engines] == [count + 1 for count in before]
@@ -131,7 +115,7 @@ def test_of_two_engines_the_less_busy_one_is_asked(onnx_engine: Engine, second_e
 
 def test_a_stop_answers_what_is_in_flight(onnx_engine: Engine) -> None:
     with nginx(f"127.0.0.1:{onnx_engine.port}") as proxy, ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(post, proxy.url + PREDICTIONS, files=large())
+        answer = pool.submit(post, proxy.url + PREDICT, files=large())
         until(lambda: running(onnx_engine) == 1)
         proxy.process.send_signal(signal.SIGQUIT)
         assert answer.result().ok

@@ -6,38 +6,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import engines
-import numpy as np
 import pytest
 import requests
-from sample_pictures import decode_rgba, encode, encode_mask, face, scratch
-
-PREDICT = "/predictions/inpaint"
-PATIENCE = 120  # seconds, for a machine that is busy
-
-
-def small() -> dict[str, bytes]:
-    return {"image": encode(face(64, 64)), "mask": encode_mask(scratch(64, 64, 3))}
-
-
-def large() -> dict[str, bytes]:
-    """A request that takes seconds: a hundred windows and more."""
-    hole = np.zeros((1000, 1000), bool)
-    hole[50::100] = hole[:, 50::100] = True
-    return {"image": encode(face(1000, 1000)), "mask": encode_mask(hole)}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+from requests_in_flight import PATIENCE, PREDICT, large, post, small, until
+from sample_pictures import decode_rgba
 
 
 def load(url: str) -> tuple[int, int]:
@@ -50,10 +28,6 @@ def load(url: str) -> tuple[int, int]:
     assert running
     assert waiting
     return int(running[1]), int(waiting[1])
-
-
-def post(url: str, files: dict[str, bytes], **headers: str) -> requests.Response:
-    return requests.post(url + PREDICT, files=files, headers=headers, timeout=PATIENCE)
 
 
 @contextmanager
