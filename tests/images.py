@@ -6,6 +6,7 @@ packages in place of the base images, and by podman, which runs what was built t
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -81,6 +82,28 @@ class Containers:
         entrypoint = ("--entrypoint", command[0])
         return self("run", "--rm", *self.limits, *entrypoint, *options, image, *command[1:], check=False)
 
+    def health_check(self, image: str) -> list[str]:
+        """The command by which an image tells whether it is healthy."""
+        facts = self.inspect(image)
+        kind, *command = (facts["Config"].get("Healthcheck") or facts["Healthcheck"])[
+            "Test"
+        ]  # Docker's place, podman's
+        return ["sh", "-c", *command] if kind == "CMD-SHELL" else command
+
+    def healthy(self, container: str, image: str) -> bool:
+        """Ask a running container as Docker does, by the check of its image."""
+        return self("exec", container, *self.health_check(image), check=False).returncode == 0
+
+    @contextmanager
+    def detached(self, image: str, *options: str) -> Iterator[str]:
+        """Run an image as it is. Give the container's name."""
+        name = f"inpaint-test-{secrets.token_hex(4)}"
+        self("run", "--detach", "--name", name, *HARDENED, *self.limits, *options, image)
+        try:
+            yield name
+        finally:
+            self("rm", "--force", "--volumes", name)
+
     @contextmanager
     def engine(
         self, name: str, image: str, folder: Path, *options: str, arguments: tuple[str, ...] = ()
@@ -126,6 +149,10 @@ def containers() -> Containers:
     podman = ["podman", "--runtime", "runc"]
     if subprocess.run([*podman, "image", "exists", f"docker.io/library/{BASE}"], check=False).returncode:
         subprocess.run([*stand_in, "base"], check=True, capture_output=True)
+    # The file system that the stand-in has keeps a whole copy of every layer there ever was.
+    subprocess.run(
+        [*podman, "image", "prune", "--force", "--filter", "until=24h"], check=True, capture_output=True
+    )
     limits = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]  # none above this host's own
     build = [*stand_in, "build", "--format", "docker", "--layers"]
     return Containers(build, podman, limits, "localhost/")

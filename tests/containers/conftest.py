@@ -1,5 +1,5 @@
 import pytest
-from engines import ROOT, Engine
+from engines import ROOT
 from images import Containers, containers
 
 TARGETS = ("onnx", "torchserve", "proxy")
@@ -21,13 +21,6 @@ def proxy_image() -> str:
 def image(request: pytest.FixtureRequest) -> str:
     """Each of the images for CPUs."""
     return str(request.getfixturevalue(f"{request.param}_image"))
-
-
-@pytest.fixture(scope="session", params=["onnx", "torchserve"])
-def container(request: pytest.FixtureRequest) -> Engine:
-    """Each of the two engines in its container."""
-    running: Engine = request.getfixturevalue(f"{request.param}_container_engine")
-    return running
 
 
 @pytest.fixture(scope="session")
