@@ -14,7 +14,6 @@ from requests_in_flight import PATIENCE, large, post, small, until
 
 from export.mar import build_mar
 
-
 # TorchServe needs a moment to see that they are gone.
 _KILL_WORKERS = """
 import json, os, time, urllib.request
