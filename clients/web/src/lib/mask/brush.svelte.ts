@@ -3,7 +3,7 @@ import type { Dab } from './edits';
 
 export const SMALLEST_BRUSH = 4;
 export const LARGEST_BRUSH = 160;
-const USUAL = 16;
+const USUAL = 14;
 const STEP = 1.2;
 /** The share of its size that a pen's brush keeps under the lightest touch. */
 const LIGHTEST = 0.3;

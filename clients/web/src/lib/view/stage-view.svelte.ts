@@ -1,3 +1,4 @@
+import type { Attachment } from 'svelte/attachments';
 import { fit, keepInSight, zoom, type Size, type View } from './view';
 
 const SMALLEST_OF_FIT = 0.7;
@@ -13,11 +14,28 @@ export class StageView {
 
 	constructor(readonly picture: () => Size) {}
 
+	/** Attached to the element that is the stage, keeps its size. */
+	readonly measure: Attachment<HTMLElement> = (element) => {
+		const note = () => (this.stage = { width: element.clientWidth, height: element.clientHeight });
+		const observer = new ResizeObserver(note);
+		note();
+		observer.observe(element);
+		return () => observer.disconnect();
+	};
+
 	readonly fitted: View = $derived.by(() =>
 		fit(this.picture(), this.stage, this.stage.width < NARROW ? 0 : MARGIN)
 	);
 	readonly view: View = $derived(this.#chosen ?? this.fitted);
 	readonly isFitted: boolean = $derived(this.#chosen === null);
+
+	/** What the keys of the keyboard do. */
+	readonly keys: Readonly<Record<string, () => void>> = {
+		'+': () => this.zoom(ZOOM_STEP),
+		'=': () => this.zoom(ZOOM_STEP),
+		'-': () => this.zoom(1 / ZOOM_STEP),
+		'0': () => this.fit()
+	};
 
 	get smallest(): number {
 		return this.fitted.scale * SMALLEST_OF_FIT;
