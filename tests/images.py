@@ -42,12 +42,14 @@ class Containers:
         command: the command that does all else.
         limits: options of `run` that this workplace needs.
         local: what is before the name of an image that was built here.
+        has_torch_for_cpus: whether a build finds torch without CUDA.
     """
 
     build: list[str]
     command: list[str]
     limits: list[str]
     local: str
+    has_torch_for_cpus: bool = True
 
     def __call__(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a command of the container engine."""
@@ -57,6 +59,10 @@ class Containers:
 
     def image(self, target: str) -> str:
         """Build a target of the Dockerfile, unless nothing has changed, and return the image's name."""
+        if target == "torchserve" and not self.has_torch_for_cpus:
+            pytest.skip(
+                "torch would come with gigabytes of CUDA: TORCH_INDEX names the package index for CPUs"
+            )
         name = f"inpaint-test:{target}"
         done = subprocess.run(
             [*self.build, "--target", target, "--tag", name, str(ROOT)],
@@ -135,7 +141,9 @@ class Containers:
 def containers() -> Containers:
     """What builds and runs images here; skips the test where there is nothing."""
     if shutil.which("docker") and not subprocess.run(["docker", "info"], capture_output=True).returncode:
-        return Containers(["docker", "build"], ["docker"], [], "")
+        index = os.environ.get("TORCH_INDEX", "")
+        build = ["docker", "build", "--build-arg", f"PIP_EXTRA_INDEX_URL={index}"]
+        return Containers(build, ["docker"], [], "", has_torch_for_cpus=bool(index))
     if not _STAND_IN.is_file():
         pytest.skip(f"no Docker here, and no {_STAND_IN.name} in its place (CONTAINER_STAND_IN names it)")
     if os.getuid() != 0:
