@@ -274,5 +274,6 @@ def test_a_mistake_is_one_line(
     assert "error: " in last
     assert message in last
     assert "Traceback" not in said.err
+    assert "100%" not in said.err  # it shows before all is measured
     assert said.out == ""
     assert [path for path in place.rglob("*") if path.is_file()] == before
