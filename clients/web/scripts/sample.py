@@ -2,10 +2,11 @@
 
 The photo is NASA's portrait of Eileen Collins (public domain), which scikit-image ships. From the repository's root:
 
-    .venv/bin/python clients/web/scripts/sample.py
+    PYTHONPATH=. .venv/bin/python clients/web/scripts/sample.py
 """
 
 import io
+import itertools
 from pathlib import Path
 
 import cv2
@@ -37,7 +38,7 @@ def main() -> None:
     scratched = np.zeros(photo.shape[:2], np.uint8)
     for corners, width in SCRATCHES:
         line = jagged(np.asarray(corners, np.float64), random)
-        for start, end in zip(line, line[1:], strict=False):
+        for start, end in itertools.pairwise(line):
             thickness = max(1, width + int(random.integers(-1, 2)))
             cv2.line(scratched, *(tuple(map(int, p)) for p in (start, end)), 255, thickness, cv2.LINE_AA)
     share = scratched[..., None] / 255 * 0.92
@@ -55,7 +56,7 @@ def main() -> None:
 def jagged(corners: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Walk from corner to corner in small steps that stray a little. Points are (x, y) in pixels."""
     points = []
-    for start, end in zip(corners, corners[1:], strict=False):
+    for start, end in itertools.pairwise(corners):
         count = int(np.hypot(*(end - start)) / STEP)
         points.extend(start + (end - start) * i / count + random.normal(0, 0.7, 2) for i in range(count))
     return np.round([*points, corners[-1]])
