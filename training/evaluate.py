@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from training.cases import Case, cases_of, stack
 from training.classical import CLASSICAL
-from training.data import to_model, to_pictures
+from training.convention import to_model, to_pictures
 from training.errors import SettingsError
 from training.figures import Figures, summarise, to_markdown
 from training.files import sha256, write_atomically, write_json

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.data import Batch, to_pictures
+from training.convention import Batch, to_pictures
 from training.errors import CheckpointError
 from training.losses import LossConfig, Objective, pixel_loss
 from training.metrics import psnr, ssim

@@ -16,7 +16,8 @@ import torch
 from training import masks
 from training.augment import AugmentConfig
 from training.cases import cases_of
-from training.data import Draw, DrawSampler, InpaintingData, TrainingDraws, to_model, to_pictures
+from training.convention import to_model, to_pictures
+from training.data import Draw, DrawSampler, InpaintingData, TrainingDraws
 from training.errors import DataError, SettingsError
 from training.memory import load_pictures
 from training.pictures import find_pictures, load_picture

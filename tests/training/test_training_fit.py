@@ -14,8 +14,8 @@ from full_disk import full_disk
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from training.cases import cases_of
+from training.convention import to_model
 from training.curves import draw_curves
-from training.data import to_model
 from training.files import sha256
 from training.fit import FitCommand
 from training.metrics import psnr, ssim

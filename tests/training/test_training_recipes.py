@@ -11,7 +11,7 @@ import torch
 import yaml
 
 import training
-from training.data import to_model
+from training.convention import to_model
 from training.lightning_module import InpaintingModule, OptimizerConfig, warmup_cosine
 from training.losses import LossConfig, pixel_loss
 from training.model import InpaintingModel, ModelConfig

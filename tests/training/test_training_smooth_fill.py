@@ -11,7 +11,7 @@ from skimage.restoration import inpaint_biharmonic
 from torch import Tensor
 
 import training.smooth_fill as module
-from training.data import to_model
+from training.convention import to_model
 from training.masks import draw_lines, free_form, report_text
 from training.smooth_fill import smooth_fill
 
