@@ -20,13 +20,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from training.augment import AugmentConfig, Matrix, augment, draw_augmentation
-from training.cases import Case, cases_of
+from training.cases import Case, cases_of, files_of
 from training.convention import Batch, to_model
 from training.errors import DataError, SettingsError
 from training.masks import PRESETS, Mask
 from training.memory import load_pictures, place
 from training.model import MODEL_SIZE
-from training.pictures import Image, find_pictures
+from training.pictures import Image
 
 
 class Draw(NamedTuple):
@@ -181,7 +181,7 @@ class InpaintingData(L.LightningDataModule):
             DataError: The training split does not fill one batch, or a picture cannot be read.
         """
         assert self.trainer is not None  # noqa: S101 (Lightning's order of calls)
-        files = find_pictures(self.root).train[: self.training_pictures]
+        files = files_of(self.root, "train", self.training_pictures)
         step = self.batch_size * self.trainer.world_size
         if len(files) < step:
             raise DataError(

@@ -101,6 +101,8 @@ class Objective(nn.Module):
     def terms(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted sum of every term but the adversary's, a scalar."""
         loss = pixel_loss(prediction, truth, mask, self.config)
+        if self.vgg is None and not self.config.total_variation:
+            return loss
         filled = torch.where(mask > 0, truth, prediction)
         if self.config.total_variation:
             loss = loss + self.config.total_variation * total_variation(filled, mask)
