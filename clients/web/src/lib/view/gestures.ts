@@ -1,13 +1,9 @@
 import type { Attachment } from 'svelte/attachments';
-import { distance, pan, pinch, zoom, type Point, type View } from './view';
+import type { StageView } from './stage-view.svelte';
+import { distance, pan, pinch, zoom, type Point } from './view';
 
-/** What a picture under the fingers can do. Points are on the stage. */
-export interface Touchable {
-	/** The view now. */
-	view(): View;
-	/** The smallest scale that zooming out reaches. */
-	smallest(): number;
-	setView(view: View): void;
+/** What a single pointer can do beside moving the picture. Points are on the stage. */
+export interface Pen {
 	/** One pointer went down. True: it draws, and `draw` gets what follows; false: it moves the picture. */
 	begin(at: Point, event: PointerEvent): boolean;
 	draw(points: readonly { at: Point; event: PointerEvent }[]): void;
@@ -20,8 +16,8 @@ const PINCH_WHEEL_STEP = 0.01;
 /** A stroke that has come this far is meant, even if another finger touches down. */
 const MEANT_PIXELS = 40;
 
-/** Turn pointers and the wheel into drawing (one pointer), moving and zooming (two, or the wheel). */
-export function gestures(target: Touchable): Attachment<HTMLElement> {
+/** Turn pointers and the wheel into drawing (one pointer, where there is a pen), moving and zooming (two, or the wheel). */
+export function gestures(picture: () => StageView, pen?: Pen): Attachment<HTMLElement> {
 	return (stage) => {
 		const pointers = new Map<number, Point>();
 		let drawing: { id: number; start: Point; travelled: number } | null = null;
@@ -37,9 +33,9 @@ export function gestures(target: Touchable): Attachment<HTMLElement> {
 			pointers.set(event.pointerId, place(event));
 			if (pointers.size === 1) {
 				const start = place(event);
-				if (target.begin(start, event)) drawing = { id: event.pointerId, start, travelled: 0 };
+				if (pen?.begin(start, event)) drawing = { id: event.pointerId, start, travelled: 0 };
 			} else if (drawing) {
-				target.end(drawing.travelled > MEANT_PIXELS);
+				pen?.end(drawing.travelled > MEANT_PIXELS);
 				drawing = null;
 			}
 		};
@@ -53,13 +49,13 @@ export function gestures(target: Touchable): Attachment<HTMLElement> {
 				if (event.pointerId !== drawing.id) return;
 				drawing.travelled = Math.max(drawing.travelled, distance(drawing.start, at));
 				const events = event.getCoalescedEvents?.() ?? [];
-				target.draw((events.length ? events : [event]).map((each) => ({ at: place(each), event: each })));
+				pen?.draw((events.length ? events : [event]).map((each) => ({ at: place(each), event: each })));
 			} else if (pointers.size === 1) {
-				target.setView(pan(target.view(), at.x - before.x, at.y - before.y));
+				picture().set(pan(picture().view, at.x - before.x, at.y - before.y));
 			} else if (pointers.size === 2) {
 				const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
 				if (other) {
-					target.setView(pinch(target.view(), [before, other], [at, other], target.smallest()));
+					picture().set(pinch(picture().view, [before, other], [at, other], picture().smallest));
 				}
 			}
 		};
@@ -68,7 +64,7 @@ export function gestures(target: Touchable): Attachment<HTMLElement> {
 			pointers.delete(event.pointerId);
 			if (drawing?.id === event.pointerId) {
 				drawing = null;
-				target.end(event.type === 'pointerup');
+				pen?.end(event.type === 'pointerup');
 			}
 		};
 
@@ -77,7 +73,7 @@ export function gestures(target: Touchable): Attachment<HTMLElement> {
 			const step = event.ctrlKey ? PINCH_WHEEL_STEP : WHEEL_STEP;
 			const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1);
 			const factor = Math.exp(-pixels * step);
-			target.setView(zoom(target.view(), place(event), factor, target.smallest()));
+			picture().set(zoom(picture().view, place(event), factor, picture().smallest));
 		};
 
 		const stop = new AbortController();
