@@ -20,8 +20,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
 			test.use({ colorScheme, viewport, contextOptions: { reducedMotion: 'reduce' } });
 
 			test('axe finds no fault in any step', async ({ page, server }) => {
-				const app = new App(page);
-				await page.goto(server.url);
+				const app = await App.open(page, server.url);
 				await page.getByRole('button', { name: /Try this one/ }).waitFor();
 				expect(await faults(page)).toEqual([]);
 
@@ -61,8 +60,7 @@ test('whoever wants no motion gets none', async ({ page, server }) => {
 
 test('every control is as large as a finger', async ({ page, server }) => {
 	await page.setViewportSize({ width: 360, height: 740 });
-	const app = new App(page);
-	await page.goto(server.url);
+	const app = await App.open(page, server.url);
 	const small = async () =>
 		(await Promise.all((await page.locator('button, label.button, a.button').all()).map(async (control) => ({
 			name: (await control.getAttribute('aria-label')) ?? (await control.textContent()),

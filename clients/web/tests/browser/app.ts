@@ -10,7 +10,13 @@ export class App {
 	readonly fill: Locator;
 	readonly download: Locator;
 
-	constructor(readonly page: Page) {
+	/** Open the page and wait until it is awake: it asks for the server's limits once it listens to the person. */
+	static async open(page: Page, url: string): Promise<App> {
+		await Promise.all([page.waitForRequest((request) => new URL(request.url()).pathname.endsWith('/v2')), page.goto(url)]);
+		return new App(page);
+	}
+
+	private constructor(readonly page: Page) {
 		this.stage = page.getByRole('application');
 		this.picture = this.stage.locator('img').first();
 		this.fill = page.getByRole('button', { name: 'Fill', exact: true });

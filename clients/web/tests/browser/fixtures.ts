@@ -12,7 +12,6 @@ interface Fixtures {
 
 export const test = base.extend<Fixtures, { server: Server }>({
 	server: [
-		// eslint-disable-next-line no-empty-pattern
 		async ({}, use) => {
 			const server = await Server.start();
 			await use(server);

@@ -22,8 +22,7 @@ async function sample(page: Page): Promise<Buffer> {
 }
 
 test('with the mouse: sample, paint, fill, compare, save, keep editing, go back', async ({ page, recorder }) => {
-	const app = new App(page);
-	await page.goto(recorder.url);
+	const app = await App.open(page, recorder.url);
 	const chosen = await sample(page);
 	await app.openSample();
 	await expect(app.fill).toBeDisabled();
@@ -68,8 +67,7 @@ test.describe('on a phone', () => {
 	test.use({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 3 });
 
 	test('with fingers: sample, paint, pinch, fill, save', async ({ page, recorder }) => {
-		const app = new App(page);
-		await page.goto(recorder.url);
+		const app = await App.open(page, recorder.url);
 		const chosen = await sample(page);
 		await page.getByRole('button', { name: /Try this one/ }).tap();
 		await app.picture.waitFor();

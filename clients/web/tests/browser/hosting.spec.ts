@@ -13,8 +13,7 @@ import { hasJava, startTorchserve } from './torchserve';
 const WEB = fileURLToPath(new URL('../..', import.meta.url));
 
 async function fillOnce(page: Page, url: string): Promise<void> {
-	const app = new App(page);
-	await page.goto(url);
+	const app = await App.open(page, url);
 	await app.openSample();
 	await app.paint([0.27, 0.04], [0.62, 0.82]);
 	await app.fill.click();

@@ -5,8 +5,7 @@ import { decode, holes } from './pictures';
 let app: App;
 
 test.beforeEach(async ({ page, server }) => {
-	app = new App(page);
-	await page.goto(server.url);
+	app = await App.open(page, server.url);
 	await app.openSample();
 });
 

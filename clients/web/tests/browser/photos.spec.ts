@@ -1,17 +1,12 @@
 import { App } from './app';
-import { expect, test, type Page } from './fixtures';
+import { expect, test } from './fixtures';
 import { compare, photo, withOrientation } from './pictures';
 import { Server } from './server';
-
-async function open(page: Page, url: string): Promise<App> {
-	await page.goto(url);
-	return new App(page);
-}
 
 test.describe("a camera's photo that lies on its side", () => {
 	for (const orientation of [3, 6, 8]) {
 		test(`orientation ${orientation}: is shown, painted and filled upright`, async ({ page, recorder }) => {
-			const app = await open(page, recorder.url);
+			const app = await App.open(page, recorder.url);
 			const jpeg = withOrientation(await photo(page, 640, 480), orientation);
 			await app.choose(jpeg, 'IMG_0007.JPG');
 			const upright = orientation === 3 ? [640, 480] : [480, 640];
@@ -32,7 +27,7 @@ test.describe("a camera's photo that lies on its side", () => {
 });
 
 test('12 megapixels: every pixel that was not painted comes back', async ({ page, recorder }) => {
-	const app = await open(page, recorder.url);
+	const app = await App.open(page, recorder.url);
 	const png = await photo(page, 4000, 3000, 'image/png');
 	await app.choose(png, 'large.png', 'image/png');
 	await app.picture.waitFor();
@@ -49,7 +44,7 @@ test('12 megapixels: every pixel that was not painted comes back', async ({ page
 
 for (const type of ['image/webp', 'image/png', 'image/jpeg']) {
 	test(`${type} can be pasted and dropped`, async ({ page, server }) => {
-		const app = await open(page, server.url);
+		const app = await App.open(page, server.url);
 		const encoded = (await photo(page, 300, 200, type)).toString('base64');
 		const send = (how: 'paste' | 'drop') =>
 			page.evaluate(
@@ -75,7 +70,7 @@ for (const type of ['image/webp', 'image/png', 'image/jpeg']) {
 }
 
 test('a photo can be changed for another, which starts afresh', async ({ page, server }) => {
-	const app = await open(page, server.url);
+	const app = await App.open(page, server.url);
 	await app.openSample();
 	await app.paint([0.3, 0.3], [0.6, 0.6]);
 	await app.choose(await photo(page, 300, 200), 'other.jpg');
@@ -94,7 +89,7 @@ for (const [what, file, words] of [
 	['a damaged JPEG', Buffer.from('\xff\xd8\xff\xe0 broken', 'latin1'), 'This picture is damaged']
 ] as const) {
 	test(`${what} is refused with a sentence that says what to do`, async ({ page, server }) => {
-		const app = await open(page, server.url);
+		const app = await App.open(page, server.url);
 		await app.choose(file, 'photo.jpg');
 		await expect(page.getByRole('alert')).toContainText(words);
 		await app.button('Dismiss').click();
@@ -109,7 +104,7 @@ for (const [what, file, words] of [
 test("the server's own limits are known before anything is sent", async ({ page }) => {
 	const server = await Server.start(['--max-pixels', '200000', '--max-body-bytes', '150000']);
 	try {
-		const app = await open(page, server.url);
+		const app = await App.open(page, server.url);
 		await app.choose(await photo(page, 600, 400), 'wide.jpg');
 		await expect(page.getByRole('alert')).toContainText('This photo has 600 × 400 pixels (0.2 megapixels)');
 		await app.choose(Buffer.concat([await photo(page, 300, 200), Buffer.alloc(200_000)]), 'heavy.jpg');

@@ -8,8 +8,7 @@ const ANSWERS = /Failed to load resource/;
 test.use({ allowedComplaints: [ANSWERS] });
 
 async function painted(page: Page, url: string): Promise<App> {
-	const app = new App(page);
-	await page.goto(url);
+	const app = await App.open(page, url);
 	await app.openSample();
 	await app.paint([0.27, 0.04], [0.62, 0.82]);
 	return app;
@@ -148,8 +147,7 @@ test('what the server refuses is told in its words, and the painting stays', asy
 	// A file whose end is missing: Chromium shows what there is of it, the server takes whole ones only.
 	const server = await Server.start();
 	try {
-		await page.goto(server.url);
-		const app = new App(page);
+		const app = await App.open(page, server.url);
 		const jpeg = await photo(page, 800, 600);
 		await app.choose(jpeg.subarray(0, jpeg.length - 400), 'half.jpg');
 		await app.picture.waitFor();

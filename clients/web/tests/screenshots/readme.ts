@@ -14,8 +14,7 @@ const SCRATCHES = [
 ].map((scratch) => scratch.map(([x, y]) => [x! / 512, y! / 512] as const));
 
 async function painted(page: Page, url: string, brush: string, strokes = SCRATCHES.length): Promise<App> {
-	const app = new App(page);
-	await page.goto(url);
+	const app = await App.open(page, url);
 	await app.openSample();
 	await page.getByRole('slider', { name: 'Brush size' }).fill(brush);
 	for (const scratch of SCRATCHES.slice(0, strokes)) await app.paint(...scratch);
