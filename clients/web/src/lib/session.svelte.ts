@@ -28,6 +28,8 @@ export type Work =
 	| { readonly phase: 'filling' }
 	| { readonly phase: 'waiting'; readonly seconds: number };
 
+const LOSS = 'Open the new photo? Your work on this one is not saved and would be lost.';
+
 /** Everything that happens between a photo's arrival and the start over. */
 export class Session {
 	versions: readonly Version[] = $state.raw([]);
@@ -41,12 +43,14 @@ export class Session {
 	#stop = new AbortController();
 	#key = storedKey();
 
+	/** Take a photo in place of the one there is; where that would lose something, the person is asked. */
 	async open(file: Blob, name: string): Promise<void> {
-		this.cancel();
 		this.trouble = null;
 		this.opening = true;
 		try {
 			const photo = await openPhoto(file, name, await serverLimits());
+			if (this.isAtRisk && !confirm(LOSS)) return letGo(photo);
+			this.cancel();
 			for (const version of this.versions) letGo(version.photo);
 			this.versions = [];
 			this.#show(new Version(photo, null), false);

@@ -72,8 +72,25 @@ for (const type of ['image/webp', 'image/png', 'image/jpeg']) {
 test('a photo can be changed for another, which starts afresh', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	await app.openSample();
-	await app.paint([0.3, 0.3], [0.6, 0.6]);
 	await app.choose(await photo(page, 300, 200), 'other.jpg');
+	await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+	await expect(app.button('Undo')).toBeDisabled();
+});
+
+test('work that is not saved makes way for another photo only if the person says so', async ({ page, server }) => {
+	const app = await App.open(page, server.url);
+	await app.openSample();
+	await app.paint([0.3, 0.3], [0.6, 0.6]);
+	const answered = async (answer: 'accept' | 'dismiss') => {
+		const question = page.waitForEvent('dialog');
+		await app.choose(await photo(page, 300, 200), 'other.jpg');
+		expect((await question).message()).toContain('Your work on this one is not saved');
+		await (await question)[answer]();
+	};
+	await answered('dismiss');
+	await expect(app.button('Undo')).toBeEnabled();
+	await expect(app.picture).toHaveJSProperty('naturalWidth', 512);
+	await answered('accept');
 	await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
 	await expect(app.button('Undo')).toBeDisabled();
 });
