@@ -22,11 +22,11 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from training.data import InpaintingData
-from training.errors import CheckpointError, DataError, SettingsError
+from training.errors import DataError, SettingsError
 from training.lightning_module import InpaintingModule
 from training.run import BEST, LAST, LOGS, AtomicCheckpointIO, RunRecord, write_best
 from training.throughput import Throughput
-from training.weights import model_from_lightning
+from training.weights import expect_network, model_from_lightning
 
 Decay = restricted_number_type(
     "Decay", float, [(">=", 0), ("<", 1)], docstring="float, at least 0 and below 1"
@@ -88,9 +88,7 @@ class FitCommand(LightningCLI):
         if start is None or (start == "last" and not path.exists()):  # Lightning starts such a run afresh
             return
         model, _ = model_from_lightning(path)
-        wanted = settings["model"]["network"].as_dict()
-        if model.settings() != wanted:
-            raise CheckpointError(f"{path} holds a network of {model.settings()}; this run asks for {wanted}")
+        expect_network(model, settings["model"]["network"].as_dict(), path)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Build the trainer with this project's loggers and callbacks beside the user's own."""

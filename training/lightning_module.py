@@ -14,11 +14,10 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from training.convention import Batch, to_pictures
-from training.errors import CheckpointError
 from training.losses import LossConfig, Objective, pixel_loss
 from training.metrics import psnr, ssim
 from training.model import InpaintingModel, ModelConfig
-from training.weights import load_weights
+from training.weights import expect_network, load_weights
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,7 @@ class InpaintingModule(L.LightningModule):
         self.model = InpaintingModel(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if start is not None:
             given, _ = load_weights(start)
-            if given.config != network:
-                raise CheckpointError(
-                    f"{start} holds a network of {given.config}; this run asks for {network}"
-                )
+            expect_network(given, self.model.settings(), start)
             self.model.load_state_dict(given.state_dict())
         if compile:
             self.model.unet.compile()

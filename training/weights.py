@@ -68,6 +68,16 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
     return model.eval(), provenance
 
 
+def expect_network(model: InpaintingModel, wanted: dict[str, object], path: Path) -> None:
+    """Make sure that the weights of a file are of the network that a run asks for.
+
+    Raises:
+        CheckpointError: They are of another one.
+    """
+    if model.settings() != wanted:
+        raise CheckpointError(f"{path} holds a network of {model.settings()}; this run asks for {wanted}")
+
+
 def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
     """Read the (averaged) model out of one of Lightning's training checkpoints, without unpickling code.
 
