@@ -1,4 +1,4 @@
-"""Hole masks: the report's straight lines and free-form strokes, drawn with OpenCV.
+"""Hole masks: the report's straight lines, free-form strokes, and fine marks all over, drawn with OpenCV.
 
 Every function here draws an 8-bit picture with 255 = hole and 0 = known, the convention of the project's public
 edges, and takes its randomness from the generator it is given, so that a seed repeats a mask exactly.
@@ -113,9 +113,52 @@ def _draw_stroke(rng: np.random.Generator, mask: Mask, side: int, widest: float)
         x, y = nx, ny
 
 
+def fine(rng: np.random.Generator, height: int, width: int) -> Mask:
+    """Draw dust, a mesh or lettering all over, by equal chances: marks of 1 to 4 pixels, as of prints and watermarks.
+
+    HW uint8, 255 = hole. Every hole pixel has a known one near; pictures of 64 pixels a side and more have both.
+    """
+    draw = (_dust, _mesh, _lettering)[rng.integers(3)]
+    return draw(rng, height, width)
+
+
+def _dust(rng: np.random.Generator, height: int, width: int) -> Mask:
+    diameter = int(rng.integers(1, 4))
+    grains = rng.random((height, width)) < rng.uniform(0.02, 0.6) / diameter**2
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
+    return np.asarray(cv2.dilate(grains.astype(np.uint8) * 255, shape), np.uint8)
+
+
+def _mesh(rng: np.random.Generator, height: int, width: int) -> Mask:
+    thickness = int(rng.integers(1, 5))
+    period = thickness * rng.uniform(2, 6)
+    angle = rng.uniform(0, math.pi)
+    y, x = np.mgrid[:height, :width]
+    along, across = (x * math.cos(a) + y * math.sin(a) for a in (angle, angle + math.pi / 2))
+    mask = (along + rng.uniform(0, period)) % period < thickness
+    if rng.random() < 0.5:
+        mask |= (across + rng.uniform(0, period)) % period < thickness
+    return np.where(mask, 255, 0).astype(np.uint8)
+
+
+def _lettering(rng: np.random.Generator, height: int, width: int) -> Mask:
+    mask = np.zeros((height, width), np.uint8)
+    thickness, scale = int(rng.integers(1, 4)), rng.uniform(0.3, 1.0)
+    font = int(
+        rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX])
+    )
+    spacing = 22 * scale * rng.uniform(1.2, 3)  # capitals are 22 pixels high at scale 1
+    for line in range(math.ceil(height / spacing)):
+        words = "".join(chr(letter) for letter in rng.integers(ord("!"), ord("~"), 80))
+        origin = (-int(rng.integers(20)), round((line + rng.uniform(0.8, 1)) * spacing))
+        cv2.putText(mask, words, origin, font, scale, 255, thickness)
+    return np.where(mask >= 128, 255, 0).astype(np.uint8)  # OpenCV smooths the edges
+
+
 PRESETS: Final[dict[str, Callable[[np.random.Generator, int, int], Mask]]] = {
     "report-text": report_text,
     "report-code": report_code,
     "free-form": free_form,
+    "fine": fine,
 }
 """Mask presets by name: function of (generator, height, width)."""

@@ -1,4 +1,4 @@
-"""Hole masks: the report's two presets, and free-form strokes of a wanted size."""
+"""Hole masks: the report's two presets, free-form strokes of a wanted size, and fine marks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from training import masks
-from training.masks import HOLE_RATIOS, PRESETS, draw_lines, free_form, report_code, report_text
+from training.masks import HOLE_RATIOS, PRESETS, draw_lines, fine, free_form, report_code, report_text
 
 SIZE = 178
 
@@ -91,8 +91,17 @@ class TestEveryPreset:
         assert not np.array_equal(PRESETS[preset](rng, SIZE, SIZE), PRESETS[preset](rng, SIZE, SIZE))
 
 
-def test_presets_are_the_three_of_the_design() -> None:
-    assert list(PRESETS) == ["report-text", "report-code", "free-form"]
+def test_presets_are_the_three_of_the_design_and_fine_marks() -> None:
+    assert list(PRESETS) == ["report-text", "report-code", "free-form", "fine"]
+
+
+def test_fine_marks_are_all_over_and_leave_a_known_pixel_near() -> None:
+    for seed in range(200):
+        mask = fine(np.random.default_rng(seed), SIZE, SIZE)
+        assert 0.005 < np.mean(mask > 0) < 0.8
+        assert cv2.distanceTransform(mask, cv2.DIST_L2, 5).max() < 8
+        for quarter in (mask[:89, :89], mask[:89, 89:], mask[89:, :89], mask[89:, 89:]):
+            assert np.any(quarter)
 
 
 def test_number_and_thickness_of_lines_are_options(pen: Pen) -> None:
