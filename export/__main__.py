@@ -10,8 +10,6 @@ from pathlib import Path
 from export.errors import ExportError, ParityError
 from training.errors import TrainingError
 
-CALIBRATION_MASKS = ("report-text", "report-code", "free-form")
-
 
 def _onnx(options: argparse.Namespace) -> None:
     from export.onnx import export_onnx
@@ -23,10 +21,9 @@ def _onnx(options: argparse.Namespace) -> None:
 def _int8(options: argparse.Namespace) -> None:
     from export.int8 import quantise
     from training.cases import cases_of
+    from training.masks import PRESETS
 
-    quantise(
-        options.artifact, options.output, cases_of(options.data, "val", CALIBRATION_MASKS, options.count)
-    )
+    quantise(options.artifact, options.output, cases_of(options.data, "val", list(PRESETS), options.count))
     print(f"written: {options.output}")
 
 
