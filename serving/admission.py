@@ -48,7 +48,8 @@ class Admission:
         """Wait for a turn, do the work in a thread, and return its result or raise its error.
 
         Args:
-            work: what to do, off the event loop.
+            work: what to do, off the event loop. Where it calls `anyio.from_thread.check_cancelled`, it ends when the
+                client has hung up; elsewhere it is seen through.
             gone: returns when the client has hung up; one that does so while waiting gives its place back.
 
         Raises:
@@ -67,7 +68,7 @@ class Admission:
 
         async def hang_up(scope: CancelScope) -> None:
             await gone()
-            scope.cancel()  # ends the wait for a turn; work that has begun is seen through
+            scope.cancel()
 
         try:
             async with create_task_group() as group:

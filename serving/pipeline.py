@@ -3,7 +3,7 @@
 decode → prepare → run → composite → encode.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -44,8 +44,13 @@ class Pipeline:
         self._runtime = runtime
         self._max_pixels = max_pixels
 
-    def fill(self, request: FillRequest) -> Filled:
+    def fill(self, request: FillRequest, checkpoint: Callable[[], None] = lambda: None) -> Filled:
         """Answer a request.
+
+        Args:
+            request: the photo, the mask and what is wanted.
+            checkpoint: called before each run of the model, of which a large photo takes hundreds; what it raises
+                ends the work.
 
         Raises:
             InvalidImageException, InvalidMaskException: a file cannot be decoded, or nothing is known.
@@ -60,7 +65,7 @@ class Pipeline:
         with clock.stage("prepare"):
             if request.output_size == "model":
                 picture, hole = _resized(picture, hole, self._runtime.side)
-            filling = self._filling(picture, hole, clock)
+            filling = self._filling(picture, hole, clock, checkpoint)
         with clock.stage("composite"):
             picture = _composite(picture, filling, hole, opaque=request.mask is None)
         with clock.stage("encode"):
@@ -69,10 +74,13 @@ class Pipeline:
         answer = Answer(png, width, height, float(hole.mean()), self._runtime.version)
         return Filled(answer, clock.seconds)
 
-    def _filling(self, picture: Picture, hole: Bools, clock: "_Clock") -> Samples:
+    def _filling(
+        self, picture: Picture, hole: Bools, clock: "_Clock", checkpoint: Callable[[], None]
+    ) -> Samples:
         """Return what belongs into the hole: [n,3] RGB, pixel by pixel as numpy lists the mask's."""
 
         def run(images: Floats, masks: Floats) -> Floats:
+            checkpoint()
             with clock.stage("run"):
                 return self._runtime.run(images, masks)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+from anyio.from_thread import check_cancelled
 from fastapi import APIRouter, Depends
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -54,7 +55,7 @@ async def _answer(request: Request, service: Service, read: Callable[[], FillReq
     as_png = wants_png(request.headers.get("accept"))
 
     def work() -> tuple[Filled, bytes]:
-        filled = service.pipeline.fill(read())
+        filled = service.pipeline.fill(read(), check_cancelled)
         answer = filled.answer
         return filled, answer.png if as_png else json.dumps(answer.to_dict()).encode()
 

@@ -1,10 +1,12 @@
 """The bounded queue in front of the worker threads."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import anyio
 import pytest
+from anyio.from_thread import check_cancelled
 from starlette.requests import ClientDisconnect
 
 from serving.admission import Admission
@@ -92,7 +94,32 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_place_and_is_never_worke
     anyio.run(scenario)
 
 
-def test_work_that_has_begun_is_seen_through() -> None:
+def test_work_ends_where_it_asks_once_the_client_has_hung_up() -> None:
+    async def scenario() -> None:
+        admission, hang_up, finished = Admission(1, 0), anyio.Event(), []
+
+        def work() -> None:
+            for _ in range(10_000):
+                check_cancelled()
+                time.sleep(0.001)
+            finished.append("in vain")
+
+        async def running() -> None:
+            with pytest.raises(ClientDisconnect):
+                await admission.run(work, hang_up.wait)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(running)
+            await until(lambda: admission.running == 1)
+            hang_up.set()
+        assert not finished
+        assert (admission.running, admission.waiting) == (0, 0)
+        assert await admission.run(lambda: "free again", never) == "free again"
+
+    anyio.run(scenario)
+
+
+def test_work_that_does_not_ask_is_seen_through() -> None:
     async def scenario() -> None:
         admission, gate, hang_up, worked = Admission(1, 0), threading.Event(), anyio.Event(), []
 

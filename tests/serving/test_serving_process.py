@@ -147,21 +147,45 @@ def test_a_full_queue_is_told_at_once_and_when_to_come_back(tmp_path: Path) -> N
         assert post(engine.url, small()).status_code == 200
 
 
+@contextmanager
+def asked(url: str, files: dict[str, bytes]) -> Iterator[None]:
+    """Send a request, and hang up at the end of the block."""
+    request = requests.Request("POST", url + PREDICT, files=files).prepare()
+    host, port = url.removeprefix("http://").split(":")
+    headers = [f"{name}: {value}" for name, value in request.headers.items()]
+    lines = [f"POST {PREDICT} HTTP/1.1", f"Host: {host}", *headers, "", ""]
+    assert isinstance(request.body, bytes)
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall("\r\n".join(lines).encode() + request.body)
+        yield
+
+
 def test_a_client_that_hangs_up_in_the_queue_makes_room(tmp_path: Path) -> None:
     with engines.onnx_server(tmp_path, "--queue-size", "1") as engine, ThreadPoolExecutor(2) as pool:
         running = pool.submit(post, engine.url, large())
         until(lambda: load(engine.url) == (1, 0))
-        request = requests.Request("POST", engine.url + PREDICT, files=small()).prepare()
-        host, port = engine.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as connection:
-            lines = [f"POST {PREDICT} HTTP/1.1", f"Host: {host}"] + [
-                f"{k}: {v}" for k, v in request.headers.items()
-            ]
-            body = request.body
-            assert isinstance(body, bytes)
-            connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        with asked(engine.url, small()):
             until(lambda: load(engine.url) == (1, 1))
         until(lambda: load(engine.url) == (1, 0))
         assert not running.done()
         assert running.result().status_code == 200
+        assert "Traceback" not in engine.log.read_text()
+
+
+def test_a_client_that_hangs_up_is_not_worked_for_any_longer(tmp_path: Path) -> None:
+    def count(series: str) -> float:
+        text = requests.get(f"{engine.url}/metrics", timeout=PATIENCE).text
+        found = re.search(rf"^{re.escape(series)} (.+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0
+
+    finished = 'inpaint_stage_seconds_count{stage="encode"}'
+    broken_off = f'inpaint_http_requests_total{{code="499",method="POST",path="{PREDICT}"}}'
+    with engines.onnx_server(tmp_path) as engine:
+        before = count(finished)
+        with asked(engine.url, large()):
+            until(lambda: load(engine.url) == (1, 0))
+        until(lambda: count(broken_off) == 1)
+        assert load(engine.url) == (0, 0)
+        assert count(finished) == before
+        assert post(engine.url, small()).status_code == 200
         assert "Traceback" not in engine.log.read_text()
