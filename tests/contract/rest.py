@@ -50,6 +50,12 @@ def as_json(fill: Fill) -> dict[str, Any]:
     return {"json": {name: to_base64(data) for name, data in fill.fields().items()} | fill.texts()}
 
 
+def as_json_in_lines(fill: Fill) -> dict[str, Any]:
+    """The request as `requests` takes it: JSON with base64 in lines of 76 letters, as many tools write it."""
+    fields = {name: base64.encodebytes(data).decode("ascii") for name, data in fill.fields().items()}
+    return {"json": fields | fill.texts()}
+
+
 def as_data_urls(fill: Fill) -> dict[str, Any]:
     """The request as `requests` takes it: JSON with the data URLs that a browser makes."""
     urls = {
@@ -62,6 +68,7 @@ ENCODINGS: dict[str, Callable[[Fill], dict[str, Any]]] = {
     "multipart": as_multipart,
     "browser-form": as_browser_form,
     "json": as_json,
+    "json-in-lines": as_json_in_lines,
     "data-url": as_data_urls,
 }
 

@@ -68,7 +68,6 @@ BAD_JSON: dict[str, tuple[Any, type[errors.InpaintException], str]] = {
     "not base64": ({"image": "eA==*"}, errors.InvalidImageException, "'image' is not valid base64"),
     "not ascii": ({"image": "é"}, errors.InvalidImageException, "'image' is not valid base64"),
     "no padding": ({"image": "eA"}, errors.InvalidImageException, "'image' is not valid base64"),
-    "wrapped": ({"image": "eHh4\neHh4"}, errors.InvalidImageException, "line breaks"),
     "mask not base64": (
         {"image": "eA==", "mask": "?"},
         errors.InvalidMaskException,
