@@ -1,4 +1,4 @@
-"""`python -m training fit|evaluate|weights`."""
+"""`python -m training fit|evaluate|weights|average`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ USAGE = """usage: python -m training COMMAND [options]
   fit       train a network:            --config training/configs/default.yaml
   evaluate  measure it on pictures:     WEIGHTS --data FOLDER
   weights   take a run's best weights:  RUN
+  average   take the mean of several:   WEIGHTS WEIGHTS -o FILE
 
 `python -m training COMMAND --help` lists each command's options."""
 
@@ -27,6 +28,10 @@ def main(argv: list[str]) -> int:
             from training import evaluate
 
             evaluate.main(rest)
+        elif command == "average":
+            from training import average
+
+            average.main(rest)
         elif command == "weights" and len(rest) == 1 and not rest[0].startswith("-"):
             from pathlib import Path
 

@@ -69,13 +69,15 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
 
 
 def expect_network(model: InpaintingModel, wanted: dict[str, object], path: Path) -> None:
-    """Make sure that the weights of a file are of the network that a run asks for.
+    """Make sure that the weights of a file are of the network that is asked for.
 
     Raises:
         CheckpointError: They are of another one.
     """
     if model.settings() != wanted:
-        raise CheckpointError(f"{path} holds a network of {model.settings()}; this run asks for {wanted}")
+        raise CheckpointError(
+            f"{path} holds a network of {model.settings()}, not the one asked for, of {wanted}"
+        )
 
 
 def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:

@@ -287,7 +287,8 @@ class TestFull:
         more = ("--model.start", str(start), "--model.network.width", "3")
         assert runs.run_here(self.options(celeba, tmp_path, *more)) == 1
         assert (
-            "holds a network of {'width': 2, 'residual': True}; this run asks for" in capsys.readouterr().err
+            "holds a network of {'width': 2, 'residual': True}, not the one asked for"
+            in capsys.readouterr().err
         )
 
 
