@@ -118,7 +118,7 @@ def test_the_command_shows_its_progress_and_leaves_one_file(
     completed, folder = int8_export
     assert completed.stdout == "written: int8.onnx\n"
     assert "calibrate: 100%" in completed.stderr
-    assert "15/15" in completed.stderr  # five pictures under three kinds of masks
+    assert "20/20" in completed.stderr  # five pictures under four kinds of masks
     assert list(folder.iterdir()) == [int8]
 
 
