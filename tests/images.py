@@ -91,9 +91,10 @@ class Containers:
     def health_check(self, image: str) -> list[str]:
         """The command by which an image tells whether it is healthy."""
         facts = self.inspect(image)
-        kind, *command = (facts["Config"].get("Healthcheck") or facts["Healthcheck"])[
-            "Test"
-        ]  # Docker's place, podman's
+        check = (
+            facts["Config"].get("Healthcheck") or facts["Healthcheck"]
+        )  # Docker's place for it, and podman's
+        kind, *command = check["Test"]
         return ["sh", "-c", *command] if kind == "CMD-SHELL" else command
 
     def healthy(self, container: str, image: str) -> bool:

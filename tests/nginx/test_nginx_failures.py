@@ -1,7 +1,6 @@
 """Engines that are down, hang, break off, are several or move; and a stop while a request is in flight."""
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -18,6 +17,7 @@ from engines import Engine, free_port, onnx_server
 from nginx_requests import INFER, assert_error, fill, post
 from proxies import START, nginx
 from requests_in_flight import PATIENCE, PREDICT, large, until
+from server_metrics import metrics
 
 
 @contextmanager
@@ -43,19 +43,13 @@ def listener(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         server.close()
 
 
-def metric(engine: Engine, line: str) -> int:
-    """The value of one line of an ONNX server's metrics, 0 where it has none yet."""
-    text = requests.get(f"http://127.0.0.1:{engine.metrics_port}/metrics", timeout=PATIENCE).text
-    found = re.search(rf"^{re.escape(line)} (\d+)", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+def running(engine: Engine) -> float:
+    return metrics(engine.url)["inpaint_predictions_running"]
 
 
-def running(engine: Engine) -> int:
-    return metric(engine, "inpaint_predictions_running")
-
-
-def answered(engine: Engine) -> int:
-    return metric(engine, f'inpaint_http_requests_total{{code="200",method="POST",path="{PREDICT}"}}')
+def answered(engine: Engine) -> float:
+    line = f'inpaint_http_requests_total{{code="200",method="POST",path="{PREDICT}"}}'
+    return metrics(engine.url).get(line, 0)
 
 
 @pytest.fixture(scope="module")

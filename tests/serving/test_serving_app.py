@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sample_pictures import encode, encode_mask, face, scratch
+from server_metrics import samples
 
 from serving.app import create_app
 from serving.errors import InpaintException
@@ -31,12 +32,6 @@ def app(runtime: Runtime) -> FastAPI:
 def client(app: FastAPI) -> Iterator[TestClient]:
     with TestClient(app, follow_redirects=False) as client:
         yield client
-
-
-def samples(client: TestClient) -> dict[str, float]:
-    """Prometheus' samples by name and labels."""
-    lines = client.get("/metrics").text.splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
 @pytest.mark.parametrize("accept", ["application/json", "image/png"])
@@ -126,11 +121,11 @@ def test_an_error_nobody_foresaw_is_logged_and_tells_nothing(
 
 
 def test_metrics_count_what_was_answered(client: TestClient, runtime: Runtime) -> None:
-    before = samples(client)
+    before = samples(client.get("/metrics").text)
     client.post(URL, files=FILES)
     client.post(URL, files={"image": b"none", "mask": MASK})
     client.get("/a/path/of/my/own")
-    after = samples(client)
+    after = samples(client.get("/metrics").text)
 
     def grew(name: str) -> float:
         return after[name] - before.get(name, 0)
@@ -151,7 +146,7 @@ def test_metrics_count_what_was_answered(client: TestClient, runtime: Runtime) -
 def test_apps_have_metrics_of_their_own(runtime: Runtime, client: TestClient) -> None:
     client.post(URL, files=FILES)
     with TestClient(create_app(Settings(), runtime)) as other:
-        assert samples(other)["inpaint_hole_ratio_count"] == 0
+        assert samples(other.get("/metrics").text)["inpaint_hole_ratio_count"] == 0
 
 
 @pytest.fixture

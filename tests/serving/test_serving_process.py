@@ -16,18 +16,13 @@ import pytest
 import requests
 from requests_in_flight import PATIENCE, PREDICT, large, post, small, until
 from sample_pictures import decode_rgba
+from server_metrics import metrics
 
 
-def load(url: str) -> tuple[int, int]:
+def load(url: str) -> tuple[float, float]:
     """How many predictions are running and waiting, as the server's metrics have it."""
-    text = requests.get(f"{url}/metrics", timeout=PATIENCE).text
-    running, waiting = (
-        re.search(rf"^inpaint_predictions_{state} (\d+)", text, re.MULTILINE)
-        for state in ("running", "waiting")
-    )
-    assert running
-    assert waiting
-    return int(running[1]), int(waiting[1])
+    now = metrics(url)
+    return now["inpaint_predictions_running"], now["inpaint_predictions_waiting"]
 
 
 @contextmanager
@@ -173,19 +168,14 @@ def test_a_client_that_hangs_up_in_the_queue_makes_room(tmp_path: Path) -> None:
 
 
 def test_a_client_that_hangs_up_is_not_worked_for_any_longer(tmp_path: Path) -> None:
-    def count(series: str) -> float:
-        text = requests.get(f"{engine.url}/metrics", timeout=PATIENCE).text
-        found = re.search(rf"^{re.escape(series)} (.+)$", text, re.MULTILINE)
-        return float(found[1]) if found else 0
-
     finished = 'inpaint_stage_seconds_count{stage="encode"}'
     broken_off = f'inpaint_http_requests_total{{code="499",method="POST",path="{PREDICT}"}}'
     with engines.onnx_server(tmp_path) as engine:
-        before = count(finished)
+        before = metrics(engine.url)[finished]
         with asked(engine.url, large()):
             until(lambda: load(engine.url) == (1, 0))
-        until(lambda: count(broken_off) == 1)
+        until(lambda: metrics(engine.url).get(broken_off) == 1)
         assert load(engine.url) == (0, 0)
-        assert count(finished) == before
+        assert metrics(engine.url)[finished] == before
         assert post(engine.url, small()).status_code == 200
         assert "Traceback" not in engine.log.read_text()
