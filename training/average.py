@@ -27,15 +27,13 @@ def average(paths: Sequence[Path], output: Path) -> None:
         CheckpointError: A file is missing, damaged, or of another network than the first.
         OSError: The output cannot be written.
     """
-    (first, _), *_ = loaded = [load_weights(path) for path in paths]
-    mean = AveragedModel(first, use_buffers=True)
-    for path, (model, _) in zip(paths, loaded, strict=True):
+    loaded = [load_weights(path) for path in paths]
+    first, _ = loaded[0]
+    mean, parts = AveragedModel(first, use_buffers=True), []
+    for path, (model, provenance) in zip(paths, loaded, strict=True):
         expect_network(model, first.settings(), path)
         mean.update_parameters(model)
-    parts = [
-        {"sha256": sha256(path), "provenance": provenance}
-        for path, (_, provenance) in zip(paths, loaded, strict=True)
-    ]
+        parts.append({"sha256": sha256(path), "provenance": provenance})
     first.load_state_dict(mean.module.state_dict())
     save_weights(output, first, {"average_of": parts})
     print(f"weights: {output}")
