@@ -91,9 +91,8 @@ class Containers:
     def health_check(self, image: str) -> list[str]:
         """The command by which an image tells whether it is healthy."""
         facts = self.inspect(image)
-        check = (
-            facts["Config"].get("Healthcheck") or facts["Healthcheck"]
-        )  # Docker's place for it, and podman's
+        # Docker has it in one place, podman in the other.
+        check = facts["Config"].get("Healthcheck") or facts["Healthcheck"]
         kind, *command = check["Test"]
         return ["sh", "-c", *command] if kind == "CMD-SHELL" else command
 
