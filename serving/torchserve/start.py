@@ -17,6 +17,10 @@ from serving.torchserve.options import LOOPBACK, Options, parse_options
 from serving.torchserve.preflight import check
 
 _PATIENCE = 300.0  # seconds to start in
+_POLL_SECONDS = 0.5
+_WORKERS_SECONDS = 5.0  # between two looks at the workers
+# Looks that find no worker before it is the end: while it starts one again, TorchServe shows none, either.
+_LOOKS = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,11 +68,23 @@ def _wait_until_ready(instance: Instance, stop: Event) -> bool:
 
 
 def _watch(instance: Instance, stop: Event) -> None:
-    """Return when told to stop; until then pass on what TorchServe says."""
+    """Return when told to stop; until then pass on what TorchServe says.
+
+    Raises:
+        StartupException: TorchServe ended, or gave up its workers. It would then take requests and never answer.
+    """
     instance.forward = True
-    while not stop.wait(0.5):
+    next_look, looks = 0.0, 0
+    while not stop.wait(_POLL_SECONDS):
         if not instance.running:
             raise StartupException(f"TorchServe ended by itself; its last words: {instance.last_words()}")
+        if time.monotonic() > next_look:
+            looks = looks + 1 if instance.probe.workers_gone() else 0
+            next_look = time.monotonic() + _WORKERS_SECONDS
+        if looks == _LOOKS:
+            raise StartupException(
+                "Every worker died, again when it was started again: is there enough memory? Start anew to go on."
+            )
 
 
 def _how_to_try(options: Options, headers: Mapping[str, str]) -> str:

@@ -48,6 +48,8 @@ def test_it_is_healthy_when_it_can_answer(
     with engine_of_containers.detached(image, "--network", "none") as container:
         until(lambda: engine_of_containers.healthy(container, image))
         if engine_name == "torchserve":
+            # Before it says so, it has a picture filled, and ends should the worker die over it.
+            until(lambda: "ready:" in engine_of_containers("logs", container).stdout)
             engine_of_containers("exec", container, "python", "-c", _KILL_WORKERS)
             assert not engine_of_containers.healthy(container, image)
             until(lambda: engine_of_containers.healthy(container, image))  # others have taken their place

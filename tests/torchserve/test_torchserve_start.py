@@ -10,6 +10,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import engines
@@ -90,6 +91,25 @@ def test_a_killed_worker_is_replaced(running: Started) -> None:
 
     wait_until(replaced)
     assert {running.predict().status_code for _ in range(4)} == {200}
+
+
+def test_it_ends_when_workers_die_again_and_again(mar: Path) -> None:
+    with started("--mar", str(mar), "--workers", "2") as start:
+        start.wait_until_ready()
+        family = start.family()
+        (java,) = (process for process in family if process.name() == "java")
+
+        def ended() -> bool:
+            with suppress(psutil.NoSuchProcess):
+                for worker in java.children():
+                    worker.kill()
+            return start.process.poll() is not None
+
+        wait_until(ended)
+        assert start.finish() == 1
+        assert start.errors[-1].startswith("error: Every worker died")
+        assert not [process for process in family if process.is_running()]
+        assert list(start.temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2], ids=["predictions", "management", "metrics"])
