@@ -28,7 +28,7 @@ export type Work =
 	| { readonly phase: 'filling' }
 	| { readonly phase: 'waiting'; readonly seconds: number };
 
-const LOSS = 'Open the new photo? Your work on this one is not saved and would be lost.';
+const LOSS = 'Open the new photo? Your work on the one before is not saved and would be lost.';
 
 /** Everything that happens between a photo's arrival and the start over. */
 export class Session {

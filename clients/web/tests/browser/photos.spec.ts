@@ -84,7 +84,7 @@ test('work that is not saved makes way for another photo only if the person says
 	const answered = async (answer: 'accept' | 'dismiss') => {
 		const question = page.waitForEvent('dialog');
 		await app.choose(await photo(page, 300, 200), 'other.jpg');
-		expect((await question).message()).toContain('Your work on this one is not saved');
+		expect((await question).message()).toContain('Your work on the one before is not saved');
 		await (await question)[answer]();
 	};
 	await answered('dismiss');
