@@ -17,8 +17,9 @@ import engines
 import psutil
 import pytest
 import requests
+from requests_in_flight import PATIENCE, until
 from sample_pictures import encode, encode_mask, face, scratch
-from torchserve_process import PATIENCE, Started, started, wait_until
+from torchserve_process import Started, started
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def running(mar: Path) -> Iterator[Started]:
 def test_says_ready_when_it_is_and_how_to_try_it(running: Started) -> None:
     assert running.predict().status_code == 200  # no waiting: the line is there, so the model answers
     assert [worker["status"] for worker in running.model()["workers"]] == ["READY", "READY"]
-    wait_until(lambda: len(running.output) == 3)
+    until(lambda: len(running.output) == 3)
     ready, curl, sdk = running.output
     assert ready.startswith("ready: inpaint ")
     assert running.url in ready
@@ -43,7 +44,7 @@ def test_says_ready_when_it_is_and_how_to_try_it(running: Started) -> None:
 
 
 def test_the_curl_line_works_as_printed(running: Started, tmp_path: Path) -> None:
-    wait_until(lambda: len(running.output) == 3)
+    until(lambda: len(running.output) == 3)
     (tmp_path / "photo.jpg").write_bytes(encode(face(), "JPEG"))
     (tmp_path / "mask.png").write_bytes(encode_mask(scratch(178, 178, 9)))
     subprocess.run(running.output[1], shell=True, cwd=tmp_path, check=True, capture_output=True)
@@ -89,7 +90,7 @@ def test_a_killed_worker_is_replaced(running: Started) -> None:
         workers = running.model()["workers"]
         return victim not in {w["pid"] for w in workers} and all(w["status"] == "READY" for w in workers)
 
-    wait_until(replaced)
+    until(replaced)
     assert {running.predict().status_code for _ in range(4)} == {200}
 
 
@@ -105,7 +106,7 @@ def test_it_ends_when_workers_die_again_and_again(mar: Path) -> None:
                     worker.kill()
             return start.process.poll() is not None
 
-        wait_until(ended)
+        until(ended)
         assert start.finish() == 1
         assert start.errors[-1].startswith("error: Every worker died")
         assert not [process for process in family if process.is_running()]
@@ -131,7 +132,7 @@ def test_sigterm_answers_what_is_in_flight_beside_another_instance(running: Star
         ]
         for client in clients:
             client.start()
-        wait_until(lambda: second.busy() and second.model()["jobQueueStatus"]["pendingRequests"] == 1)
+        until(lambda: second.busy() and second.model()["jobQueueStatus"]["pendingRequests"] == 1)
         second.process.send_signal(signal.SIGTERM)
         for client in clients:
             client.join(PATIENCE)
@@ -156,9 +157,9 @@ def test_a_second_signal_does_not_wait(mar: Path) -> None:
 
         client = threading.Thread(target=predict)
         client.start()
-        wait_until(start.busy)
+        until(start.busy)
         start.process.send_signal(signal.SIGINT)
-        wait_until(lambda: any(line.startswith("Stopping") for line in start.errors))
+        until(lambda: any(line.startswith("Stopping") for line in start.errors))
         start.process.send_signal(signal.SIGINT)
         assert start.finish() == 0
         client.join(PATIENCE)
@@ -169,7 +170,7 @@ def test_a_second_signal_does_not_wait(mar: Path) -> None:
 
 def test_sigterm_before_it_is_ready_leaves_nothing(mar: Path) -> None:
     with started("--mar", str(mar)) as start:
-        wait_until(lambda: "java" in {process.name() for process in start.family()})
+        until(lambda: "java" in {process.name() for process in start.family()})
         family = start.family()
         start.process.send_signal(signal.SIGTERM)
         assert start.finish() == 0
@@ -274,7 +275,7 @@ def test_the_plain_way_runs_what_the_archive_holds(mar: Path, tmp_path: Path) ->
             except requests.ConnectionError:
                 return False
 
-        wait_until(answered)
+        until(answered)
         metrics = requests.get(f"http://127.0.0.1:{port + 2}/metrics", timeout=PATIENCE)
         assert "ts_inference_requests_total" in metrics.text
         # Python writes bytecode beside what it imports.

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,7 @@ import engines
 import psutil
 import requests
 import sample_pictures
-
-# Far above what anything takes; only so that what hangs fails its test and not the whole run.
-PATIENCE = 180
+from requests_in_flight import PATIENCE, until
 
 
 class Started:
@@ -85,7 +82,7 @@ class Started:
         return False
 
     def wait_until_ready(self) -> None:
-        wait_until(lambda: bool(self.output) or self.process.poll() is not None)
+        until(lambda: bool(self.output) or self.process.poll() is not None)
         assert self.output, f"it did not start: {''.join(self.errors)}"
 
     def finish(self) -> int:
@@ -107,10 +104,3 @@ def started(*flags: str, environment: dict[str, str] | None = None) -> Iterator[
         start.process.terminate()
         start.finish()
         shutil.rmtree(start.temporary)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
