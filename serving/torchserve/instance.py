@@ -14,6 +14,8 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from serving.contract import MODEL_NAME
 from serving.torchserve.folder import Folder
 from serving.torchserve.options import Options
@@ -74,6 +76,15 @@ class Instance:
     def running(self) -> bool:
         """Whether TorchServe is there, not whether it can answer."""
         return self._process.poll() is None
+
+    def has_workers(self) -> bool:
+        """Tell whether a worker is there, be it still starting.
+
+        TorchServe's API has the same word, UNLOADING, for one that is starting and one that was given up.
+        """
+        with suppress(psutil.NoSuchProcess):
+            return any(java.children() for java in psutil.Process(self._process.pid).children())
+        return False
 
     def failure(self) -> str | None:
         """Return why a worker cannot load the model; None as long as none has failed."""

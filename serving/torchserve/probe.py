@@ -30,11 +30,6 @@ class Probe:
         workers = self._model().get("workers", [])
         return len(workers) == self._options.workers and all(w["status"] == "READY" for w in workers)
 
-    def workers_gone(self) -> bool:
-        """Tell whether every worker has died and none is being started."""
-        workers = self._model().get("workers", [])
-        return bool(workers) and all(w["status"] == "UNLOADING" for w in workers)
-
     def requests_waiting(self) -> int:
         """Return how many requests wait for a worker."""
         return int(self._model().get("jobQueueStatus", {}).get("pendingRequests", 0))

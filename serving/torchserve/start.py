@@ -18,9 +18,7 @@ from serving.torchserve.preflight import check
 
 _PATIENCE = 300.0  # seconds to start in
 _POLL_SECONDS = 0.5
-_WORKERS_SECONDS = 5.0  # between two looks at the workers
-# Looks that find no worker before it is the end: while it starts one again, TorchServe shows none, either.
-_LOOKS = 3
+_WORKERLESS_SECONDS = 10.0  # TorchServe pauses for up to 3 before it starts a worker again
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,14 +72,13 @@ def _watch(instance: Instance, stop: Event) -> None:
         StartupException: TorchServe ended, or gave up its workers. It would then take requests and never answer.
     """
     instance.forward = True
-    next_look, looks = 0.0, 0
+    seen = time.monotonic()
     while not stop.wait(_POLL_SECONDS):
         if not instance.running:
             raise StartupException(f"TorchServe ended by itself; its last words: {instance.last_words()}")
-        if time.monotonic() > next_look:
-            looks = looks + 1 if instance.probe.workers_gone() else 0
-            next_look = time.monotonic() + _WORKERS_SECONDS
-        if looks == _LOOKS:
+        if instance.has_workers():
+            seen = time.monotonic()
+        elif time.monotonic() - seen > _WORKERLESS_SECONDS:
             raise StartupException(
                 "Every worker died, again when it was started again: is there enough memory? Start anew to go on."
             )

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -52,8 +53,7 @@ def test_the_curl_line_works_as_printed(running: Started, tmp_path: Path) -> Non
 
 
 def test_only_loopback_listens(running: Started) -> None:
-    (java,) = (process for process in running.family() if process.name() == "java")
-    listening = [c.laddr for c in java.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    listening = [c.laddr for c in running.java().net_connections("tcp") if c.status == psutil.CONN_LISTEN]
     assert {running.port, running.port + 1, running.port + 2} <= {address.port for address in listening}
     assert {address.ip for address in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
@@ -94,11 +94,25 @@ def test_a_killed_worker_is_replaced(running: Started) -> None:
     assert {running.predict().status_code for _ in range(4)} == {200}
 
 
+def test_a_worker_may_take_its_time_to_come_back(mar: Path) -> None:
+    with started("--mar", str(mar), "--workers", "1") as start:
+        start.wait_until_ready()
+        java = start.java()
+        (victim,) = java.children()
+        victim.kill()
+        until(lambda: java.children() not in ([], [victim]))
+        (successor,) = java.children()
+        successor.suspend()
+        time.sleep(15)  # longer than none may be there
+        successor.resume()
+        assert start.predict().status_code == 200
+
+
 def test_it_ends_when_workers_die_again_and_again(mar: Path) -> None:
     with started("--mar", str(mar), "--workers", "2") as start:
         start.wait_until_ready()
         family = start.family()
-        (java,) = (process for process in family if process.name() == "java")
+        java = start.java()
 
         def ended() -> bool:
             with suppress(psutil.NoSuchProcess):

@@ -71,6 +71,11 @@ class Started:
         """Its children: TorchServe's launcher, java and the workers."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    def java(self) -> psutil.Process:
+        """TorchServe itself, whose children are the workers."""
+        (java,) = (process for process in self.family() if process.name() == "java")
+        return java
+
     def busy(self) -> bool:
         """Whether a worker has a request in hand: it holds a lock on its handler."""
         for handler in self.temporary.glob("*/store/inpaint/handler.py"):
