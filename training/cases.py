@@ -9,6 +9,7 @@ import numpy as np
 
 from training.errors import DataError
 from training.masks import PRESETS, Mask
+from training.model import MODEL_SIZE
 from training.pictures import Image, Split, all_pictures, find_pictures, load_picture
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ class Case:
     file: Path
     preset: str
     seed: tuple[int, int]
+    size: int = MODEL_SIZE
 
     def load(self) -> tuple[Image, Mask]:
         """Return the picture, HWC uint8 RGB, and its mask, HW uint8 with 255 = hole."""
-        image = load_picture(self.file)
+        image = load_picture(self.file, self.size)
         return image, PRESETS[self.preset](np.random.default_rng(self.seed), *image.shape[:2])
 
 
@@ -54,7 +56,12 @@ def files_of(root: Path, split: Split | Literal["all"], count: int | None) -> tu
 
 
 def cases_of(
-    root: Path, split: Split | Literal["all"], presets: Sequence[str], count: int | None, seed: int = 0
+    root: Path,
+    split: Split | Literal["all"],
+    presets: Sequence[str],
+    count: int | None,
+    seed: int = 0,
+    size: int = MODEL_SIZE,
 ) -> list[Case]:
     """List the cases of a folder: its first pictures under one mask of each preset.
 
@@ -64,9 +71,10 @@ def cases_of(
         presets: Names of mask presets.
         count: How many pictures.
         seed: Seed of the masks.
+        size: Side that the pictures are brought to, in pixels.
 
     Raises:
         DataError: As `files_of` does.
     """
     files = files_of(root, split, count)
-    return [Case(file, preset, (seed, i)) for preset in presets for i, file in enumerate(files)]
+    return [Case(file, preset, (seed, i), size) for preset in presets for i, file in enumerate(files)]

@@ -25,7 +25,7 @@ from training.convention import Batch, to_model
 from training.errors import DataError, SettingsError
 from training.masks import PRESETS, Mask
 from training.memory import load_pictures, place
-from training.model import MODEL_SIZE
+from training.model import MIN_SIZE, MODEL_SIZE
 from training.pictures import Image
 
 
@@ -49,9 +49,9 @@ class TrainingDraws(Dataset[Draw]):
     """Maps a draw number to a picture, its augmentation and a mask of a randomly chosen preset."""
 
     def __init__(
-        self, pictures: int, masks: Mapping[str, float], augmentation: AugmentConfig, seed: int
+        self, pictures: int, size: int, masks: Mapping[str, float], augmentation: AugmentConfig, seed: int
     ) -> None:
-        self.pictures, self.augmentation, self.seed = pictures, augmentation, seed
+        self.pictures, self.size, self.augmentation, self.seed = pictures, size, augmentation, seed
         self.presets = list(masks)
         self.shares = np.array(list(masks.values())) / sum(masks.values())
 
@@ -64,7 +64,7 @@ class TrainingDraws(Dataset[Draw]):
         picture = int(_permutation(self.seed, epoch, self.pictures)[position])
         warp, colours = draw_augmentation(rng, self.augmentation)
         preset = self.presets[rng.choice(len(self.presets), p=self.shares)]
-        return Draw(picture, warp, colours, PRESETS[preset](rng, MODEL_SIZE, MODEL_SIZE))
+        return Draw(picture, warp, colours, PRESETS[preset](rng, self.size, self.size))
 
 
 @lru_cache(maxsize=2)
@@ -126,6 +126,7 @@ class InpaintingData(L.LightningDataModule):
         root: CelebA's folder (`img_align_celeba/` with its partition file) or any folder of pictures.
         batch_size: Pictures per process and step.
         masks: Share of each mask preset in training.
+        size: Side that the pictures are brought to, in pixels.
         validation_mask: The preset of the validation masks.
         validation_pictures: How many pictures of the validation split are used, from its beginning.
         training_pictures: How many pictures of the training split are used, from its beginning; None takes all.
@@ -142,6 +143,7 @@ class InpaintingData(L.LightningDataModule):
         root: Path,
         batch_size: int,
         masks: dict[str, float],
+        size: int = MODEL_SIZE,
         validation_mask: str = "report-text",
         validation_pictures: int = 200,
         training_pictures: int | None = None,
@@ -152,6 +154,7 @@ class InpaintingData(L.LightningDataModule):
         super().__init__()
         for name, value, least in (
             ("batch_size", batch_size, 1),
+            ("size", size, MIN_SIZE),
             ("validation_pictures", validation_pictures, 1),
             ("training_pictures", 1 if training_pictures is None else training_pictures, 1),
             ("workers", workers, 0),
@@ -168,7 +171,7 @@ class InpaintingData(L.LightningDataModule):
             raise SettingsError(
                 f"the shares of the mask presets must be 0 or more and not all 0, not {masks}"
             )
-        self.root, self.batch_size, self.masks = Path(root), batch_size, masks
+        self.root, self.batch_size, self.masks, self.size = Path(root), batch_size, masks, size
         self.validation_mask, self.validation_pictures = validation_mask, validation_pictures
         self.training_pictures, self.augmentation = training_pictures, augmentation
         self.workers, self.seed = workers, seed
@@ -188,12 +191,12 @@ class InpaintingData(L.LightningDataModule):
                 f"{self.root} gives {len(files)} pictures to train on, which do not fill one batch of {step};"
                 " add pictures or lower --data.batch_size"
             )
-        self.pictures = place(load_pictures(files), self.trainer.strategy.root_device)
+        self.pictures = place(load_pictures(files, self.size), self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> ResumableLoader:
         """Return the draws of the training split, this process's share of them."""
         assert self.pictures is not None and self.trainer is not None  # noqa: S101, PT018 (Lightning's order of calls)
-        draws = TrainingDraws(len(self.pictures), self.masks, self.augmentation, self.seed)
+        draws = TrainingDraws(len(self.pictures), self.size, self.masks, self.augmentation, self.seed)
         return ResumableLoader(
             draws,
             batch_size=self.batch_size,
@@ -206,7 +209,7 @@ class InpaintingData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[tuple[Image, Mask]]:
         """Return the validation pictures under fixed masks; every process measures all of them."""
-        cases = cases_of(self.root, "val", [self.validation_mask], self.validation_pictures, self.seed)
+        cases = cases_of(self.root, "val", [self.validation_mask], self.validation_pictures, self.seed, self.size)
         return DataLoader(CaseDataset(cases), batch_size=self.batch_size, num_workers=min(self.workers, 1))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:

@@ -1,4 +1,4 @@
-"""Hole masks: the report's straight lines, free-form strokes, and fine marks all over, drawn with OpenCV.
+"""Hole masks: the report's straight lines, free-form strokes, fine marks all over and facial features.
 
 Every function here draws an 8-bit picture with 255 = hole and 0 = known, the convention of the project's public
 edges, and takes its randomness from the generator it is given, so that a seed repeats a mask exactly.
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 REPORT_LINES: Final = 7
 REPORT_THICKNESS: Final = (7, 12)
@@ -22,6 +23,27 @@ REPORT_THICKNESS: Final = (7, 12)
 
 HOLE_RATIOS: Final = (0.01, 0.6)
 """Least and greatest share of hole pixels of a free-form mask."""
+
+ALIGNED_SIDE: Final = 178
+"""Side of the central square of an aligned CelebA picture, in which `FEATURES` are given."""
+
+FEATURES: Final[dict[str, tuple[tuple[float, float, float, float], ...]]] = {
+    "eye on the left": ((69, 91, 15, 10),),
+    "eye on the right": ((107, 91, 15, 10),),
+    "both eyes": ((69, 91, 15, 10), (107, 91, 15, 10)),
+    "eyes as a band": ((88, 90, 36, 12),),
+    "brow and eye on the left": ((69, 85, 18, 18),),
+    "brow and eye on the right": ((107, 85, 18, 18),),
+    "nose": ((88, 110, 13, 18),),
+    "mouth": ((88, 133, 22, 11),),
+    "nose and mouth": ((88, 122, 22, 24),),
+    "left half of the face": ((64, 108, 24, 46),),
+    "right half of the face": ((112, 108, 24, 46),),
+    "lower half of the face": ((88, 130, 40, 26),),
+    "glasses": (),
+}
+"""Features by name: the centre (x, y) and the half width and half height of each part, in pixels."""
+_FEATURE_SHARES: Final = np.array([3, 3, 2, 2, 2, 2, 2, 4, 1, 1, 1, 1, 2]) / 26
 
 
 def draw_lines(
@@ -155,10 +177,92 @@ def _lettering(rng: np.random.Generator, height: int, width: int) -> Mask:
     return np.where(mask >= 128, 255, 0).astype(np.uint8)  # OpenCV smooths the edges
 
 
+def features(rng: np.random.Generator, height: int, width: int) -> Mask:
+    """Cover a feature of an aligned face: eyes, brows, nose, mouth, glasses or half of the face.
+
+    Shapes are ellipses, boxes and scribbles of varied size around where the feature lies in the central square of
+    aligned CelebA; one in four lies anywhere instead.
+
+    Args:
+        rng: Source of all randomness.
+        height: Rows of the mask, in pixels.
+        width: Columns of the mask, in pixels.
+
+    Returns:
+        HW uint8, 255 = hole, 0 = known.
+    """
+    mask = np.zeros((height, width), np.uint8)
+    scale = min(height, width) / ALIGNED_SIDE
+    offset = np.array([(width - ALIGNED_SIDE * scale) / 2, (height - ALIGNED_SIDE * scale) / 2])
+    if rng.random() < 0.25:
+        offset += rng.uniform(-0.3, 0.3, 2) * ALIGNED_SIDE * scale
+    names = list(FEATURES)
+    name = names[rng.choice(len(names), p=_FEATURE_SHARES)]
+    if name == "glasses":
+        _draw_glasses(rng, mask, scale, offset)
+    else:
+        draw = (_draw_ellipse, _draw_box, _draw_scribble)[rng.integers(3)]
+        for x, y, across, down in FEATURES[name]:
+            centre = (np.array([x, y]) + rng.normal(0, 4, 2)) * scale + offset
+            draw(rng, mask, centre, np.array([across, down]) * rng.uniform(0.8, 1.6, 2) * scale)
+    return mask if mask.any() else features(rng, height, width)  # all of it may have been outside
+
+
+def _draw_ellipse(rng: np.random.Generator, mask: Mask, centre: Floats, radii: Floats) -> None:
+    """Draw a filled ellipse, tilted by up to 20 degrees."""
+    box = (_point(centre), _point(2 * radii), float(rng.uniform(-20, 20)))
+    cv2.ellipse(mask, box, 255, -1)
+
+
+def _draw_box(rng: np.random.Generator, mask: Mask, centre: Floats, radii: Floats) -> None:
+    """Draw a filled rectangle, tilted by up to 10 degrees."""
+    corners = cv2.boxPoints((_point(centre), _point(2 * radii), float(rng.uniform(-10, 10))))
+    cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 255)
+
+
+def _draw_scribble(rng: np.random.Generator, mask: Mask, centre: Floats, radii: Floats) -> None:
+    """Draw one brush stroke that goes back and forth over an area, as a person paints over it."""
+    turns = int(rng.integers(3, 9))
+    brush = max(2, round(rng.uniform(0.3, 0.9) * 2 * radii.min()))
+    x = np.where(np.arange(turns) % 2, 1, -1) * rng.uniform(0.7, 1.1, turns) * radii[0]
+    y = np.linspace(-1, 1, turns) * radii[1] + rng.normal(0, 0.15, turns) * radii[1]
+    line = centre + np.stack([x, y], 1)
+    cv2.polylines(mask, [np.rint(line).astype(np.int32)], False, 255, brush)
+
+
+def _draw_glasses(rng: np.random.Generator, mask: Mask, scale: float, offset: Floats) -> None:
+    """Draw the frame of a pair of glasses; one pair in three has dark lenses, which are part of the hole."""
+    thickness = max(1, round(rng.uniform(2, 7) * scale))
+    filled = rng.random() < 1 / 3
+    radii = rng.uniform((14, 9), (21, 17)) * scale
+    shift = rng.normal(0, 3, 2)
+    centres = [(np.array([x, y]) + shift) * scale + offset for x, y, *_ in FEATURES["both eyes"]]
+    shape = cv2.ellipse if rng.random() < 0.5 else cv2.rectangle
+    for centre in centres:
+        if shape is cv2.ellipse:
+            cv2.ellipse(mask, (_point(centre), _point(2 * radii), 0.0), 255, -1 if filled else thickness)
+        else:
+            low, high = np.rint(centre - radii).astype(int), np.rint(centre + radii).astype(int)
+            cv2.rectangle(mask, tuple(low), tuple(high), 255, -1 if filled else thickness)
+    (left, right), out = centres, np.array([radii[0], 0.0])
+    temple = np.array([rng.uniform(10, 40) * scale, 0.0])
+    for start, end in ((left + out, right - out), (left - out - temple, left - out), (right + out, right + out + temple)):
+        cv2.line(mask, _pixel(start), _pixel(end), 255, thickness)
+
+
+def _point(xy: Floats) -> tuple[float, float]:
+    return float(xy[0]), float(xy[1])
+
+
+def _pixel(xy: Floats) -> tuple[int, int]:
+    return round(float(xy[0])), round(float(xy[1]))
+
+
 PRESETS: Final[dict[str, Callable[[np.random.Generator, int, int], Mask]]] = {
     "report-text": report_text,
     "report-code": report_code,
     "free-form": free_form,
     "fine": fine,
+    "features": features,
 }
 """Mask presets by name: function of (generator, height, width)."""

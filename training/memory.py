@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,20 +21,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def load_pictures(files: Sequence[Path]) -> Tensor:
+def load_pictures(files: Sequence[Path], size: int = MODEL_SIZE) -> Tensor:
     """Decode pictures as `load_picture` does, with a progress bar.
 
     Returns:
-        NHWC uint8 RGB; 95 kB a picture.
+        NHWC uint8 RGB, `size` × `size`; 95 kB a picture of 178 pixels.
 
     Raises:
         DataError: A file cannot be read, or the memory does not hold all of them.
     """
-    shape = (len(files), MODEL_SIZE, MODEL_SIZE, 3)
+    shape = (len(files), size, size, 3)
     try:
         pictures = np.empty(shape, np.uint8)
         with ThreadPoolExecutor() as pool:
-            decoded = pool.map(load_picture, files)
+            decoded = pool.map(partial(load_picture, size=size), files)
             for row, picture in zip(
                 pictures, tqdm(decoded, "decode", len(files), unit="picture"), strict=True
             ):

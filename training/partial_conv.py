@@ -59,11 +59,12 @@ def renormalise(share: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class PartialConv2d(nn.Module):
-    """A 3×3 partial convolution without bias; batch normalisation follows it in this network."""
+    """A 3×3 partial convolution; without bias where batch normalisation follows it, as in the report's network."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = False) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, WINDOW, padding=WINDOW // 2, bias=False)
+        self.bias = nn.Parameter(torch.zeros(out_channels, 1, 1)) if bias else None
 
     def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         """Convolve known features.
@@ -73,7 +74,10 @@ class PartialConv2d(nn.Module):
             share: N1HW float in [0, 1], the coverage of each window.
 
         Returns:
-            NC'HW features and their N1HW mask (1 = known).
+            NC'HW features, zero where nothing is known, and their N1HW mask (1 = known).
         """
         factor, known = renormalise(share)
-        return self.conv(x) * factor.to(x.dtype), known
+        features = self.conv(x) * factor.to(x.dtype)
+        if self.bias is not None:
+            features = features + self.bias * known.to(x.dtype)
+        return features, known

@@ -13,7 +13,7 @@ from lightning.fabric.utilities.throughput import measure_flops
 from lightning.pytorch.callbacks import Callback
 
 from training.lightning_module import InpaintingModule
-from training.model import MODEL_SIZE, ModelConfig, PartialConvUNet
+from training.model import MODEL_SIZE, InpaintingModel, ModelConfig
 
 if TYPE_CHECKING:
     import lightning as L  # noqa: N812
@@ -80,9 +80,6 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 def flops_per_picture(config: ModelConfig) -> int:
     """Count the floating-point operations of the network's forward and backward pass for one picture."""
     with torch.device("meta"):
-        network = PartialConvUNet(config.width, config.in_channels)
-        x, share = (
-            torch.empty(1, config.in_channels, MODEL_SIZE, MODEL_SIZE),
-            torch.empty(1, 1, MODEL_SIZE, MODEL_SIZE),
-        )
-        return measure_flops(network, lambda: network(x, share), torch.Tensor.sum)
+        model = InpaintingModel(config)
+        image = torch.empty(1, 3, MODEL_SIZE, MODEL_SIZE)
+        return measure_flops(model, lambda: model(image, image[:, :1]), torch.Tensor.sum)

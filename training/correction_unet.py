@@ -1,0 +1,122 @@
+"""A U-Net on the picture at half size that corrects a smooth first fill of the hole.
+
+The picture is unshuffled: every 2×2 block of pixels becomes one position with four times the channels (Shi et al.,
+"Real-Time Single Image and Video Super-Resolution", CVPR 2016), so that full resolution costs one pass in and one
+out, and the capacity lies where it is cheap. The first layer is a partial convolution (Liu et al., 2018) over the four
+sub-pixel masks. It sees the first fill too, which is known everywhere; so is every window after it, and a partial
+convolution is then an ordinary one, which is what the other layers are. Residual blocks have no normalisation, as in
+Lim et al., "Enhanced Deep Residual Networks" (CVPRW 2017), and each begins as the identity.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from training.partial_conv import PartialConv2d, coverage
+from training.smooth_fill import LEVELS, smooth_fill
+
+WIDTHS = (1, 2, 4, 6, 8)
+"""Channels of each level, in multiples of the width."""
+ENCODER_BLOCKS = (1, 1, 1, 2, 3)
+"""Residual blocks on the way down; the last number is the bottleneck's."""
+DECODER_BLOCKS = (1, 1, 1, 2)
+"""Residual blocks on the way up, finest level first."""
+SUBPIXELS = 4
+"""Pixels behind one position of the unshuffled picture."""
+MULTIPLE = 2 ** max(len(WIDTHS), LEVELS - 1)
+"""Height and width are padded to a multiple of this many pixels, with pixels that count as unknown."""
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(ReLU(conv(x))) with 3×3 convolutions; the identity before training."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        _zero(self.conv2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take and return NCHW features."""
+        change: Tensor = self.conv2(F.relu(self.conv1(x)))
+        return x + change
+
+
+class CorrectionUNet(nn.Module):
+    """The first fill and its correction; any height and width of 32 pixels and more."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        channels = [width * multiple for multiple in WIDTHS]
+        steps = list(zip(channels, channels[1:], strict=False))
+        self.first = PartialConv2d(SUBPIXELS * (3 + 3 + 1), channels[0], bias=True)
+        self.encoder = nn.ModuleList(map(_blocks, channels, ENCODER_BLOCKS))
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in steps)
+        self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in steps)
+        self.decoder = nn.ModuleList(map(_blocks, channels[:-1], DECODER_BLOCKS))
+        self.out = nn.Conv2d(channels[0], SUBPIXELS * 3, 3, padding=1)
+        _zero(self.out)
+
+    def forward(self, masked: Tensor, known: Tensor) -> Tensor:
+        """Predict the picture.
+
+        Args:
+            masked: N3HW float in [0, 1], zero in the hole.
+            known: N1HW float, 1 = known, 0 = hole.
+
+        Returns:
+            N3HW float32, unbounded.
+        """
+        height, width = masked.shape[2:]
+        with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
+            masked, known = pad(masked), pad(known)
+            fill = smooth_fill(masked, known)
+            x, share = unshuffled_input(masked, known, fill)
+        x, _ = self.first(x, share)
+        skips: list[Tensor] = []
+        *encoder, bottleneck = self.encoder
+        for blocks, down in zip(encoder, self.down, strict=True):
+            x = blocks(x)
+            skips.append(x)
+            x = down(x)
+        x = bottleneck(x)
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            x = blocks(F.pixel_shuffle(up(x), 2) + skips.pop())
+        prediction = fill + F.pixel_shuffle(self.out(x), 2).float()
+        return prediction[..., :height, :width]
+
+
+def pad(x: Tensor) -> Tensor:
+    """Pad NCHW on the right and at the bottom, with zeros, until both sides are a multiple of `MULTIPLE`."""
+    height, width = ((side + MULTIPLE - 1) // MULTIPLE * MULTIPLE for side in x.shape[2:])
+    # A fixed amount of padding, cut to size: an amount that depends on the size would tie an exported graph to it.
+    return F.pad(x, (0, MULTIPLE - 1, 0, MULTIPLE - 1))[..., :height, :width]
+
+
+def unshuffled_input(masked: Tensor, known: Tensor, fill: Tensor) -> tuple[Tensor, Tensor]:
+    """Unshuffle what the network sees: the masked picture, its first fill and the mask.
+
+    Args:
+        masked: N3HW float, zero in the hole; H and W even.
+        known: N1HW float, 1 = known, 0 = hole.
+        fill: N3HW float.
+
+    Returns:
+        The 28 input channels at half size, and the share of each of their 3×3 windows that is known.
+    """
+    masked, fill, known = (F.pixel_unshuffle(x, 2) for x in (masked, fill, known))
+    everywhere = torch.ones_like(known[:, :1])
+    share = coverage([*known.split(1, 1), everywhere], [*[3] * SUBPIXELS, SUBPIXELS * (3 + 1)])
+    return torch.cat([masked, fill, known], 1), share
+
+
+def _blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+
+
+def _zero(conv: nn.Conv2d) -> None:
+    nn.init.zeros_(conv.weight)
+    assert conv.bias is not None  # noqa: S101 (the layer is built with one)
+    nn.init.zeros_(conv.bias)
