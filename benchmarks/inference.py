@@ -17,7 +17,7 @@ from export.graph_inputs import graph_inputs
 from export.int8 import quantise
 from export.onnx import export_onnx
 from training.cases import Case
-from training.model import InpaintingModel, ModelConfig
+from training.network.model import InpaintingModel, ModelConfig
 from training.weights import load_weights, save_weights
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The report's network as its listing has it: masks with as many channels as features, convolved like them.
 
-It computes what `training.model.PartialConvUNet` does, at the price that the report paid.
+It computes what `training.network.model.PartialConvUNet` does, at the price that the report paid.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from training.model import DEPTH
+from training.network.model import DEPTH
 
 
 class LiteralPartialConv(nn.Module):

@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from training.masks import report_text
-from training.model import MODEL_SIZE
+from training.network.model import MODEL_SIZE
 
 Picture = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.convention import to_model
+from training.transforms import to_model
 
 if TYPE_CHECKING:
     from training.masks import Mask

@@ -1,4 +1,4 @@
-"""The network rewritten for inference: the same function as `training.model.InpaintingModel`, in fewer passes.
+"""The network rewritten for inference: the same function as `training.network.model.InpaintingModel`, in fewer passes.
 
 Three identities, all exact but for rounding:
 
@@ -20,11 +20,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from training.model import network_input
-from training.partial_conv import PartialConv2d, coverage, renormalise
+from training.network.partial_conv import PartialConv2d, coverage, renormalise
+from training.network.report_unet import PartialConvUNet
 
 if TYPE_CHECKING:
-    from training.model import DoubleConv, InpaintingModel, UpBlock
+    from training.network.model import InpaintingModel
+    from training.network.report_unet import DoubleConv, UpBlock
 
 
 class FoldedPartialConv(nn.Module):
@@ -44,7 +45,7 @@ class FoldedPartialConv(nn.Module):
 
 
 class FoldedDoubleConv(nn.Module):
-    """`training.model.DoubleConv`, folded."""
+    """`training.network.report_unet.DoubleConv`, folded."""
 
     def __init__(self, block: DoubleConv) -> None:
         super().__init__()
@@ -52,14 +53,14 @@ class FoldedDoubleConv(nn.Module):
         self.second = FoldedPartialConv(block.conv2, block.norm2)
 
     def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """See `training.model.DoubleConv.forward`."""
+        """See `training.network.report_unet.DoubleConv.forward`."""
         x, mask = self.first(x, share)
         features, known = self.second(x, coverage([mask], [1]))
         return features, known
 
 
 class FoldedUpBlock(nn.Module):
-    """`training.model.UpBlock`, folded, its transposed convolution as 1×1 convolution and pixel shuffle."""
+    """The report's `UpBlock`, folded, its transposed convolution as 1×1 convolution and pixel shuffle."""
 
     def __init__(self, block: UpBlock) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class FoldedUpBlock(nn.Module):
         self.block = FoldedDoubleConv(block.block)
 
     def forward(self, x: Tensor, mask: Tensor, skip: Tensor, skip_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """See `training.model.UpBlock.forward`."""
+        """See `training.network.report_unet.UpBlock.forward`."""
         size = skip.shape[2:]
         x = F.interpolate(F.pixel_shuffle(self.up(x), 2), size=size, mode="bilinear", align_corners=False)
         mask = F.interpolate(mask, size=size, mode="nearest")
@@ -81,7 +82,7 @@ class FoldedUpBlock(nn.Module):
 
 
 class InferenceModel(nn.Module):
-    """The exported graph: masking, first fill, folded network, compositing.
+    """The exported graph: masking, network (the report's folded), compositing.
 
     Args:
         model: The trained model; it is left as it was.
@@ -91,17 +92,17 @@ class InferenceModel(nn.Module):
 
     def __init__(self, model: InpaintingModel, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.residual, self.dtype = model.config.residual, dtype
-        self.unet = copy.deepcopy(model.unet)
-        self.unet.down = nn.ModuleList(FoldedDoubleConv(block) for block in model.unet.down)  # type: ignore[arg-type]
-        self.unet.up = nn.ModuleList(FoldedUpBlock(block) for block in model.unet.up)  # type: ignore[arg-type]
-        self.requires_grad_(False).eval().to(dtype)
+        self.model = copy.deepcopy(model)
+        unet = self.model.unet
+        if isinstance(unet, PartialConvUNet):
+            unet.down = nn.ModuleList(FoldedDoubleConv(block) for block in unet.down)  # type: ignore[arg-type]
+            unet.up = nn.ModuleList(FoldedUpBlock(block) for block in unet.up)  # type: ignore[arg-type]
+        self.model.requires_grad_(False).eval().to(dtype)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """See `training.model.InpaintingModel.forward`."""
-        x, share, start = network_input(image, mask, residual=self.residual)
-        prediction = self.unet(x.to(self.dtype), share.to(self.dtype)).float() + start
-        return torch.where(mask > 0, image, prediction.clamp(0, 1))
+        """See `training.network.model.InpaintingModel.forward`."""
+        filled: Tensor = self.model(image, mask)
+        return filled
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from export.errors import ArtifactError
 from export.inference_model import InferenceModel
 from training.files import sha256, write_atomically
-from training.model import MIN_SIZE, MODEL_SIZE
+from training.network.model import MIN_SIZE, MODEL_SIZE
 from training.weights import load_weights
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from export.probes import Probe
-    from training.model import InpaintingModel
+    from training.network.model import InpaintingModel
 
 
 def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> list[Verdict]:

@@ -11,7 +11,7 @@ import numpy as np
 from export.graph_inputs import graph_inputs
 from training.errors import DataError
 from training.masks import PRESETS, Mask, free_form
-from training.model import MODEL_SIZE
+from training.network.model import MODEL_SIZE
 from training.pictures import Image, load_picture
 
 if TYPE_CHECKING:

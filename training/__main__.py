@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         elif command == "weights" and len(rest) == 1 and not rest[0].startswith("-"):
             from pathlib import Path
 
-            from training.run import write_best
+            from training.callbacks import write_best
 
             write_best(Path(rest[0]))
         else:

@@ -9,7 +9,7 @@ import numpy as np
 
 from training.errors import DataError
 from training.masks import PRESETS, Mask
-from training.model import MODEL_SIZE
+from training.network.model import MODEL_SIZE
 from training.pictures import Image, Split, all_pictures, find_pictures, load_picture
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ the pictures themselves lie decoded in memory, on the device that trains where t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,15 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
 
-from training.augment import AugmentConfig, Matrix, augment, draw_augmentation
 from training.cases import Case, cases_of, files_of
-from training.convention import Batch, to_model
 from training.errors import DataError, SettingsError
 from training.masks import PRESETS, Mask
-from training.memory import load_pictures, place
-from training.model import MIN_SIZE, MODEL_SIZE
-from training.pictures import Image
+from training.network.model import MIN_SIZE, MODEL_SIZE
+from training.pictures import Image, load_picture
+from training.transforms import AugmentConfig, Batch, Matrix, augment, draw_augmentation, to_model
 
 
 class Draw(NamedTuple):
@@ -209,7 +209,9 @@ class InpaintingData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[tuple[Image, Mask]]:
         """Return the validation pictures under fixed masks; every process measures all of them."""
-        cases = cases_of(self.root, "val", [self.validation_mask], self.validation_pictures, self.seed, self.size)
+        cases = cases_of(
+            self.root, "val", [self.validation_mask], self.validation_pictures, self.seed, self.size
+        )
         return DataLoader(CaseDataset(cases), batch_size=self.batch_size, num_workers=min(self.workers, 1))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
@@ -224,3 +226,37 @@ class InpaintingData(L.LightningDataModule):
         positions = torch.as_tensor(batch.position).to(self.pictures.device, non_blocking=True)
         images, masks = to_model(move(self.pictures[positions]), move(torch.as_tensor(batch.mask)))
         return augment(images, move(torch.as_tensor(batch.warp)), move(torch.as_tensor(batch.colours))), masks
+
+
+def load_pictures(files: Sequence[Path], size: int = MODEL_SIZE) -> Tensor:
+    """Decode pictures as `load_picture` does, with a progress bar.
+
+    Returns:
+        NHWC uint8 RGB, `size` × `size`; 95 kB a picture of 178 pixels.
+
+    Raises:
+        DataError: A file cannot be read, or the memory does not hold all of them.
+    """
+    shape = (len(files), size, size, 3)
+    try:
+        pictures = np.empty(shape, np.uint8)
+        with ThreadPoolExecutor() as pool:
+            decoded = pool.map(partial(load_picture, size=size), files)
+            for row, picture in zip(
+                pictures, tqdm(decoded, "decode", len(files), unit="picture"), strict=True
+            ):
+                row[...] = picture
+    except MemoryError as error:
+        raise DataError(
+            f"{len(files)} pictures take {np.prod(shape) / 2**30:.1f} GiB, more than this machine's memory has left;"
+            " train on fewer by --data.training_pictures"
+        ) from error
+    return torch.from_numpy(pictures)
+
+
+def place(pictures: Tensor, device: torch.device) -> Tensor:
+    """Move pictures to the device, if they leave half of what is free there to the training."""
+    if device.type != "cuda":
+        return pictures
+    free, _ = torch.cuda.mem_get_info(device)
+    return pictures.to(device) if pictures.nbytes <= free // 2 else pictures

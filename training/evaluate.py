@@ -17,15 +17,15 @@ from tqdm import tqdm
 
 from training.cases import Case, cases_of, stack
 from training.classical import CLASSICAL
-from training.convention import to_model, to_pictures
 from training.errors import SettingsError
-from training.figures import Figures, summarise, to_markdown
 from training.files import sha256, write_atomically, write_json
 from training.masks import PRESETS
 from training.metrics import l1, psnr, sharpness, ssim
-from training.model import InpaintingModel
+from training.network.model import InpaintingModel
 from training.pictures import Image
-from training.sheet import contact_sheet
+from training.plots import contact_sheet
+from training.tables import Figures, summarise, to_markdown
+from training.transforms import to_model, to_pictures
 from training.weights import load_weights
 
 OURS = "this model"

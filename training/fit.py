@@ -21,11 +21,10 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from training.callbacks import BEST, LAST, LOGS, AtomicCheckpointIO, RunRecord, Throughput, write_best
 from training.data import InpaintingData
 from training.errors import DataError, SettingsError
-from training.lightning_module import InpaintingModule
-from training.run import BEST, LAST, LOGS, AtomicCheckpointIO, RunRecord, write_best
-from training.throughput import Throughput
+from training.module import InpaintingModule
 from training.weights import expect_network, model_from_lightning
 
 Decay = restricted_number_type(

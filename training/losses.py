@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from training.adversary import PatchDiscriminator, adversarial_loss, combine, discriminator_loss
 from training.errors import SettingsError
-from training.partial_conv import WINDOW
-from training.vgg import VGGFeatures, perceptual_loss, style_loss
+from training.network.partial_conv import WINDOW
+from training.perceptual import VGGFeatures, perceptual_loss, style_loss
 
 EPSILON = 1e-8
 """Added to mean squared differences before their logarithm: 80 dB is as good as perfect."""

@@ -246,7 +246,11 @@ def _draw_glasses(rng: np.random.Generator, mask: Mask, scale: float, offset: Fl
             cv2.rectangle(mask, tuple(low), tuple(high), 255, -1 if filled else thickness)
     (left, right), out = centres, np.array([radii[0], 0.0])
     temple = np.array([rng.uniform(10, 40) * scale, 0.0])
-    for start, end in ((left + out, right - out), (left - out - temple, left - out), (right + out, right + out + temple)):
+    for start, end in (
+        (left + out, right - out),
+        (left - out - temple, left - out),
+        (right + out, right + out + temple),
+    ):
         cv2.line(mask, _pixel(start), _pixel(end), 255, thickness)
 
 

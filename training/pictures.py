@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import DataError
-from training.model import MODEL_SIZE
+from training.network.model import MODEL_SIZE
 
 Image = NDArray[np.uint8]
 Split = Literal["train", "val", "test"]

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from training.errors import CheckpointError
 from training.files import write_atomically
-from training.model import InpaintingModel, ModelConfig
+from training.network.model import InpaintingModel, ModelConfig
 
 FORMAT = "inpaint-partial-conv-unet/1"
 

@@ -19,8 +19,8 @@ from benchmarks.__main__ import main
 from benchmarks.literal_network import LiteralUNet
 from benchmarks.timing import Timing
 from serving.runtime import Runtime
-from training.model import InpaintingModel, ModelConfig, PartialConvUNet
-from training.partial_conv import coverage
+from training.network.model import InpaintingModel, ModelConfig, PartialConvUNet
+from training.network.partial_conv import coverage
 from training.weights import save_weights
 
 # --- the report's literal network --------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from random_networks import SMALL_SPREAD, random_network
 from torch_threads import one_thread as one_thread  # for every test here
 
 from export.onnx import export_onnx
-from training.model import InpaintingModel
+from training.network.model import InpaintingModel
 from training.pictures import find_pictures
 from training.weights import save_weights
 

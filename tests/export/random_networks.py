@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.model import InpaintingModel, ModelConfig
-from training.smooth_fill import smooth_fill
+from training.network.model import InpaintingModel, ModelConfig
+from training.network.smooth_fill import smooth_fill
 
 SMALL_SPREAD = 0.01
 """Of corrections that 8 bits keep their tolerance on; random weights answer in extremes more often than learnt ones."""

@@ -11,8 +11,8 @@ from random_networks import HOLES, holes, pictures, random_network
 from torch import Tensor, nn
 
 from export.inference_model import FoldedDoubleConv, FoldedUpBlock, InferenceModel
-from training.model import DoubleConv, InpaintingModel, UpBlock
-from training.partial_conv import coverage
+from training.network.model import DoubleConv, InpaintingModel, UpBlock
+from training.network.partial_conv import coverage
 
 LAST_ROUNDING = 2.0**-23
 """Both answer float32 whatever they compute in: twice half a unit in the last place of values below 1."""

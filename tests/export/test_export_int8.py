@@ -19,8 +19,8 @@ from export.onnx import load_artifact, set_metadata
 from export.verdicts import TOLERANCES
 from training.cases import cases_of
 from training.errors import DataError
-from training.model import InpaintingModel
-from training.smooth_fill import smooth_fill
+from training.network.model import InpaintingModel
+from training.network.smooth_fill import smooth_fill
 
 DOWN = [f"unet.down.{level}.{conv}.conv.weight" for level in range(5) for conv in ("first", "second")]
 UP = [f"unet.up.{level}.block.{conv}.conv.weight" for level in range(4) for conv in ("first", "second")]

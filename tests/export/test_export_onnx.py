@@ -22,7 +22,7 @@ from export.errors import ArtifactError
 from export.onnx import load_artifact
 from export.verdicts import TOLERANCES
 from training.files import sha256
-from training.model import InpaintingModel
+from training.network.model import InpaintingModel
 from training.weights import load_weights
 
 Session = onnxruntime.InferenceSession

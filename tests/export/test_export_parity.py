@@ -23,7 +23,7 @@ from export.probes import Probe, probes_of
 from export.verdicts import TOLERANCES, Comparison, judge
 from training.errors import DataError
 from training.files import sha256
-from training.model import InpaintingModel
+from training.network.model import InpaintingModel
 from training.pictures import find_pictures
 from training.weights import save_weights
 

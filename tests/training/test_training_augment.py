@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.augment import AugmentConfig, augment, draw_augmentation
-from training.convention import to_model, to_pictures
+from training.transforms import AugmentConfig, augment, draw_augmentation, to_model, to_pictures
 
 NOTHING = AugmentConfig(rotation=0.0, flip=0.0, brightness=0.0)
 DRAWS = 60

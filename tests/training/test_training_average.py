@@ -9,7 +9,7 @@ import torch
 import training_runs as runs
 
 from training.files import sha256
-from training.model import InpaintingModel, ModelConfig
+from training.network.model import InpaintingModel, ModelConfig
 from training.weights import load_weights, save_weights
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.curves import draw_curves
+from training.plots import draw_curves
 
 HEADER = "epoch,lr-Adam,step,train_loss,val_loss,val_psnr"
 

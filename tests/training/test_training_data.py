@@ -14,13 +14,11 @@ import pytest
 import torch
 
 from training import masks
-from training.augment import AugmentConfig
 from training.cases import cases_of
-from training.convention import to_model, to_pictures
-from training.data import Draw, DrawSampler, InpaintingData, TrainingDraws
+from training.data import Draw, DrawSampler, InpaintingData, TrainingDraws, load_pictures
 from training.errors import DataError, SettingsError
-from training.memory import load_pictures
 from training.pictures import find_pictures, load_picture
+from training.transforms import AugmentConfig, to_model, to_pictures
 
 SHARES = {"report-text": 0.35, "report-code": 0.25, "free-form": 0.4}
 

@@ -21,11 +21,11 @@ from PIL import Image
 from torch import nn
 
 from training.classical import CLASSICAL
-from training.figures import bucket
 from training.files import sha256
 from training.masks import PRESETS
-from training.model import InpaintingModel, ModelConfig
+from training.network.model import InpaintingModel, ModelConfig
 from training.pictures import load_picture
+from training.tables import bucket
 from training.weights import save_weights
 
 MASKS = ("report-text", "free-form")

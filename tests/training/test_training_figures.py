@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.figures import PERFECT, Figures, Summary, bucket, summarise, to_markdown
 from training.metrics import psnr
+from training.tables import PERFECT, Figures, Summary, bucket, summarise, to_markdown
 
 ROW = Figures("a.jpg", "report-text", 0.05, "ours", psnr=30.0, ssim=0.9, l1=0.02, sharpness=0.5)
 

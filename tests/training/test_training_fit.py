@@ -13,14 +13,14 @@ import training_runs as runs
 from full_disk import full_disk
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from training.callbacks import AtomicCheckpointIO
 from training.cases import cases_of
-from training.convention import to_model
-from training.curves import draw_curves
 from training.files import sha256
 from training.fit import FitCommand
 from training.metrics import psnr, ssim
-from training.model import InpaintingModel, ModelConfig
-from training.run import AtomicCheckpointIO
+from training.network.model import InpaintingModel, ModelConfig
+from training.plots import draw_curves
+from training.transforms import to_model
 from training.weights import git_commit, load_weights, model_from_lightning, save_weights
 
 pytestmark = [

@@ -13,7 +13,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from training.adversary import discriminator_loss
 from training.errors import CheckpointError, SettingsError
 from training.losses import LossConfig, Objective, pixel_loss, total_variation
-from training.vgg import VGGFeatures, perceptual_loss, style_loss
+from training.perceptual import VGGFeatures, perceptual_loss, style_loss
 
 VGG_LAYERS = {
     **{0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128)},

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from training.errors import SettingsError
-from training.model import MIN_SIZE, InpaintingModel, ModelConfig, PartialConvUNet
-from training.smooth_fill import smooth_fill
+from training.network.model import MIN_SIZE, InpaintingModel, ModelConfig, PartialConvUNet
+from training.network.smooth_fill import smooth_fill
 
 REPORT_TABLE = (
     # layer, output channels × height × width, parameters

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from training.model import DoubleConv, InpaintingModel, ModelConfig, PartialConvUNet, UpBlock
-from training.partial_conv import PartialConv2d, coverage
-from training.smooth_fill import smooth_fill
+from training.network.model import DoubleConv, InpaintingModel, ModelConfig, PartialConvUNet, UpBlock
+from training.network.partial_conv import PartialConv2d, coverage
+from training.network.smooth_fill import smooth_fill
 
 Array = np.ndarray
 Module = TypeVar("Module", bound=nn.Module)

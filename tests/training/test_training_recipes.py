@@ -11,11 +11,11 @@ import torch
 import yaml
 
 import training
-from training.convention import to_model
-from training.lightning_module import InpaintingModule, OptimizerConfig, warmup_cosine
+from training.callbacks import flops_per_picture
 from training.losses import LossConfig, pixel_loss
-from training.model import InpaintingModel, ModelConfig
-from training.throughput import flops_per_picture
+from training.module import InpaintingModule, OptimizerConfig, warmup_cosine
+from training.network.model import InpaintingModel, ModelConfig
+from training.transforms import to_model
 
 CONFIGS = Path(training.__file__).parent / "configs"
 NARROW = ModelConfig(width=2)

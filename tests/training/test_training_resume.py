@@ -12,10 +12,9 @@ import training_runs as runs
 from torch.utils.data import default_collate
 from training_callbacks import digests
 
-from training.augment import AugmentConfig
-from training.data import InpaintingData, TrainingDraws
-from training.memory import load_pictures
+from training.data import InpaintingData, TrainingDraws, load_pictures
 from training.pictures import find_pictures
+from training.transforms import AugmentConfig
 from training.weights import load_weights
 
 STEPS = 11

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.sheet import COLUMNS, GAP, HEADER, contact_sheet
+from training.plots import COLUMNS, GAP, HEADER, contact_sheet
 
 SIDE = 60
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from skimage.restoration import inpaint_biharmonic
 from torch import Tensor
 
-import training.smooth_fill as module
-from training.convention import to_model
+import training.network.smooth_fill as module
 from training.masks import draw_lines, free_form, report_text
-from training.smooth_fill import smooth_fill
+from training.network.smooth_fill import smooth_fill
+from training.transforms import to_model
 
 SIZE = 178
 

@@ -14,7 +14,7 @@ from full_disk import full_disk
 from safetensors.torch import load_file, save_file
 
 from training.errors import CheckpointError
-from training.model import InpaintingModel, ModelConfig
+from training.network.model import InpaintingModel, ModelConfig
 from training.weights import (
     FORMAT,
     git_commit,

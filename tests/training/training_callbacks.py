@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning as L  # noqa: N812
 
-from training.convention import Batch, to_pictures
+from training.transforms import Batch, to_pictures
 
 
 class KillAt(L.Callback):

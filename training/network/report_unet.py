@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from training.partial_conv import PartialConv2d, coverage
+from training.network.partial_conv import PartialConv2d, coverage
 
 DEPTH = 4
 """Poolings between the first block and the bottleneck."""

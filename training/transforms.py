@@ -1,7 +1,8 @@
-"""Augmentation of training pictures: one warp and one change of colours each.
+"""From pictures to the model's tensors and back, and the augmentation of training pictures.
 
-What happens to a picture is drawn on the host, as two small matrices; it happens to a whole batch at once, on the
-device that trains.
+Outside the model: pictures NHWC uint8 RGB, masks 255 = hole. Inside: N3HW float32 in [0, 1], masks 1 = known. `to_model`
+is the one place in training where the first becomes the second. How a picture is augmented is drawn on the host, as two
+small matrices; the augmentation is applied to a whole batch at once, on the device that trains.
 """
 
 from __future__ import annotations
@@ -14,6 +15,28 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
+
+Batch = tuple[Tensor, Tensor]
+"""Pictures, N3HW float32 in [0, 1], and masks, N1HW float32 with 1 = known: the model's own convention."""
+
+
+def to_model(images: Tensor, masks: Tensor) -> Batch:
+    """Turn a batch over to the model's convention.
+
+    Args:
+        images: NHWC uint8 RGB in [0, 255].
+        masks: NHW uint8, 128 and more = hole.
+
+    Returns:
+        N3HW float32 in [0, 1] and N1HW float32 with 1 = known, 0 = hole.
+    """
+    return images.permute(0, 3, 1, 2).float() / 255, (masks < 128).float().unsqueeze(1)
+
+
+def to_pictures(images: Tensor) -> NDArray[np.uint8]:
+    """Turn N3HW float in [0, 1] back into NHWC uint8 RGB pictures in the host's memory."""
+    return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
 
 Matrix = NDArray[np.float32]
 

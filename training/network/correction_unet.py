@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from training.partial_conv import PartialConv2d, coverage
-from training.smooth_fill import LEVELS, smooth_fill
+from training.network.partial_conv import PartialConv2d, coverage
+from training.network.smooth_fill import LEVELS, smooth_fill
 
 WIDTHS = (1, 2, 4, 6, 8)
 """Channels of each level, in multiples of the width."""
@@ -74,7 +74,7 @@ class CorrectionUNet(nn.Module):
             masked, known = pad(masked), pad(known)
             fill = smooth_fill(masked, known)
             x, share = unshuffled_input(masked, known, fill)
-        x, _ = self.first(x, share)
+        x, _ = self.first(x.to(self.out.weight.dtype), share)
         skips: list[Tensor] = []
         *encoder, bottleneck = self.encoder
         for blocks, down in zip(encoder, self.down, strict=True):

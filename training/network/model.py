@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.correction_unet import CorrectionUNet
 from training.errors import SettingsError
-from training.partial_conv import coverage
-from training.report_unet import PartialConvUNet
+from training.network.correction_unet import CorrectionUNet
+from training.network.partial_conv import coverage
+from training.network.report_unet import PartialConvUNet
 
 MODEL_SIZE = 178
 """Side of the pictures that the network is trained on, in pixels."""
@@ -55,7 +55,8 @@ class InpaintingModel(nn.Module):
         if self.config.kind == "correction":
             prediction: Tensor = self.unet(masked, mask)
         else:
-            prediction = self.unet(masked, coverage([mask], [3]))
+            dtype = self.unet.out.weight.dtype
+            prediction = self.unet(masked.to(dtype), coverage([mask], [3]).to(dtype))
         return prediction.float()
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.convention import Batch, to_pictures
 from training.losses import LossConfig, Objective, pixel_loss
 from training.metrics import psnr, ssim
-from training.model import InpaintingModel, ModelConfig
+from training.network.model import InpaintingModel, ModelConfig
+from training.transforms import Batch, to_pictures
 from training.weights import expect_network, load_weights
 
 

@@ -1,0 +1,1 @@
+"""The inpainting networks and the model around them."""
