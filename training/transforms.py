@@ -1,8 +1,8 @@
 """From pictures to the model's tensors and back, and the augmentation of training pictures.
 
-Outside the model: pictures NHWC uint8 RGB, masks 255 = hole. Inside: N3HW float32 in [0, 1], masks 1 = known. `to_model`
-is the one place in training where the first becomes the second. How a picture is augmented is drawn on the host, as two
-small matrices; the augmentation is applied to a whole batch at once, on the device that trains.
+Outside the model: pictures NHWC uint8 RGB, masks 255 = hole. Inside: N3HW float32 in [0, 1], masks 1 = known.
+`to_model` is the one place in training where the first becomes the second. How a picture is augmented is drawn on the
+host, as two small matrices; the augmentation is applied to a whole batch at once, on the device that trains.
 """
 
 from __future__ import annotations

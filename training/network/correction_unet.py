@@ -10,6 +10,8 @@ Lim et al., "Enhanced Deep Residual Networks" (CVPRW 2017), and each begins as t
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -50,7 +52,7 @@ class CorrectionUNet(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         channels = [width * multiple for multiple in WIDTHS]
-        steps = list(zip(channels, channels[1:], strict=False))
+        steps = list(pairwise(channels))
         self.first = PartialConv2d(SUBPIXELS * (3 + 3 + 1), channels[0], bias=True)
         self.encoder = nn.ModuleList(map(_blocks, channels, ENCODER_BLOCKS))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in steps)
