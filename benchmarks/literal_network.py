@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from training.network.model import DEPTH
+from training.network.report_unet import DEPTH
 
 
 class LiteralPartialConv(nn.Module):

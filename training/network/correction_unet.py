@@ -110,7 +110,7 @@ def unshuffled_input(masked: Tensor, known: Tensor, fill: Tensor) -> tuple[Tenso
     """
     masked, fill, known = (F.pixel_unshuffle(x, 2) for x in (masked, fill, known))
     everywhere = torch.ones_like(known[:, :1])
-    share = coverage([*known.split(1, 1), everywhere], [*[3] * SUBPIXELS, SUBPIXELS * (3 + 1)])
+    share = coverage([*torch.split(known, 1, 1), everywhere], [*[3] * SUBPIXELS, SUBPIXELS * (3 + 1)])
     return torch.cat([masked, fill, known], 1), share
 
 
