@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from functools import partial
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,11 +19,12 @@ from tqdm import tqdm
 
 from training.cases import Case, cases_of, stack
 from training.classical import CLASSICAL
-from training.errors import SettingsError
+from training.errors import CheckpointError, SettingsError
 from training.files import sha256, write_atomically, write_json
 from training.masks import PRESETS
-from training.metrics import l1, psnr, sharpness, ssim
-from training.network.model import InpaintingModel
+from training.metrics import hole_psnr, l1, psnr, sharpness, ssim
+from training.network.model import MIN_SIZE, MODEL_SIZE, InpaintingModel
+from training.perceptual import STLPIPS, Backbone
 from training.pictures import Image
 from training.plots import contact_sheet
 from training.tables import Figures, summarise, to_markdown
@@ -32,14 +35,23 @@ OURS = "this model"
 BATCH = 8
 
 
-def measure(case: Case, filled: Image) -> list[Figures]:
-    """Measure the model's answer to a case, HWC uint8 RGB, and the classical methods'."""
+def measure(case: Case, filled: Image, backbone: Backbone | None) -> list[Figures]:
+    """Measure the model's answer to a case, and the classical methods' answers.
+
+    Args:
+        case: The picture and its mask.
+        filled: The model's answer, HWC uint8 RGB.
+        backbone: The network behind ST-LPIPS; None leaves ST-LPIPS out.
+    """
     image, mask = case.load()
     hole = mask > 0
     answers = {OURS: filled} | {name: method(image, mask) for name, method in CLASSICAL.items()}
+    composites = {name: np.where(hole[..., None], answer, image) for name, answer in answers.items()}
+    distances = (
+        [None] * len(composites) if backbone is None else stlpips(image, list(composites.values()), backbone)
+    )
     rows = []
-    for method, answer in answers.items():
-        composited = np.where(hole[..., None], answer, image)
+    for (method, composited), distance in zip(composites.items(), distances, strict=True):
         rows.append(
             Figures(
                 case.file.name,
@@ -47,12 +59,28 @@ def measure(case: Case, filled: Image) -> list[Figures]:
                 float(hole.mean()),
                 method,
                 psnr(image, composited),
+                hole_psnr(image, composited, hole),
                 ssim(image, composited),
                 l1(image, composited),
                 sharpness(image, composited, hole),
+                distance,
             )
         )
     return rows
+
+
+@torch.inference_mode()
+def stlpips(truth: Image, answers: list[Image], backbone: Backbone) -> list[float]:
+    """Return the ST-LPIPS distance of each answer from the truth; all are HWC uint8 RGB of one size."""
+    network = _network(backbone)
+    pictures = torch.from_numpy(np.stack([truth, *answers])).permute(0, 3, 1, 2).float() / 255
+    wanted, *found = (network.features(picture[None]) for picture in pictures)
+    return [float(network.distance(features, wanted)) for features in found]
+
+
+@lru_cache(maxsize=1)
+def _network(backbone: Backbone) -> STLPIPS:
+    return STLPIPS(backbone)
 
 
 @torch.inference_mode()
@@ -66,22 +94,50 @@ def fill(model: InpaintingModel, cases: list[Case]) -> list[Image]:
     return answers
 
 
-def evaluate(model: InpaintingModel, cases: list[Case], workers: int) -> list[Figures]:
-    """Measure the model and the classical methods on every case, with a progress bar."""
+def evaluate(
+    model: InpaintingModel, cases: list[Case], workers: int, backbone: Backbone | None, perceptual_count: int
+) -> list[Figures]:
+    """Measure the model and the classical methods on every case, with a progress bar.
+
+    Args:
+        model: The model, on the device that it is to run on.
+        cases: What is measured.
+        workers: Processes that run the classical methods and measure.
+        backbone: The network behind ST-LPIPS; None leaves ST-LPIPS out.
+        perceptual_count: How many pictures of each preset ST-LPIPS is measured on, from the first.
+    """
     rows: list[Figures] = []
     with (
-        ProcessPoolExecutor(workers, get_context("spawn"), partial(cv2.setNumThreads, 1)) as pool,
+        ProcessPoolExecutor(workers, get_context("spawn"), _single_threaded) as pool,
         tqdm(total=len(cases), unit="picture", desc="evaluate") as bar,
     ):
         for group in _groups(cases, BATCH * workers):
-            for figures in pool.map(measure, group, fill(model, group)):
+            backbones = [backbone if case.seed[1] < perceptual_count else None for case in group]
+            for figures in pool.map(measure, group, fill(model, group), backbones):
                 rows += figures
                 bar.update()
     return rows
 
 
+def _single_threaded() -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
 def _groups(cases: list[Case], size: int) -> Iterator[list[Case]]:
     return (cases[first : first + size] for first in range(0, len(cases), size))
+
+
+def _installed(backbone: Backbone | Literal["none"]) -> Backbone | None:
+    """Return the backbone to measure ST-LPIPS with; None, with a remark, where its weights are not installed."""
+    if backbone == "none":
+        return None
+    try:
+        _network(backbone)
+    except CheckpointError as error:
+        print(f"ST-LPIPS is not measured: {error}", file=sys.stderr)
+        return None
+    return backbone
 
 
 def main(argv: list[str]) -> None:
@@ -101,6 +157,21 @@ def main(argv: list[str]) -> None:
         "--count", type=int, help="how many pictures, from the beginning (default: all of the split)"
     )
     parser.add_argument("--masks", nargs="+", choices=list(PRESETS), default=list(PRESETS), metavar="PRESET")
+    parser.add_argument(
+        "--size", type=int, default=MODEL_SIZE, help="side that the pictures are brought to, in pixels"
+    )
+    parser.add_argument(
+        "--perceptual",
+        choices=["alex", "vgg", "none"],
+        default="vgg",
+        help="the network behind ST-LPIPS; its weights come with the package stlpips-pytorch",
+    )
+    parser.add_argument(
+        "--perceptual-count",
+        type=int,
+        default=100,
+        help="pictures of each preset that ST-LPIPS is measured on",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the masks")
     parser.add_argument(
         "--output", type=Path, required=True, help="folder for the JSON, the table and the sheet"
@@ -110,22 +181,27 @@ def main(argv: list[str]) -> None:
         "--workers", type=int, default=torch.get_num_threads(), help="processes for the baselines"
     )
     options = parser.parse_args(argv)
-    for name, least in (("seed", 0), ("rows", 1), ("workers", 1)):
-        if getattr(options, name) < least:
-            raise SettingsError(f"--{name} must be at least {least}, not {getattr(options, name)}")
+    least = {"seed": 0, "rows": 1, "workers": 1, "size": MIN_SIZE, "perceptual_count": 0}
+    for name, minimum in least.items():
+        if getattr(options, name) < minimum:
+            option = name.replace("_", "-")
+            raise SettingsError(f"--{option} must be at least {minimum}, not {getattr(options, name)}")
     model, provenance = load_weights(options.weights)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    cases = cases_of(options.data, options.split, options.masks, options.count, options.seed)
+    cases = cases_of(options.data, options.split, options.masks, options.count, options.seed, options.size)
     options.output.mkdir(parents=True, exist_ok=True)  # a mistake shows now, not after hours
-    rows = evaluate(model, cases, options.workers)
+    backbone = _installed(options.perceptual)
+    rows = evaluate(model, cases, options.workers, backbone, options.perceptual_count)
     summary = summarise(rows)
-    table = to_markdown(summary)
+    table = to_markdown(summary, backbone)
     document = {
         "weights": {"sha256": sha256(options.weights), "provenance": provenance},
         "data": {
             "split": options.split,
             "pictures": len({case.file for case in cases}),
             "mask_seed": options.seed,
+            "size": options.size,
+            "stlpips": {"backbone": backbone, "pictures": options.perceptual_count},
         },
         "summary": [asdict(line) for line in summary],
         "figures": [asdict(row) for row in rows],

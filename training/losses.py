@@ -1,9 +1,8 @@
-"""The training objective: pixel differences, and beside them the other terms of Liu et al. and an adversary's say."""
+"""The training objective: pixel differences, perceptual and style terms, total variation and an adversarial term."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from training.adversary import PatchDiscriminator, adversarial_loss, combine, discriminator_loss
 from training.errors import SettingsError
 from training.network.partial_conv import WINDOW
-from training.perceptual import VGGFeatures, perceptual_loss, style_loss
+from training.perceptual import STLPIPS, Backbone, style_distance
 
 EPSILON = 1e-8
 """Added to mean squared differences before their logarithm: 80 dB is as good as perfect."""
@@ -23,7 +22,7 @@ EPSILON = 1e-8
 class LossConfig:
     """What the network is trained to lower.
 
-    Liu et al. have norm l1, hole 6, known 1, perceptual 0.05, style 120 and total_variation 0.1.
+    Liu et al. have l1 with hole 6 and known 1, a perceptual and a style term, and total variation 0.1.
 
     Attributes:
         norm: "l1", mean absolute difference (Liu et al.); "l2", mean squared difference (the report); or "psnr",
@@ -31,15 +30,15 @@ class LossConfig:
             (Chen et al., "HINet", 2021).
         hole: Weight of hole pixels.
         known: Weight of known pixels.
-        perceptual: Weight of the differences between VGG-16 features.
-        style: Weight of the differences between their correlations.
+        perceptual: Weight of the perceptual distance ST-LPIPS.
+        style: Weight of the differences between the correlations of the features that ST-LPIPS compares.
+        backbone: The network behind both of them.
         total_variation: Weight of the variation in and around the hole.
-        adversary: How far a discriminator may pull, as a share of the other terms' gradient: it costs at most
+        adversary: The adversarial gradient's share of the other terms' gradient: it costs at most
             10·log10(1 + share²) dB.
-        vgg: torchvision's VGG-16 weights, a `.pth` file; the perceptual and the style term ask for them.
 
     Raises:
-        SettingsError: A weight is negative, or a term asks for VGG-16 weights that are not given.
+        SettingsError: A weight is negative.
     """
 
     norm: Literal["l1", "l2", "psnr"] = "l2"
@@ -47,30 +46,27 @@ class LossConfig:
     known: float = 1.0
     perceptual: float = 0.0
     style: float = 0.0
+    backbone: Backbone = "vgg"
     total_variation: float = 0.0
     adversary: float = 0.0
-    vgg: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("hole", "known", "perceptual", "style", "total_variation", "adversary"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"the loss's {name} must be at least 0, not {getattr(self, name)}")
-        if (self.perceptual or self.style) and self.vgg is None:
-            raise SettingsError(
-                "the perceptual and the style term need VGG-16's weights: give torchvision's file, such as"
-                " vgg16-397923af.pth, by --model.loss.vgg; nothing is downloaded"
-            )
 
 
 class Objective(nn.Module):
-    """The loss with what it needs: VGG-16's features, the discriminator."""
+    """The loss with the networks that it needs.
+
+    Raises:
+        CheckpointError: A term needs ST-LPIPS, and its weights are not installed.
+    """
 
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
         self.config = config
-        self.vgg = (
-            VGGFeatures(config.vgg) if config.vgg is not None and config.perceptual + config.style else None
-        )
+        self.stlpips = STLPIPS(config.backbone) if config.perceptual or config.style else None
         self.discriminator = PatchDiscriminator() if config.adversary else None
 
     def forward(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +78,7 @@ class Objective(nn.Module):
             mask: N1HW float, 1 = known, 0 = hole.
 
         Returns:
-            What to propagate backwards, a scalar, and the loss without the adversary's say, another.
+            What to propagate backwards, a scalar, and the loss without the adversarial term, another.
         """
         if self.discriminator is None:
             loss = self.terms(prediction, truth, mask)
@@ -99,18 +95,17 @@ class Objective(nn.Module):
         return (prediction * combine(own, other, self.config.adversary)).sum() + judgement, loss.detach()
 
     def terms(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        """Return the weighted sum of every term but the adversary's, a scalar."""
+        """Return the weighted sum of every term but the adversarial one, a scalar."""
         loss = pixel_loss(prediction, truth, mask, self.config)
-        if self.vgg is None and not self.config.total_variation:
-            return loss
         filled = torch.where(mask > 0, truth, prediction)
         if self.config.total_variation:
             loss = loss + self.config.total_variation * total_variation(filled, mask)
-        if self.vgg is not None:
-            wanted, *answers = (self.vgg(picture) for picture in (truth, prediction, filled))
-            for answer in answers:
-                loss = loss + self.config.perceptual * perceptual_loss(answer, wanted)
-                loss = loss + self.config.style * style_loss(answer, wanted)
+        if self.stlpips is not None:
+            with torch.no_grad():
+                wanted = self.stlpips.features(truth)
+            answer = self.stlpips.features(filled)
+            loss = loss + self.config.perceptual * self.stlpips.distance(answer, wanted).mean()
+            loss = loss + self.config.style * style_distance(answer, wanted)
         return loss
 
 

@@ -17,9 +17,14 @@ MAX_VALUE = 255.0
 
 
 def psnr(truth: Image, answer: Image) -> float:
-    """Return the peak signal-to-noise ratio of two HWC uint8 pictures in dB; infinite when they are equal."""
+    """Return the peak signal-to-noise ratio of two uint8 arrays in dB; infinite when they are equal."""
     error = np.mean((truth.astype(np.float64) - answer.astype(np.float64)) ** 2)
     return float("inf") if error == 0 else float(10 * np.log10(MAX_VALUE**2 / error))
+
+
+def hole_psnr(truth: Image, answer: Image, hole: NDArray[np.bool_]) -> float:
+    """Return the peak signal-to-noise ratio inside the hole, HW bool, in dB; infinite when nothing differs there."""
+    return psnr(truth[hole], answer[hole])
 
 
 def ssim(truth: Image, answer: Image) -> float:

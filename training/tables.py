@@ -6,6 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BUCKETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Edges of the hole-ratio buckets, as in Liu et al."""
@@ -13,10 +17,15 @@ BUCKETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 PERFECT = 100.0
 """What a perfect answer counts for in a mean of PSNR, in dB: more than one grey level off in one sample does."""
 
-CAPTION = (
-    "PSNR in dB / SSIM / L1, means over pictures, and sharpness, the median: gradient energy in the hole over the"
-    " truth's, 1 = as sharp as the truth; composited, uint8, RGB."
-)
+METRICS: Final = {
+    "psnr": ("PSNR (dB), mean", "{:.2f}", max),
+    "hole_psnr": ("PSNR inside the hole (dB), mean", "{:.2f}", max),
+    "ssim": ("SSIM, mean", "{:.3f}", max),
+    "l1": ("L1 on the scale [0, 1], mean", "{:.4f}", min),
+    "stlpips": ("ST-LPIPS ({}), mean: perceptual distance, lower is better", "{:.4f}", min),
+    "sharpness": ("Sharpness, median: gradient energy in the hole over the truth's", "{:.2f}", None),
+}
+"""Each figure's title, its format, and which of several values is best."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +38,11 @@ class Figures:
         hole_ratio: Share of hole pixels in [0, 1].
         method: The method's name.
         psnr: In dB; infinite for a perfect answer.
+        hole_psnr: The same over the hole's pixels alone.
         ssim: In [-1, 1].
         l1: Mean absolute difference on the scale [0, 1].
         sharpness: Gradient energy in the hole over the truth's; infinite where the truth alone is flat.
+        stlpips: Perceptual distance, at least 0; None where it was not measured.
     """
 
     picture: str
@@ -39,16 +50,19 @@ class Figures:
     hole_ratio: float
     method: str
     psnr: float
+    hole_psnr: float
     ssim: float
     l1: float
     sharpness: float
+    stlpips: float | None
 
 
 @dataclass(frozen=True)
 class Summary:
     """Means over the pictures of one preset and bucket; `bucket` "all" is the whole preset.
 
-    `sharpness` is the median: over a truth that is nearly flat the ratio is as large as you like.
+    `sharpness` is the median, because a truth that is nearly flat makes the ratio arbitrarily large. `stlpips` is the
+    mean over the pictures that it was measured on; None where there are none.
     """
 
     preset: str
@@ -57,9 +71,11 @@ class Summary:
     pictures: int
     hole_ratio: float
     psnr: float
+    hole_psnr: float
     ssim: float
     l1: float
     sharpness: float
+    stlpips: float | None
 
 
 def bucket(hole_ratio: float) -> str:
@@ -85,33 +101,62 @@ def summarise(rows: list[Figures]) -> list[Summary]:
             len(group),
             hole_ratio=fmean(row.hole_ratio for row in group),
             psnr=fmean(min(row.psnr, PERFECT) for row in group),
+            hole_psnr=fmean(min(row.hole_psnr, PERFECT) for row in group),
             ssim=fmean(row.ssim for row in group),
             l1=fmean(row.l1 for row in group),
             sharpness=median(row.sharpness for row in group),
+            stlpips=_mean_or_none([row.stlpips for row in group if row.stlpips is not None]),
         )
         for key, group in ordered
     ]
 
 
-def to_markdown(summary: list[Summary]) -> str:
-    """Return a Markdown table: a line per preset and bucket, a column per method, best PSNR in bold."""
+def to_markdown(summary: list[Summary], backbone: str | None) -> str:
+    """Return one Markdown table per metric: a line per preset and bucket, a column per method, the best in bold.
+
+    Args:
+        summary: What `summarise` returns.
+        backbone: The network behind ST-LPIPS; None where it was not measured.
+    """
     methods = list(dict.fromkeys(line.method for line in summary))
-    cells: dict[tuple[str, str], dict[str, Summary]] = defaultdict(dict)
+    groups: dict[tuple[str, str], dict[str, Summary]] = defaultdict(dict)
     for line in summary:
-        cells[line.preset, line.bucket][line.method] = line
-    table = [
-        "| masks | hole | pictures | " + " | ".join(methods) + " |",
-        "|---|---|---|" + "---|" * len(methods),
+        groups[line.preset, line.bucket][line.method] = line
+    parts = ["Figures are per picture, composited, 8-bit RGB, then averaged."]
+    for metric, (title, text, best) in METRICS.items():
+        if metric == "stlpips" and backbone is None:
+            parts += [
+                "",
+                f"### {title.format('not measured')}",
+                "",
+                "The package stlpips-pytorch is not installed.",
+            ]
+            continue
+        parts += [
+            "",
+            f"### {title.format(backbone)}",
+            "",
+            "| masks | hole | pictures | " + " | ".join(methods) + " |",
+        ]
+        parts.append("|---|---|---|" + "---|" * len(methods))
+        for (preset, name), by_method in groups.items():
+            first = by_method[methods[0]]
+            values = [getattr(by_method[method], metric) for method in methods]
+            label = f"**{preset}**" if name == "all" else name
+            cells = " | ".join(_cells(values, text, best))
+            parts.append(f"| {label} | {first.hole_ratio:.1%} | {first.pictures} | {cells} |")
+    return "\n".join([*parts, ""])
+
+
+def _cells(values: list[float | None], text: str, best: Callable[[list[float]], float] | None) -> list[str]:
+    known = [value for value in values if value is not None]
+    chosen = best(known) if best is not None and known else None
+    cells = ["" if value is None else text.format(value) for value in values]
+    return [
+        f"**{cell}**" if value is not None and value == chosen else cell
+        for cell, value in zip(cells, values, strict=True)
     ]
-    for (preset, name), by_method in cells.items():
-        best = max(line.psnr for line in by_method.values())
-        first = next(iter(by_method.values()))
-        label = f"**{preset}**" if name == "all" else name
-        entries = [_entry(by_method[method], best) for method in methods]
-        table.append(f"| {label} | {first.hole_ratio:.1%} | {first.pictures} | " + " | ".join(entries) + " |")
-    return "\n".join([*table, "", CAPTION, ""])
 
 
-def _entry(line: Summary, best: float) -> str:
-    text = f"{line.psnr:.2f} / {line.ssim:.3f} / {line.l1:.4f} / {line.sharpness:.2f}"
-    return f"**{text}**" if line.psnr == best else text
+def _mean_or_none(values: list[float]) -> float | None:
+    return fmean(values) if values else None
