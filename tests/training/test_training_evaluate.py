@@ -24,6 +24,7 @@ from training.classical import CLASSICAL
 from training.files import sha256
 from training.masks import PRESETS
 from training.network.model import InpaintingModel, ModelConfig
+from training.perceptual import STLPIPS
 from training.pictures import load_picture
 from training.tables import bucket
 from training.weights import save_weights
@@ -31,7 +32,7 @@ from training.weights import save_weights
 MASKS = ("report-text", "free-form")
 METHODS = ("this model", "Telea", "Navier-Stokes", "biharmonic")
 SEED = 7
-MEASURES = ("hole_ratio", "psnr", "ssim", "l1", "sharpness")
+MEASURES = ("hole_ratio", "psnr", "hole_psnr", "ssim", "l1", "sharpness")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def model() -> InpaintingModel:
     """A narrow network whose corrections are random, and large enough to be seen."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = InpaintingModel(ModelConfig(width=2, residual=True)).eval()
+        model = InpaintingModel(ModelConfig("correction", width=2)).eval()
         nn.init.normal_(model.unet.out.weight, std=0.1)
     return model
 
@@ -82,6 +83,7 @@ def evaluate(weights: Path, data: Path, output: Path, *options: str) -> Evaluati
 def evaluation(weights: Path, celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     """The test split, three pictures, under two kinds of masks."""
     options = ("--masks", *MASKS, "--seed", str(SEED), "--rows", "2")
+    options = (*options, "--perceptual", "alex", "--perceptual-count", "1")
     return evaluate(weights, celeba, tmp_path_factory.mktemp("evaluation"), *options)
 
 
@@ -128,11 +130,29 @@ def test_the_figures_are_those_of_the_composited_answer(
         assert row["hole_ratio"] == pytest.approx(hole.mean())
         expected = skimage.metrics.peak_signal_noise_ratio(picture, answer, data_range=255)
         assert row["psnr"] == pytest.approx(expected, abs=1e-3)
+        expected = skimage.metrics.peak_signal_noise_ratio(picture[hole], answer[hole], data_range=255)
+        assert row["hole_psnr"] == pytest.approx(expected, abs=1e-3)
         expected = skimage.metrics.structural_similarity(picture, answer, channel_axis=2, data_range=255)
         assert row["ssim"] == pytest.approx(expected, abs=1e-5)
         expected = np.abs(picture.astype(float) - answer).mean() / 255
         assert row["l1"] == pytest.approx(expected, rel=1e-3)
         assert row["sharpness"] == pytest.approx(energy(answer, hole) / energy(picture, hole), rel=1e-3)
+
+
+def test_the_perceptual_distance_of_the_first_pictures(
+    evaluation: Evaluation, cases: list[tuple[str, str, np.ndarray, np.ndarray]]
+) -> None:
+    network = STLPIPS("alex")
+    for row, (_, _, picture, mask) in zip(evaluation.figures(method="Telea"), cases, strict=True):
+        if row["picture"] != "000018.jpg":
+            assert row["stlpips"] is None
+            continue
+        answer = np.where(mask[..., None] > 0, CLASSICAL["Telea"](picture, mask), picture)
+        tensors = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (answer, picture))
+        assert row["stlpips"] == pytest.approx(network(*tensors).item(), rel=1e-4)
+    assert sum(row["stlpips"] is not None for row in evaluation.document["figures"]) == len(MASKS) * len(
+        METHODS
+    )
 
 
 def energy(picture: np.ndarray, hole: np.ndarray) -> float:
@@ -161,17 +181,22 @@ def test_the_summary_sums_up_the_figures(evaluation: Evaluation) -> None:
 def test_the_json_says_what_was_measured(evaluation: Evaluation, weights: Path) -> None:
     assert evaluation.document["weights"]["sha256"] == sha256(weights)
     assert evaluation.document["weights"]["provenance"]["metrics"] == {"val_psnr": 12.5}
-    assert evaluation.document["data"] == {"split": "test", "pictures": 3, "mask_seed": SEED}
+    assert evaluation.document["data"] == {
+        "split": "test",
+        "pictures": 3,
+        "mask_seed": SEED,
+        "size": 178,
+        "stlpips": {"backbone": "alex", "pictures": 1},
+    }
 
 
 def test_the_table_has_the_summary(evaluation: Evaluation) -> None:
-    header, _, *body = [line for line in evaluation.table.splitlines() if line.startswith("|")]
-    assert header == "| masks | hole | pictures | this model | Telea | Navier-Stokes | biharmonic |"
-    cells = [cell.strip(" *") for line in body for cell in line.strip("|").split("|")[3:]]
-    assert cells == [
-        "{psnr:.2f} / {ssim:.3f} / {l1:.4f} / {sharpness:.2f}".format_map(line)
-        for line in evaluation.document["summary"]
-    ]
+    psnr, _, ssim, *_ = evaluation.table.split("### ")[1:]
+    for part, form in ((psnr, "{psnr:.2f}"), (ssim, "{ssim:.3f}")):
+        header, _, *body = [line for line in part.splitlines() if line.startswith("|")]
+        assert header == "| masks | hole | pictures | this model | Telea | Navier-Stokes | biharmonic |"
+        cells = [cell.strip(" *") for line in body for cell in line.strip("|").split("|")[3:]]
+        assert cells == [form.format_map(line) for line in evaluation.document["summary"]]
     assert evaluation.printed.startswith(evaluation.table)
     assert evaluation.printed.splitlines()[-1].startswith("written: ")
 
@@ -204,10 +229,18 @@ def test_a_plain_folder_of_any_size(weights: Path, astronaut: np.ndarray, tmp_pa
     for number in (1, 2):
         crop = astronaut[: 100 * number, : 90 * number]
         cv2.imwrite(str(data / f"{number}.png"), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
-    result = evaluate(weights, data, tmp_path / "out", "--split", "all", "--masks", "report-code")
-    assert result.document["data"] == {"split": "all", "pictures": 2, "mask_seed": 0}
+    options = ("--split", "all", "--masks", "report-code", "--size", "96", "--perceptual", "none")
+    result = evaluate(weights, data, tmp_path / "out", *options)
+    assert result.document["data"] == {
+        "split": "all",
+        "pictures": 2,
+        "mask_seed": 0,
+        "size": 96,
+        "stlpips": {"backbone": None, "pictures": 100},
+    }
+    assert "not measured" in result.table
     assert [row["picture"] for row in result.figures(method="this model")] == ["1.png", "2.png"]
-    assert result.sheet.shape == (16 + 2 * 182 - 4, 4 * 182 - 4, 3)
+    assert result.sheet.shape == (16 + 2 * 100 - 4, 4 * 100 - 4, 3)
 
 
 # --- mistakes ----------------------------------------------------------------------------------------------------
@@ -244,6 +277,7 @@ def place(celeba: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory)
         ("tiny.safetensors --data cut --split all", 1, "error: cut/b.jpg cannot be read as a picture"),
         ("tiny.safetensors --data celeba --count 0", 1, "the count must be at least 1, not 0"),
         ("tiny.safetensors --data celeba --count -2", 1, "the count must be at least 1, not -2"),
+        ("tiny.safetensors --data celeba --size 31", 1, "error: --size must be at least 32, not 31"),
         ("tiny.safetensors --data celeba --rows 0", 1, "error: --rows must be at least 1, not 0"),
         ("tiny.safetensors --data celeba --workers 0", 1, "error: --workers must be at least 1, not 0"),
         ("tiny.safetensors --data celeba --seed -1", 1, "error: --seed must be at least 0, not -1"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -11,31 +9,9 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from training.adversary import discriminator_loss
-from training.errors import CheckpointError, SettingsError
+from training.errors import SettingsError
 from training.losses import LossConfig, Objective, pixel_loss, total_variation
-from training.perceptual import VGGFeatures, perceptual_loss, style_loss
-
-VGG_LAYERS = {
-    **{0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128)},
-    **{10: (128, 256), 12: (256, 256), 14: (256, 256)},
-}
-"""Channels of VGG-16's first convolutions by their position in torchvision's `features`."""
-POOLINGS = [4, 9, 16]
-
-
-@pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file in the format of torchvision's VGG-16 weights, of random numbers: the real one is not at hand."""
-    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
-    generator = torch.Generator().manual_seed(0)
-    state = {}
-    for number, (inner, outer) in VGG_LAYERS.items():
-        state[f"features.{number}.weight"] = (
-            torch.randn(outer, inner, 3, 3, generator=generator) * (2 / inner / 9) ** 0.5
-        )
-        state[f"features.{number}.bias"] = torch.randn(outer, generator=generator) * 0.1
-    torch.save(state, path)
-    return path
+from training.perceptual import STLPIPS, style_distance
 
 
 @pytest.fixture
@@ -124,19 +100,21 @@ class TestObjective:
         assert backward is loss
         assert torch.equal(loss, pixel_loss(*batch, LossConfig("l1")))
 
-    def test_terms_add_up_by_their_weights(
-        self, batch: tuple[Tensor, Tensor, Tensor], vgg_file: Path
-    ) -> None:
+    def test_terms_add_up_by_their_weights(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         prediction, truth, mask = (part.repeat(1, 1, 4, 4) for part in batch)
-        config = LossConfig("l1", 6.0, 1.0, perceptual=0.05, style=120.0, total_variation=0.1, vgg=vgg_file)
+        config = LossConfig(
+            "l1", 6.0, 1.0, perceptual=0.05, style=120.0, backbone="alex", total_variation=0.1
+        )
         filled = torch.where(mask > 0, truth, prediction)
-        vgg = VGGFeatures(vgg_file)
+        network = STLPIPS("alex")
         expected = pixel_loss(prediction, truth, mask, config) + 0.1 * total_variation(filled, mask)
-        for answer in (prediction, filled):
-            expected = expected + 0.05 * perceptual_loss(vgg(answer), vgg(truth))
-            expected = expected + 120 * style_loss(vgg(answer), vgg(truth))
+        expected = expected + 0.05 * network(filled, truth).mean()
+        expected = expected + 120 * style_distance(network.features(filled), network.features(truth))
         _, loss = Objective(config)(prediction, truth, mask)
         torch.testing.assert_close(loss, expected)
+
+    def test_no_checkpoint_keeps_the_perceptual_network(self) -> None:
+        assert not Objective(LossConfig(perceptual=1.0, backbone="alex")).state_dict()
 
     def test_the_adversary_turns_the_predictions_gradient_and_learns_to_judge(self) -> None:
         torch.manual_seed(0)
@@ -182,11 +160,6 @@ class TestObjective:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (
-                {"perceptual": 0.05},
-                r"need VGG-16's weights: give torchvision's file, such as .* by --model\.loss\.vgg",
-            ),
-            ({"style": 120.0}, "nothing is downloaded"),
             ({"hole": -1.0}, "the loss's hole must be at least 0, not -1.0"),
             ({"adversary": -0.1}, "adversary must be at least 0"),
         ],
@@ -194,40 +167,3 @@ class TestObjective:
     def test_settings_that_cannot_work_are_refused(self, options: dict[str, float], message: str) -> None:
         with pytest.raises(SettingsError, match=message):
             LossConfig(**options)  # type: ignore[arg-type]
-
-
-class TestVGG:
-    def test_features_are_those_of_the_layers_in_order(self, vgg_file: Path) -> None:
-        """Beside the same layers as modules, as torchvision builds them."""
-        layers: list[torch.nn.Module] = []
-        for number, (inner, outer) in VGG_LAYERS.items():
-            while len(layers) < number:
-                layers.append(torch.nn.MaxPool2d(2) if len(layers) in POOLINGS else torch.nn.ReLU())
-            layers.append(torch.nn.Conv2d(inner, outer, 3, padding=1))
-        layers += [torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
-        network = torch.nn.Sequential(*layers)
-        state = torch.load(vgg_file, weights_only=True)
-        network.load_state_dict({k.removeprefix("features."): v for k, v in state.items()})
-        pictures = torch.rand(1, 3, 32, 32)
-        x = (pictures - torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)) / torch.tensor(
-            [0.229, 0.224, 0.225]
-        ).reshape(1, 3, 1, 1)
-        features = VGGFeatures(vgg_file)(pictures)
-        for position, layer in enumerate(network):
-            x = layer(x)
-            if position in POOLINGS:
-                torch.testing.assert_close(features[POOLINGS.index(position)], x)
-        assert len(features) == 3
-
-    def test_no_checkpoint_keeps_them(self, vgg_file: Path) -> None:
-        assert not Objective(LossConfig(perceptual=1.0, vgg=vgg_file)).state_dict()
-
-    def test_files_that_hold_something_else_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(CheckpointError, match="there are no VGG-16 weights"):
-            VGGFeatures(tmp_path / "none.pth")
-        torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
-        with pytest.raises(CheckpointError, match=r"other\.pth does not hold torchvision's VGG-16 weights"):
-            VGGFeatures(tmp_path / "other.pth")
-        (tmp_path / "text.pth").write_text("no weights")
-        with pytest.raises(CheckpointError, match=r"text\.pth does not hold"):
-            VGGFeatures(tmp_path / "text.pth")

@@ -11,7 +11,18 @@ import pytest
 from training.metrics import psnr
 from training.tables import PERFECT, Figures, Summary, bucket, summarise, to_markdown
 
-ROW = Figures("a.jpg", "report-text", 0.05, "ours", psnr=30.0, ssim=0.9, l1=0.02, sharpness=0.5)
+ROW = Figures(
+    "a.jpg",
+    "report-text",
+    0.05,
+    "ours",
+    psnr=30.0,
+    hole_psnr=17.0,
+    ssim=0.9,
+    l1=0.02,
+    sharpness=0.5,
+    stlpips=0.1,
+)
 
 
 def rows(*changes: dict[str, object]) -> list[Figures]:
@@ -74,9 +85,9 @@ def test_presets_and_methods_keep_their_order() -> None:
 
 def test_a_summary_has_means_and_the_median_of_sharpness() -> None:
     values = [
-        {"hole_ratio": 0.01, "psnr": 20.0, "ssim": 0.8, "l1": 0.01, "sharpness": 0.2},
-        {"hole_ratio": 0.02, "psnr": 30.0, "ssim": 0.9, "l1": 0.02, "sharpness": 0.4},
-        {"hole_ratio": 0.06, "psnr": 46.0, "ssim": 1.0, "l1": 0.06, "sharpness": 9.0},
+        {"hole_ratio": 0.01, "psnr": 20.0, "hole_psnr": 10.0, "ssim": 0.8, "l1": 0.01, "sharpness": 0.2},
+        {"hole_ratio": 0.02, "psnr": 30.0, "hole_psnr": 11.0, "ssim": 0.9, "l1": 0.02, "sharpness": 0.4},
+        {"hole_ratio": 0.06, "psnr": 46.0, "hole_psnr": 15.0, "ssim": 1.0, "l1": 0.06, "sharpness": 9.0},
     ]
     everything, only_bucket = summarise(rows(*values))
     assert everything == Summary(
@@ -86,9 +97,11 @@ def test_a_summary_has_means_and_the_median_of_sharpness() -> None:
         3,
         hole_ratio=pytest.approx(0.03),
         psnr=pytest.approx(32.0),
+        hole_psnr=pytest.approx(12.0),
         ssim=pytest.approx(0.9),
         l1=pytest.approx(0.03),
         sharpness=0.4,
+        stlpips=pytest.approx(0.1),
     )
     assert only_bucket == replace(everything, bucket="0-10 %")
 
@@ -111,30 +124,56 @@ def test_a_flat_truth_does_not_blow_up_the_sharpness() -> None:
     assert summary[0].sharpness == 0.6
 
 
-# --- the table ---------------------------------------------------------------------------------------------------
+def test_the_perceptual_distance_is_that_of_the_pictures_measured() -> None:
+    summary = summarise(rows({"stlpips": 0.2}, {"stlpips": None}, {"stlpips": 0.4}))
+    assert summary[0].stlpips == pytest.approx(0.3)
+    assert summarise(rows({"stlpips": None}))[0].stlpips is None
 
 
-def test_the_table() -> None:
+# --- the tables --------------------------------------------------------------------------------------------------
+
+
+def tables(summary: list[Summary], backbone: str | None = "vgg") -> dict[str, list[str]]:
+    """The lines below each title."""
+    _, *parts = to_markdown(summary, backbone).split("### ")
+    return {part.splitlines()[0]: [line for line in part.splitlines()[1:] if line] for part in parts}
+
+
+def test_each_figure_has_a_table_with_the_best_in_bold() -> None:
     summary = summarise(
         rows(
             {"hole_ratio": 0.05, "psnr": 31.0},
-            {"hole_ratio": 0.25, "psnr": 20.0, "ssim": 0.7, "l1": 0.0302, "sharpness": 0.3},
-            {"hole_ratio": 0.05, "psnr": 29.0, "method": "Telea", "sharpness": 1.256},
-            {"hole_ratio": 0.25, "psnr": 20.5, "method": "Telea", "sharpness": 0.3},
+            {"hole_ratio": 0.25, "psnr": 20.0, "stlpips": None},
+            {"hole_ratio": 0.05, "psnr": 29.0, "method": "Telea", "sharpness": 1.256, "stlpips": 0.05},
+            {"hole_ratio": 0.25, "psnr": 20.5, "method": "Telea", "stlpips": None},
         )
     )
-    assert to_markdown(summary).splitlines() == [
-        "| masks | hole | pictures | ours | Telea |",
-        "|---|---|---|---|---|",
-        "| **report-text** | 15.0% | 2 | **25.50 / 0.800 / 0.0251 / 0.40** | 24.75 / 0.900 / 0.0200 / 0.78 |",
-        "| 0-10 % | 5.0% | 1 | **31.00 / 0.900 / 0.0200 / 0.50** | 29.00 / 0.900 / 0.0200 / 1.26 |",
-        "| 20-30 % | 25.0% | 1 | 20.00 / 0.700 / 0.0302 / 0.30 | **20.50 / 0.900 / 0.0200 / 0.30** |",
-        "",
-        "PSNR in dB / SSIM / L1, means over pictures, and sharpness, the median: gradient energy in the hole over the"
-        " truth's, 1 = as sharp as the truth; composited, uint8, RGB.",
+    found = tables(summary)
+    head = ["| masks | hole | pictures | ours | Telea |", "|---|---|---|---|---|"]
+    assert found["PSNR (dB), mean"] == [
+        *head,
+        "| **report-text** | 15.0% | 2 | **25.50** | 24.75 |",
+        "| 0-10 % | 5.0% | 1 | **31.00** | 29.00 |",
+        "| 20-30 % | 25.0% | 1 | 20.00 | **20.50** |",
     ]
+    assert found["ST-LPIPS (vgg), mean: perceptual distance, lower is better"] == [
+        *head,
+        "| **report-text** | 15.0% | 2 | 0.1000 | **0.0500** |",
+        "| 0-10 % | 5.0% | 1 | 0.1000 | **0.0500** |",
+        "| 20-30 % | 25.0% | 1 |  |  |",
+    ]
+    sharpness = found["Sharpness, median: gradient energy in the hole over the truth's"]
+    assert sharpness[3] == "| 0-10 % | 5.0% | 1 | 0.50 | 1.26 |"
+    assert len(found) == 6
 
 
-def test_equals_are_both_the_best() -> None:
-    table = to_markdown(summarise(rows({"method": "ours"}, {"method": "Telea", "sharpness": 0.1})))
-    assert table.count("| **30.00 / 0.900 / 0.0200 / 0.50** | **30.00 / 0.900 / 0.0200 / 0.10** |") == 2
+def test_equal_values_are_both_the_best() -> None:
+    table = tables(summarise(rows({"method": "ours"}, {"method": "Telea"})))
+    assert "| **0.0200** | **0.0200** |" in table["L1 on the scale [0, 1], mean"][2]
+
+
+def test_what_is_not_measured_is_said() -> None:
+    found = tables(summarise(rows({"stlpips": None})), None)
+    assert found["ST-LPIPS (not measured), mean: perceptual distance, lower is better"] == [
+        "The package stlpips-pytorch is not installed."
+    ]
