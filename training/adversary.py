@@ -1,4 +1,4 @@
-"""An adversary for the network: a discriminator of patches, and how far its say may go.
+"""The adversarial term: a discriminator of patches, and a bound on how far it may change the gradient.
 
 The discriminator is that of SN-PatchGAN (Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019):
 spectrally normalised convolutions that judge overlapping patches of the composited picture, under the hinge loss.
@@ -16,11 +16,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHANNELS = (64, 128, 256, 256)
+CHANNELS = (32, 64, 128, 256)
+"""Half of the paper's, for training on a CPU."""
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges each patch of a picture: positive for real, negative for filled."""
+    """Scores each patch of a picture: positive for real, negative for filled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(CHANNELS[-1], 1, 3, padding=1)))
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Judge N3HW pictures in [0, 1] under N1HW masks (1 = known); return N1hw scores, one every 16 pixels."""
+        """Score N3HW pictures in [0, 1] under N1HW masks (1 = known); return N1hw scores, one every 16 pixels."""
         scores: Tensor = self.layers(torch.cat([image * 2 - 1, mask], 1))
         return scores
 
@@ -47,7 +48,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
 
 
 def adversarial_loss(fake: Tensor, mask: Tensor) -> Tensor:
-    """Return what the network is to lower: the discriminator's disbelief, a scalar."""
+    """Return the loss of the network that fills, a scalar: low where the discriminator takes its pictures for real."""
     return -_over_holes(fake, mask)
 
 
