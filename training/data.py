@@ -1,15 +1,17 @@
 """Training and validation data: pictures with masks, drawn reproducibly.
 
 Draw number d of a training run is a pure function of the seed and d: which picture, which augmentation, which
-mask. A run that was killed therefore goes on with exactly the draws that it would have made. Loader processes draw;
-the pictures themselves lie decoded in memory, on the device that trains where they fit, and are augmented there.
+mask. A run that was killed therefore resumes with exactly the draws that it would have made. Loader processes draw
+augmentations and masks; the pictures are kept decoded in memory, on the training device if they fit, and are augmented
+there.
 """
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,12 +32,12 @@ from training.transforms import AugmentConfig, Batch, Matrix, augment, draw_augm
 
 
 class Draw(NamedTuple):
-    """One draw; the loader stacks a batch of them, each field into a tensor with a first axis more.
+    """One draw. The loader collates draws into a batch: each field becomes a tensor with a leading batch axis.
 
     Attributes:
-        position: Which picture, an index into the training split.
-        warp: Its warp, 2×3 float32.
-        colours: Its change of colours, 3×3 float32.
+        position: Index of the picture in the training split.
+        warp: Affine warp of the picture, 2×3 float32.
+        colours: Colour transform of the picture, 3×3 float32.
         mask: HW uint8, 255 = hole.
     """
 
@@ -46,7 +48,7 @@ class Draw(NamedTuple):
 
 
 class TrainingDraws(Dataset[Draw]):
-    """Maps a draw number to a picture, its augmentation and a mask of a randomly chosen preset."""
+    """Maps a draw number to a picture, an augmentation and a mask of a randomly chosen preset."""
 
     def __init__(
         self, pictures: int, size: int, masks: Mapping[str, float], augmentation: AugmentConfig, seed: int
@@ -73,7 +75,7 @@ def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
 
 
 class CaseDataset(Dataset[tuple[Image, Mask]]):
-    """Measured cases, in order."""
+    """Evaluation cases, in order."""
 
     def __init__(self, cases: list[Case]) -> None:
         self.cases = cases
@@ -89,7 +91,7 @@ class DrawSampler(Sampler[int]):
     """Yields the draw numbers of this process for the rest of the current epoch.
 
     Args:
-        trainer: Its count of finished batches says where the run stands, also after a resume.
+        trainer: The trainer, whose batch count gives the current position, also after a resume.
         size: Pictures in the training split.
         batch_size: Pictures per process and step.
     """
@@ -109,33 +111,33 @@ class DrawSampler(Sampler[int]):
 
 
 class ResumableLoader(DataLoader[Draw]):
-    """A loader that Lightning may resume in mid-epoch: `DrawSampler` reads the position from the trainer."""
+    """A loader that Lightning can resume mid-epoch: `DrawSampler` reads the position from the trainer."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: the trainer's own progress is all the state there is."""
+        """Return an empty state: the position is part of the trainer's own state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Ignore the empty state that `state_dict` returned."""
 
 
 class InpaintingData(L.LightningDataModule):
-    """Pictures of one folder with holes of chosen presets.
+    """Pictures of one folder, with masks drawn from chosen presets.
 
     Args:
         root: CelebA's folder (`img_align_celeba/` with its partition file) or any folder of pictures.
         batch_size: Pictures per process and step.
-        masks: Share of each mask preset in training.
-        size: Side that the pictures are brought to, in pixels.
-        validation_mask: The preset of the validation masks.
-        validation_pictures: How many pictures of the validation split are used, from its beginning.
-        training_pictures: How many pictures of the training split are used, from its beginning; None takes all.
-        augmentation: How far training pictures are changed.
-        workers: Loader processes, which draw the masks; 0 draws in the training process.
-        seed: Seed of every draw.
+        masks: Relative frequency of each mask preset in training.
+        size: Side length that pictures are cropped and resized to, in pixels.
+        validation_mask: Preset of the validation masks.
+        validation_pictures: Number of validation pictures to use, from the beginning of the split.
+        training_pictures: Number of training pictures to use, from the beginning of the split; None uses all.
+        augmentation: Range of the random changes to training pictures.
+        workers: Number of loader processes, which draw augmentations and masks; 0 draws in the training process.
+        seed: Seed of all random draws.
 
     Raises:
-        SettingsError: A number is too small, a mask preset is unknown, a share is negative, or all shares are 0.
+        SettingsError: A number is too small, a mask preset is unknown, a frequency is negative, or all are 0.
     """
 
     def __init__(
@@ -164,12 +166,10 @@ class InpaintingData(L.LightningDataModule):
                 raise SettingsError(f"{name} must be at least {least}, not {value}")
         unknown = sorted({validation_mask, *masks} - set(PRESETS))
         if unknown:
-            raise SettingsError(
-                f"there is no mask preset {', '.join(unknown)}; there are {', '.join(PRESETS)}"
-            )
+            raise SettingsError(f"unknown mask preset {', '.join(unknown)}; choose from {', '.join(PRESETS)}")
         if min(masks.values(), default=0) < 0 or sum(masks.values()) == 0:
             raise SettingsError(
-                f"the shares of the mask presets must be 0 or more and not all 0, not {masks}"
+                f"the frequencies of mask presets must be at least 0 and not all 0, not {masks}"
             )
         self.root, self.batch_size, self.masks, self.size = Path(root), batch_size, masks, size
         self.validation_mask, self.validation_pictures = validation_mask, validation_pictures
@@ -178,7 +178,7 @@ class InpaintingData(L.LightningDataModule):
         self.pictures: Tensor | None = None
 
     def setup(self, stage: str) -> None:
-        """Find the pictures and decode those to train on.
+        """Find the pictures and decode the training split.
 
         Raises:
             DataError: The training split does not fill one batch, or a picture cannot be read.
@@ -188,13 +188,13 @@ class InpaintingData(L.LightningDataModule):
         step = self.batch_size * self.trainer.world_size
         if len(files) < step:
             raise DataError(
-                f"{self.root} gives {len(files)} pictures to train on, which do not fill one batch of {step};"
+                f"{self.root} has {len(files)} training pictures, fewer than one batch of {step};"
                 " add pictures or lower --data.batch_size"
             )
         self.pictures = place(load_pictures(files, self.size), self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> ResumableLoader:
-        """Return the draws of the training split, this process's share of them."""
+        """Return this process's share of the training draws."""
         assert self.pictures is not None and self.trainer is not None  # noqa: S101, PT018 (Lightning's order of calls)
         draws = TrainingDraws(len(self.pictures), self.size, self.masks, self.augmentation, self.seed)
         return ResumableLoader(
@@ -203,19 +203,25 @@ class InpaintingData(L.LightningDataModule):
             sampler=DrawSampler(self.trainer, len(draws), self.batch_size),
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            worker_init_fn=ignore_stop_signals,
             pin_memory=torch.cuda.is_available(),
             drop_last=True,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Image, Mask]]:
-        """Return the validation pictures under fixed masks; every process measures all of them."""
+        """Return the validation pictures under fixed masks; every process evaluates all of them."""
         cases = cases_of(
             self.root, "val", [self.validation_mask], self.validation_pictures, self.seed, self.size
         )
-        return DataLoader(CaseDataset(cases), batch_size=self.batch_size, num_workers=min(self.workers, 1))
+        return DataLoader(
+            CaseDataset(cases),
+            batch_size=self.batch_size,
+            num_workers=min(self.workers, 1),
+            worker_init_fn=ignore_stop_signals,
+        )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
-        """Bring a batch of draws or of measured cases to the device, in the model's convention."""
+        """Move a batch of draws or evaluation cases to the device, in the model's convention."""
 
         def move(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=True)
@@ -228,34 +234,41 @@ class InpaintingData(L.LightningDataModule):
         return augment(images, move(torch.as_tensor(batch.warp)), move(torch.as_tensor(batch.colours))), masks
 
 
+def ignore_stop_signals(worker: int) -> None:
+    """Keep a loader process running on Ctrl-C or SIGTERM: the training process finishes its step and then ends it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def load_pictures(files: Sequence[Path], size: int = MODEL_SIZE) -> Tensor:
-    """Decode pictures as `load_picture` does, with a progress bar.
+    """Decode pictures as `load_picture` does, with a progress bar; besides the result, each thread holds one picture.
 
     Returns:
-        NHWC uint8 RGB, `size` × `size`; 95 kB a picture of 178 pixels.
+        NHWC uint8 RGB, `size` × `size`; 95 kB for each picture of 178 pixels.
 
     Raises:
-        DataError: A file cannot be read, or the memory does not hold all of them.
+        DataError: A file cannot be read, or the pictures do not fit into memory.
     """
     shape = (len(files), size, size, 3)
     try:
         pictures = np.empty(shape, np.uint8)
-        with ThreadPoolExecutor() as pool:
-            decoded = pool.map(partial(load_picture, size=size), files)
-            for row, picture in zip(
-                pictures, tqdm(decoded, "decode", len(files), unit="picture"), strict=True
-            ):
-                row[...] = picture
     except MemoryError as error:
         raise DataError(
-            f"{len(files)} pictures take {np.prod(shape) / 2**30:.1f} GiB, more than this machine's memory has left;"
-            " train on fewer by --data.training_pictures"
+            f"{len(files)} pictures need {np.prod(shape) / 2**30:.1f} GiB, more memory than is available;"
+            " train on fewer with --data.training_pictures"
         ) from error
+
+    def decode(index: int) -> None:
+        pictures[index] = load_picture(files[index], size)
+
+    with ThreadPoolExecutor() as pool:
+        for _ in tqdm(pool.map(decode, range(len(files))), "decode", len(files), unit="picture"):
+            pass
     return torch.from_numpy(pictures)
 
 
 def place(pictures: Tensor, device: torch.device) -> Tensor:
-    """Move pictures to the device, if they leave half of what is free there to the training."""
+    """Move pictures to a GPU if they need at most half of its free memory."""
     if device.type != "cuda":
         return pictures
     free, _ = torch.cuda.mem_get_info(device)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import threading
+import time
+import weakref
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +16,15 @@ import numpy as np
 import pytest
 import torch
 
+from training import data as module
 from training import masks
 from training.cases import cases_of
 from training.data import Draw, DrawSampler, InpaintingData, TrainingDraws, load_pictures
 from training.errors import DataError, SettingsError
 from training.pictures import find_pictures, load_picture
-from training.transforms import AugmentConfig, to_model, to_pictures
+from training.transforms import AugmentConfig, to_pictures
 
+SIZE = 178
 SHARES = {"report-text": 0.35, "report-code": 0.25, "free-form": 0.4}
 
 
@@ -27,28 +32,9 @@ def same(one: Draw, other: Draw) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-class TestTurnOver:
-    """The one place where hole = white becomes known = 1."""
-
-    def test_pictures(self) -> None:
-        images = torch.randint(0, 256, (2, 5, 7, 3), dtype=torch.uint8)
-        turned, _ = to_model(images, torch.zeros(2, 5, 7, dtype=torch.uint8))
-        assert turned.shape == (2, 3, 5, 7)
-        assert turned.dtype == torch.float32
-        assert torch.equal(turned[1, 2, 4, 6], images[1, 4, 6, 2] / 255)
-        np.testing.assert_array_equal(to_pictures(turned), images.numpy())
-
-    def test_masks(self) -> None:
-        values = torch.tensor([0, 1, 127, 128, 200, 255], dtype=torch.uint8).reshape(1, 2, 3)
-        _, known = to_model(torch.zeros(1, 2, 3, 3, dtype=torch.uint8), values)
-        assert known.shape == (1, 1, 2, 3)
-        assert known.dtype == torch.float32
-        assert known.flatten().tolist() == [1, 1, 1, 0, 0, 0]
-
-
 class TestTrainingDraws:
     def test_a_draw_is_a_function_of_seed_and_number(self) -> None:
-        one, other = (TrainingDraws(14, SHARES, AugmentConfig(), seed=7) for _ in range(2))
+        one, other = (TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=7) for _ in range(2))
         numbers = [3, 40, 0, 17, 3]
         forwards = [one[n] for n in numbers]
         backwards = [other[n] for n in reversed(numbers)][::-1]
@@ -56,12 +42,12 @@ class TestTrainingDraws:
         assert same(forwards[0], forwards[4])
 
     def test_another_seed_or_number_is_another_draw(self) -> None:
-        draws = TrainingDraws(14, SHARES, AugmentConfig(), seed=7)
-        assert not same(draws[3], TrainingDraws(14, SHARES, AugmentConfig(), seed=8)[3])
+        draws = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=7)
+        assert not same(draws[3], TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=8)[3])
         assert len({(draws[n].warp.tobytes(), draws[n].mask.tobytes()) for n in range(28)}) == 28
 
     def test_shapes_and_types(self) -> None:
-        draw = TrainingDraws(14, SHARES, AugmentConfig(), seed=0)[0]
+        draw = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=0)[0]
         assert 0 <= draw.position < 14
         assert (draw.warp.shape, draw.warp.dtype) == ((2, 3), np.float32)
         assert (draw.colours.shape, draw.colours.dtype) == ((3, 3), np.float32)
@@ -69,7 +55,7 @@ class TestTrainingDraws:
         assert set(np.unique(draw.mask)) == {0, 255}
 
     def test_every_epoch_takes_every_picture_once_in_an_order_of_its_own(self) -> None:
-        draws = TrainingDraws(11, {"report-text": 1.0}, AugmentConfig(), seed=0)
+        draws = TrainingDraws(11, SIZE, {"report-text": 1.0}, AugmentConfig(), seed=0)
         orders = [[draws[n].position for n in range(e * 11, (e + 1) * 11)] for e in range(3)]
         assert all(sorted(order) == list(range(11)) for order in orders)
         assert orders[0] != orders[1] != orders[2] != orders[0]
@@ -79,13 +65,13 @@ class TestTrainingDraws:
             monkeypatch.setitem(
                 masks.PRESETS, name, lambda rng, h, w, value=value: np.full((h, w), value, np.uint8)
             )
-        draws = TrainingDraws(11, {**SHARES, "report-code": 0.0}, AugmentConfig(), seed=0)
+        draws = TrainingDraws(11, SIZE, {**SHARES, "report-code": 0.0}, AugmentConfig(), seed=0)
         drawn = Counter(int(draws[n].mask[0, 0]) for n in range(300))
         assert set(drawn) == {0, 2}
         assert drawn[2] / 300 == pytest.approx(0.4 / 0.75, abs=0.08)
 
     def test_loader_processes_that_are_spawned_can_have_it(self) -> None:
-        draws = TrainingDraws(14, SHARES, AugmentConfig(), seed=7)
+        draws = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=7)
         assert same(pickle.loads(pickle.dumps(draws))[20], draws[20])
 
 
@@ -103,8 +89,39 @@ class TestMemory:
         with pytest.raises(DataError, match=r"half\.jpg cannot be read as a picture"):
             load_pictures([*find_pictures(celeba).train, damaged])
 
+    def test_no_picture_is_kept_beside_the_result(
+        self, monkeypatch: pytest.MonkeyPatch, celeba: Path
+    ) -> None:
+        """However slowly the progress bar moves on, each thread holds at most the picture that it decodes."""
+        alive, most, lock, threads = 0, 0, threading.Lock(), set()
+
+        def count(change: int) -> None:
+            nonlocal alive, most
+            with lock:
+                alive += change
+                most = max(most, alive)
+
+        def decode(file: Path, size: int) -> np.ndarray:
+            picture = load_picture(file, size)
+            threads.add(threading.get_ident())
+            count(1)
+            weakref.finalize(picture, count, -1)
+            return picture
+
+        def slowly(items: Any, *_: object, **__: object) -> Any:
+            for item in items:
+                time.sleep(0.002)
+                yield item
+
+        monkeypatch.setattr(module, "load_picture", decode)
+        monkeypatch.setattr(module, "tqdm", slowly)
+        pictures = load_pictures(find_pictures(celeba).train * 20, 64)
+        assert pictures.shape == (280, 64, 64, 3)
+        assert most <= 2 * len(threads)
+        assert most < 50
+
     def test_more_than_the_memory_holds_is_refused(self) -> None:
-        with pytest.raises(DataError, match=r"more than this machine's memory .* --data\.training_pictures"):
+        with pytest.raises(DataError, match=r"more memory than is available; .* --data\.training_pictures"):
             load_pictures(range(2**32))  # type: ignore[arg-type]
 
 
@@ -157,7 +174,7 @@ class TestDataModule:
     def test_training_batches(self, celeba: Path) -> None:
         batches = list(self.ready(celeba).train_dataloader())
         assert [len(batch.mask) for batch in batches] == [4, 4, 4]
-        draws = TrainingDraws(14, SHARES, AugmentConfig(), seed=0)
+        draws = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=0)
         assert same(Draw(*(field[2].numpy() for field in batches[1])), draws[6])
 
     def test_a_loader_process_draws_the_same(self, celeba: Path) -> None:
@@ -192,20 +209,35 @@ class TestDataModule:
         assert pictures is not None
         assert torch.equal(pictures, load_pictures(find_pictures(celeba).train[:5]))
 
+    @pytest.mark.parametrize("size", [32, 97, 256])
+    def test_pictures_and_masks_have_the_size_that_is_set(self, celeba: Path, size: int) -> None:
+        """In training and in validation; smaller and larger than the pictures."""
+        data = self.ready(celeba, size=size, validation_mask="features")
+        assert data.pictures is not None
+        assert data.pictures.shape == (14, size, size, 3)
+        for loader in (data.train_dataloader(), data.val_dataloader()):
+            images, known = data.transfer_batch_to_device(next(iter(loader)), torch.device("cpu"), 0)
+            assert images.shape[1:] == (3, size, size)
+            assert known.shape == (len(images), 1, size, size)
+            assert set(known.unique().tolist()) == {0, 1}
+        case = cases_of(celeba, "val", ["features"], 1, size=size)[0]
+        np.testing.assert_array_equal(known[0, 0].numpy(), case.load()[1] == 0)
+
     def test_a_batch_larger_than_the_split_is_refused(self, celeba: Path) -> None:
         with pytest.raises(
-            DataError, match=r"gives 14 pictures to train on, which do not fill one batch of 15; add pictures"
+            DataError, match=r"has 14 training pictures, fewer than one batch of 15; add pictures"
         ):
             self.ready(celeba, batch_size=15)
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"masks": {"lines": 1.0}}, "there is no mask preset lines; there are report-text, report-code"),
-            ({"validation_mask": "dots"}, "there is no mask preset dots"),
-            ({"masks": {}}, "shares of the mask presets must be 0 or more and not all 0"),
+            ({"masks": {"lines": 1.0}}, "unknown mask preset lines; choose from report-text, report-code"),
+            ({"validation_mask": "dots"}, "unknown mask preset dots"),
+            ({"masks": {}}, "frequencies of mask presets must be at least 0 and not all 0"),
             ({"masks": {"report-text": 0.0}}, "not all 0"),
-            ({"masks": {"report-text": 2.0, "free-form": -1.0}}, "must be 0 or more"),
+            ({"masks": {"report-text": 2.0, "free-form": -1.0}}, "must be at least 0"),
+            ({"size": 31}, "size must be at least 32, not 31"),
             ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
             ({"validation_pictures": 0}, "validation_pictures must be at least 1"),
             ({"training_pictures": 0}, "training_pictures must be at least 1"),

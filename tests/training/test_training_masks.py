@@ -1,4 +1,4 @@
-"""Hole masks: the report's two presets, free-form strokes of a wanted size, and fine marks."""
+"""Hole masks: the report's two presets, free-form strokes of a given size, fine marks and facial features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from training import masks
-from training.masks import HOLE_RATIOS, PRESETS, draw_lines, fine, free_form, report_code, report_text
+from training.masks import (
+    FEATURES,
+    HOLE_RATIOS,
+    PRESETS,
+    draw_lines,
+    features,
+    fine,
+    free_form,
+    report_code,
+    report_text,
+)
 
 SIZE = 178
 
@@ -70,7 +80,7 @@ def test_mean_hole_of_the_report_masks(preset: str, mean: float) -> None:
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 class TestEveryPreset:
-    @pytest.mark.parametrize("shape", [(SIZE, SIZE), (64, 64), (97, 240)])
+    @pytest.mark.parametrize("shape", [(SIZE, SIZE), (64, 64), (97, 240), (256, 256)])
     def test_is_black_and_white_with_a_hole(self, preset: str, shape: tuple[int, int]) -> None:
         for seed in range(5):
             mask = PRESETS[preset](np.random.default_rng(seed), *shape)
@@ -91,8 +101,60 @@ class TestEveryPreset:
         assert not np.array_equal(PRESETS[preset](rng, SIZE, SIZE), PRESETS[preset](rng, SIZE, SIZE))
 
 
-def test_presets_are_the_three_of_the_design_and_fine_marks() -> None:
-    assert list(PRESETS) == ["report-text", "report-code", "free-form", "fine"]
+def test_the_presets() -> None:
+    assert list(PRESETS) == ["report-text", "report-code", "free-form", "fine", "features"]
+
+
+class TestFeatures:
+    """Where the masks of facial features lie, on an aligned face of any size."""
+
+    @pytest.fixture(params=FEATURES)
+    def feature(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+        """A feature by name, which is then the only one drawn."""
+        name: str = request.param
+        monkeypatch.setattr(masks, "_FEATURE_SHARES", np.array([float(other == name) for other in FEATURES]))
+        return name
+
+    @pytest.mark.parametrize(("height", "width"), [(178, 178), (96, 96), (178, 240), (256, 192)])
+    def test_each_covers_its_place(self, feature: str, height: int, width: int) -> None:
+        """In three masks of four, in the central square; the fourth lies anywhere. A scribble may leave gaps."""
+        drawn = [features(np.random.default_rng(seed), height, width) > 0 for seed in range(100)]
+        share = np.mean(drawn, axis=0)
+        side = min(height, width)
+        scale, top, left = side / 178, (height - side) / 2, (width - side) / 2
+        for x, y, across, down in FEATURES[feature] or FEATURES["both eyes"]:
+            rows, columns = (
+                slice(round((c - r) * scale + o), round((c + r) * scale + o) + 1)
+                for c, r, o in ((y, down / 2, top), (x, across / 2, left))
+            )
+            if feature == "glasses":  # only one pair in three has dark lenses; the frame runs around the eye
+                wide = share[rows.start - rows.stop + rows.start : 2 * rows.stop - rows.start, columns]
+                assert wide.max() > 0.4
+                assert share[rows, columns].mean() > 0.2
+            else:
+                assert share[rows, columns].mean() > 0.65
+        assert np.mean(drawn) < 0.25  # and not much else
+
+    @pytest.mark.parametrize("shape", [(32, 32), (64, 64), (97, 240), (500, 333)])
+    def test_is_never_empty_and_never_full(self, shape: tuple[int, int]) -> None:
+        for seed in range(300):
+            mask = features(np.random.default_rng(seed), *shape)
+            assert mask.shape == shape
+            assert 0 < np.mean(mask > 0) < 0.7
+
+    def test_one_in_four_lies_anywhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its offset reaches far beyond the jitter of the others."""
+        monkeypatch.setattr(masks, "_FEATURE_SHARES", np.array([float(name == "nose") for name in FEATURES]))
+        away = 0
+        for seed in range(300):
+            rows, columns = np.nonzero(features(np.random.default_rng(seed), SIZE, SIZE))
+            away += bool(np.hypot(columns.mean() - 88, rows.mean() - 110) > 18)
+        assert 0.15 < away / 300 < 0.3
+
+    def test_every_feature_is_drawn(self) -> None:
+        assert len(masks._FEATURE_SHARES) == len(FEATURES)
+        assert masks._FEATURE_SHARES.min() > 0
+        assert masks._FEATURE_SHARES.sum() == pytest.approx(1)
 
 
 def test_fine_marks_are_all_over_and_leave_a_known_pixel_near() -> None:

@@ -1,4 +1,4 @@
-"""Augmentation: warp and colours, each within its bounds, from the generator alone."""
+"""The conversion to the model's tensors; augmentation: warps and colours within their bounds, from the generator."""
 
 from __future__ import annotations
 
@@ -13,6 +13,25 @@ from training.transforms import AugmentConfig, augment, draw_augmentation, to_mo
 
 NOTHING = AugmentConfig(rotation=0.0, flip=0.0, brightness=0.0)
 DRAWS = 60
+
+
+class TestConversion:
+    """The one place where hole = white becomes known = 1."""
+
+    def test_pictures(self) -> None:
+        images = torch.randint(0, 256, (2, 5, 7, 3), dtype=torch.uint8)
+        converted, _ = to_model(images, torch.zeros(2, 5, 7, dtype=torch.uint8))
+        assert converted.shape == (2, 3, 5, 7)
+        assert converted.dtype == torch.float32
+        assert torch.equal(converted[1, 2, 4, 6], images[1, 4, 6, 2] / 255)
+        np.testing.assert_array_equal(to_pictures(converted), images.numpy())
+
+    def test_masks(self) -> None:
+        values = torch.tensor([0, 1, 127, 128, 200, 255], dtype=torch.uint8).reshape(1, 2, 3)
+        _, known = to_model(torch.zeros(1, 2, 3, 3, dtype=torch.uint8), values)
+        assert known.shape == (1, 1, 2, 3)
+        assert known.dtype == torch.float32
+        assert known.flatten().tolist() == [1, 1, 1, 0, 0, 0]
 
 
 def draws(image: np.ndarray, config: AugmentConfig) -> np.ndarray:
