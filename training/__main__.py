@@ -1,17 +1,18 @@
-"""`python -m training fit|evaluate|weights|average`."""
+"""`python -m training fit|evaluate|weights|average|mask`."""
 
 from __future__ import annotations
 
 import sys
 
-from training.errors import TrainingError
+from training.errors import Stopped, TrainingError
 
 USAGE = """usage: python -m training COMMAND [options]
 
-  fit       train a network:            --config training/configs/default.yaml
-  evaluate  measure it on pictures:     WEIGHTS --data FOLDER
-  weights   take a run's best weights:  RUN
-  average   take the mean of several:   WEIGHTS WEIGHTS -o FILE
+  fit       train a network:                   --config training/configs/default.yaml
+  evaluate  measure its quality on pictures:   WEIGHTS --data FOLDER
+  weights   export a run's best weights:       RUN
+  average   average several weights files:     WEIGHTS WEIGHTS -o FILE
+  mask      save masked pictures and masks:    FOLDER -o FOLDER
 
 `python -m training COMMAND --help` lists each command's options."""
 
@@ -23,7 +24,7 @@ def main(argv: list[str]) -> int:
         if command == "fit":
             from training.fit import FitCommand
 
-            FitCommand()  # Lightning reads the command line itself
+            FitCommand()  # Lightning reads sys.argv
         elif command == "evaluate":
             from training import evaluate
 
@@ -32,19 +33,28 @@ def main(argv: list[str]) -> int:
             from training import average
 
             average.main(rest)
+        elif command == "mask":
+            from training import mask_folder
+
+            mask_folder.main(rest)
         elif command == "weights" and len(rest) == 1 and not rest[0].startswith("-"):
             from pathlib import Path
 
-            from training.callbacks import write_best
+            from training.callbacks import write_weights
 
-            write_best(Path(rest[0]))
+            write_weights(Path(rest[0]))
         else:
             asked_for = not {"-h", "--help"}.isdisjoint(argv)
             print(USAGE, file=sys.stdout if asked_for else sys.stderr)
             return 0 if asked_for else 2
-    except (TrainingError, OSError) as error:  # OSError: an output that cannot be written
+    except (TrainingError, OSError) as error:  # OSError: an output cannot be written
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Stopped as stop:
+        print(f"{stop}; resume with `--ckpt_path last`", file=sys.stderr)
+        return stop.exit_status
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -1,10 +1,13 @@
-"""Callbacks of a training run: what it leaves in its folder, and how fast it trains."""
+"""Callbacks of a training run: checkpoints, curves, stopping on a signal, and throughput."""
 
 from __future__ import annotations
 
 import io
 import json
+import signal
+import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from lightning.fabric.utilities.throughput import measure_flops
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from training.errors import CheckpointError, Stopped
 from training.files import write_atomically
 from training.module import InpaintingModule
 from training.network.model import MODEL_SIZE, InpaintingModel, ModelConfig
@@ -27,26 +31,26 @@ LAST = "last.ckpt"
 LOGS = "logs"
 
 PRODUCT_SIDE = 8192
-"""Side of the matrices whose product measures what a GPU can do."""
+"""Side of the square matrices used to measure a GPU's peak throughput."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints beside their target first.
+    """Writes each checkpoint to a temporary file in the same folder, then renames it.
 
-    Lightning's own way goes through the system's temporary folder, which is not atomic when that is another disk.
+    Lightning writes to the system's temporary folder, so its rename is not atomic if that is another disk.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write the checkpoint so that a reader finds the old one or the new one, whole."""
+        """Write the checkpoint so that a reader finds either the old or the new file, complete."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_atomically(Path(path), buffer.getbuffer())
 
 
 class RunRecord(Callback):
-    """Puts the run's configuration into checkpoints, draws the curves and leaves a checkpoint at the end."""
+    """Stores the run's configuration in checkpoints, draws the curves and writes a checkpoint at the end."""
 
     def __init__(self, config: dict[str, Any], folder: Path) -> None:
         self.config, self.folder = config, folder
@@ -54,7 +58,7 @@ class RunRecord(Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the configuration and the figures so far, as JSON."""
+        """Add the configuration and the current metrics, as JSON."""
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val_")}
         run = {
             "config": self.config,
@@ -67,36 +71,89 @@ class RunRecord(Callback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the best score so far also when the run's folder was moved, which Lightning takes for another."""
+        """Keep the best score after the run's folder was moved; Lightning would reset it."""
         if Path(str(trainer.ckpt_path)).resolve().parent == self.folder.resolve():
             for callback in trainer.checkpoint_callbacks:
                 if isinstance(callback, ModelCheckpoint) and callback.state_key in checkpoint["callbacks"]:
                     checkpoint["callbacks"][callback.state_key]["dirpath"] = callback.dirpath
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the curves."""
-        if trainer.is_global_zero and not trainer.sanity_checking:
+        """Draw the curves from the CSV log, if there is one."""
+        if trainer.is_global_zero and not trainer.sanity_checking and (self.folder / LOGS).is_dir():
             draw_curves(self.folder / LOGS, self.folder / CURVES)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw all of the curves, and keep the last step before weight averaging overwrites the model."""
+        """Draw the final curves, and save the last step before weight averaging replaces the model's weights."""
         self.on_validation_end(trainer, pl_module)
         trainer.save_checkpoint(self.folder / LAST, weights_only=False)
 
 
-def write_best(folder: Path) -> Path:
-    """Write the best checkpoint's weights as safetensors beside it and return the file."""
-    model, run = model_from_lightning(folder / BEST)
+class LastCheckpoint(ModelCheckpoint):
+    """Saves the current step to `last.ckpt` at fixed intervals, and when SIGINT or SIGTERM stops the run.
+
+    The first signal stops the run after the current step, or after the validation in progress: only then is the state
+    consistent. A second signal ends the process at once.
+
+    Args:
+        folder: The run's folder.
+        minutes: Minutes between checkpoints.
+    """
+
+    def __init__(self, folder: Path, minutes: float) -> None:
+        interval = timedelta(minutes=minutes)
+        super().__init__(
+            folder, LAST.removesuffix(".ckpt"), train_time_interval=interval, enable_version_counter=False
+        )
+        self.path, self.received = folder / LAST, 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Install the signal handlers; Lightning restores the previous ones when training ends."""
+        super().on_train_start(trainer, pl_module)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._request_stop)
+
+    def _request_stop(self, number: int, _: object) -> None:
+        self.received = number
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        print("\nstopping after this step; repeat the signal to stop at once", file=sys.stderr)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save a checkpoint if one is due, and stop if a signal was received by any process.
+
+        Raises:
+            Stopped: A signal was received; `last.ckpt` holds this step.
+        """
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if trainer.strategy.reduce_boolean_decision(bool(self.received), all=False):
+            trainer.save_checkpoint(self.path, weights_only=False)
+            raise Stopped(self.received or signal.SIGTERM)
+
+
+def write_weights(folder: Path) -> None:
+    """Write the weights of a run's best checkpoint, or of its last one if it was never validated, as safetensors.
+
+    Raises:
+        CheckpointError: The folder has no checkpoint, or it is damaged.
+    """
+    source = next((folder / name for name in (BEST, LAST) if (folder / name).is_file()), None)
+    if source is None:
+        raise CheckpointError(
+            f"there is no {BEST} or {LAST} in {folder}; `python -m training fit` writes them"
+        )
+    model, run = model_from_lightning(source)
     target = folder / WEIGHTS
     save_weights(target, model, run)
-    print(f"weights: {target}")
-    return target
+    note = "" if source.name == BEST else f" (step {run['step']}; the run has no validation yet)"
+    print(f"weights: {target}{note}")
 
 
 class Throughput(Callback):
-    """Logs `pictures_per_s` and, on a GPU, `peak_share` at every logging step, when the host waits for it anyway.
+    """Logs `pictures_per_s` and, on a GPU, `peak_share` at every logging step, when the host synchronises anyway.
 
-    Lightning's own `ThroughputMonitor` waits for the device after every step.
+    Lightning's `ThroughputMonitor` synchronises with the device after every step.
     """
 
     def __init__(self) -> None:
@@ -105,8 +162,8 @@ class Throughput(Callback):
         self.flops = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find what the device can do and what a picture costs."""
-        assert isinstance(pl_module, InpaintingModule)  # noqa: S101 (the command line trains nothing else)
+        """Measure the GPU's peak throughput and count the operations for one picture."""
+        assert isinstance(pl_module, InpaintingModule)  # noqa: S101 (the only module that the command line trains)
         if trainer.strategy.root_device.type == "cuda":
             dtype = torch.bfloat16 if "bf16" in str(trainer.precision) else torch.float32
             self.peak = matmul_peak(trainer.strategy.root_device, dtype)
@@ -115,7 +172,7 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log the speed since the last logging step."""
+        """Log the throughput since the last logging step."""
         if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         now = time.perf_counter()
@@ -129,12 +186,12 @@ class Throughput(Callback):
         self.since = now, trainer.global_step
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave the time of a validation out."""
+        """Exclude validation time."""
         self.since = None
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Measure a large matrix product on a GPU, in floating-point operations per second."""
+    """Measure a GPU's throughput on a large matrix product, in floating-point operations per second."""
     a, b = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, device=device).to(dtype) for _ in range(2))
     product = torch.empty_like(a)
     times = []
@@ -149,7 +206,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def flops_per_picture(config: ModelConfig) -> int:
-    """Count the floating-point operations of the network's forward and backward pass for one picture."""
+    """Count the floating-point operations of a forward and backward pass for one picture."""
     with torch.device("meta"):
         model = InpaintingModel(config)
         image = torch.empty(1, 3, MODEL_SIZE, MODEL_SIZE)

@@ -1,18 +1,21 @@
-"""What can go wrong on the way from photos to a checkpoint.
+"""Exceptions of training and evaluation.
 
 TrainingError
-├── SettingsError     an option has a value that cannot work
-├── DataError         a data folder is not what it should be
-└── CheckpointError   a weights file is missing, damaged or of another kind
+├── SettingsError     invalid option value
+├── DataError         invalid data folder or picture
+└── CheckpointError   missing, damaged or incompatible weights or checkpoint file
+Stopped               training stopped by a signal, after saving its state
 """
+
+import signal
 
 
 class TrainingError(Exception):
-    """Root of the tree; its message says what is wrong and what would be right."""
+    """Base class of all errors; the message says what is wrong and how to fix it."""
 
 
 class SettingsError(TrainingError, ValueError):
-    """An option has a value that cannot work."""
+    """An option has an invalid value."""
 
 
 class DataError(TrainingError):
@@ -20,4 +23,12 @@ class DataError(TrainingError):
 
 
 class CheckpointError(TrainingError):
-    """A weights file is missing, damaged or not one of this project's."""
+    """A weights or checkpoint file is missing, damaged or not from this project."""
+
+
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """SIGINT or SIGTERM stopped training, after its checkpoint was written."""
+
+    def __init__(self, received: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(received).name}")
+        self.exit_status = 128 + received

@@ -1,9 +1,10 @@
-"""Weights on disk: safetensors with their provenance, never a pickle."""
+"""Weights files: safetensors with their provenance, never a pickle."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -23,9 +24,9 @@ def save_weights(path: Path, model: InpaintingModel, provenance: dict[str, Any])
     """Write a model's weights with its configuration and provenance, atomically.
 
     Args:
-        path: The file to write; its folder is made when missing.
+        path: The file to write; its folder is created if missing.
         model: The model.
-        provenance: What the weights come from (configuration, data, metrics); plain JSON values.
+        provenance: Where the weights come from (configuration, data, metrics); plain JSON values.
     """
     metadata = {
         "format": FORMAT,
@@ -43,19 +44,19 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
         The model in evaluation mode, on the CPU, in float32; and the provenance mapping.
 
     Raises:
-        CheckpointError: The file is missing, damaged or not one of `save_weights`.
+        CheckpointError: The file is missing, damaged or was not written by `save_weights`.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no weights file {path}; train one with `python -m training fit`")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
+        raise CheckpointError(f"{path} is not a complete safetensors file: {error}") from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is not a checkpoint of this project: its format is {metadata.get('format')!r}"
+            f"{path} is not a weights file of this project: its format is {metadata.get('format')!r}"
         )
     try:
         model = InpaintingModel(ModelConfig(**json.loads(metadata["model"])))
@@ -63,35 +64,40 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
         provenance = json.loads(metadata["provenance"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} does not fit its own configuration; it was changed or damaged"
+            f"the weights in {path} do not match their configuration; the file was modified or damaged"
         ) from error
     return model.eval(), provenance
 
 
 def expect_network(model: InpaintingModel, wanted: dict[str, object], path: Path) -> None:
-    """Make sure that the weights of a file are of the network that is asked for.
+    """Check that a file's weights belong to the requested network.
 
     Raises:
-        CheckpointError: They are of another one.
+        CheckpointError: They belong to another one.
     """
     if model.settings() != wanted:
-        raise CheckpointError(
-            f"{path} holds a network of {model.settings()}, not the one asked for, of {wanted}"
-        )
+        raise CheckpointError(f"{path} holds a network with {model.settings()}, but {wanted} was requested")
 
 
 def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
-    """Read the (averaged) model out of one of Lightning's training checkpoints, without unpickling code.
+    """Read the (averaged) model from a Lightning training checkpoint, after verifying its checksums; no code is run.
 
     Returns:
         The model in evaluation mode and the configuration of its run.
 
     Raises:
-        CheckpointError: The file is missing or not a checkpoint of this project's training.
+        CheckpointError: The file is missing, damaged or not a checkpoint of this project.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}; `python -m training fit` writes them")
     try:
+        # `torch.save` writes a CRC-32 of each record, which `torch.load` does not verify.
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise CheckpointError(
+                f"{path} is damaged: the checksum of {damaged} does not match; resume from another checkpoint"
+            )
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         run = json.loads(checkpoint["run"])
         model = InpaintingModel(ModelConfig(**run["config"]["model"]["network"]))
@@ -100,13 +106,18 @@ def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
             k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)
         }
         model.load_state_dict(state)
-    except (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
-        raise CheckpointError(f"{path} is not a whole checkpoint of `python -m training fit`") from error
+    except (
+        *(OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError),
+        *(zipfile.BadZipFile, NotImplementedError),  # a damaged archive
+    ) as error:
+        raise CheckpointError(
+            f"{path} is damaged, or not a checkpoint of `python -m training fit`"
+        ) from error
     return model.eval(), run
 
 
 def git_commit() -> str | None:
-    """Return the commit of the working tree that this code runs from, `-dirty` when changed; None outside git."""
+    """Return the commit of the working tree that this code runs from, with `-dirty` if modified; None outside git."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
