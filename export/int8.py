@@ -1,8 +1,8 @@
 """ONNX float32 → ONNX with 8-bit convolutions: static quantisation, calibrated on real pictures and masks.
 
-Activations are quantised per tensor, weights per output channel, in the QDQ format that every execution provider
-reads. The first fill, the coverage of windows and the factors made from it, the first convolution (it sees the
-picture itself) and the output convolution stay in float32.
+Activations are quantised per tensor and weights per output channel, in the QDQ format that all execution providers
+support. The first fill, the mask coverage, the first convolution (its input is the picture) and the output convolution
+stay in float32.
 """
 
 from __future__ import annotations
@@ -27,20 +27,24 @@ if TYPE_CHECKING:
 
     from training.cases import Case
 
-FLOAT_LAYER = "unet.down.0.first.conv.weight"
-"""Weight of the first convolution."""
-ALONG = frozenset({"Add", "Concat", "DepthToSpace", "MaxPool", "Mul", "Relu", "Resize"})
+NETWORK = "model.unet."
+"""Prefix of the names of the network's weights in the graph."""
+FLOAT_LAYERS = frozenset(
+    NETWORK + layer for layer in ("down.0.first.conv.weight", "first.conv.weight", "out.weight")
+)
+"""Weights of the first convolution of either network, and of the last one."""
+PASSTHROUGH = frozenset({"Add", "Concat", "DepthToSpace", "MaxPool", "Mul", "Relu", "Resize"})
 """Operators that stay in 8 bits between two quantised convolutions."""
 
 
 class CalibrationCases(CalibrationDataReader):  # type: ignore[misc] # untyped base
-    """Feeds pictures and masks, one at a time, with a progress bar."""
+    """Provides pictures and masks one at a time, with a progress bar."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self.cases = iter(tqdm(cases, desc="calibrate", unit="picture"))
 
     def get_next(self) -> GraphInputs | None:
-        """Return the next graph inputs, None at the end."""
+        """Return the next graph inputs, or None at the end."""
         case = next(self.cases, None)
         return None if case is None else graph_inputs(*stack([case]))
 
@@ -51,16 +55,14 @@ def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:
     Args:
         source: The float32 ONNX file.
         target: The ONNX file to write, atomically.
-        cases: What the ranges of activations are measured on.
+        cases: Cases to measure the activation ranges on.
 
     Raises:
         ArtifactError: `source` is missing, damaged or not a float32 artifact of this project.
     """
     _, metadata = load_artifact(source)
     if metadata.get("precision") != "fp32":
-        raise ArtifactError(
-            f"{source} is not a float32 artifact of `python -m export onnx`, which int8 starts from"
-        )
+        raise ArtifactError(f"{source} is not a float32 artifact; create one with `python -m export onnx`")
     with tempfile.TemporaryDirectory() as folder:
         prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
@@ -72,7 +74,7 @@ def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", *ALONG],
+            op_types_to_quantize=["Conv", *PASSTHROUGH],
             nodes_to_quantize=_network_nodes(onnx.load(prepared).graph),
         )
         proto = onnx.load(quantised)
@@ -82,13 +84,13 @@ def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:
 
 
 def _network_nodes(graph: onnx.GraphProto) -> list[str]:
-    """Return the names of the nodes to quantise: the network's convolutions and what lies between them."""
+    """Return the names of the nodes to quantise: the network's convolutions and the operators between them."""
     names: list[str] = []
     features: set[str] = set()
     for node in graph.node:  # in topological order
         weight = node.input[1] if node.op_type == "Conv" else ""
-        convolution = weight.startswith(("unet.down.", "unet.up.")) and weight != FLOAT_LAYER
-        if convolution or (node.op_type in ALONG and features.intersection(node.input)):
+        convolution = weight.startswith(NETWORK) and weight not in FLOAT_LAYERS
+        if convolution or (node.op_type in PASSTHROUGH and features.intersection(node.input)):
             names.append(node.name)
             features.update(node.output)
     return names

@@ -17,13 +17,16 @@ from training.network.model import InpaintingModel
 from training.pictures import find_pictures
 from training.weights import save_weights
 
-PROVENANCE = {"config": {"model": {"network": {"width": 4, "residual": True}}}, "metrics": {"val_psnr": 30.5}}
+PROVENANCE = {
+    "config": {"model": {"network": {"kind": "correction", "width": 4}}},
+    "metrics": {"val_psnr": 30.5},
+}
 
 
 @pytest.fixture(scope="session")
 def model() -> InpaintingModel:
-    """The network that the artifacts are made from: narrow, residual, random."""
-    return random_network(4, residual=True, seed=7, spread=SMALL_SPREAD)
+    """The network that the artifacts are made from: narrow, random, of the kind that ships."""
+    return random_network("correction", 4, seed=7, spread=SMALL_SPREAD)
 
 
 @pytest.fixture(scope="session")
@@ -64,18 +67,18 @@ def fp32(fp32_export: tuple[Completed, Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def plain_model() -> InpaintingModel:
-    """A network without a first fill, as the report has it."""
-    return random_network(3, residual=False, seed=8)
+def report_model() -> InpaintingModel:
+    """The report's network, which has no first fill."""
+    return random_network("report", 3, seed=8)
 
 
 @pytest.fixture(scope="session")
-def plain_fp32(plain_model: InpaintingModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report_fp32(report_model: InpaintingModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its float32 artifact."""
-    folder = tmp_path_factory.mktemp("plain")
-    save_weights(folder / "plain.safetensors", plain_model, PROVENANCE)
-    export_onnx(folder / "plain.safetensors", folder / "plain.onnx")
-    return folder / "plain.onnx"
+    folder = tmp_path_factory.mktemp("report")
+    save_weights(folder / "report.safetensors", report_model, PROVENANCE)
+    export_onnx(folder / "report.safetensors", folder / "report.onnx")
+    return folder / "report.onnx"
 
 
 @pytest.fixture(scope="session")

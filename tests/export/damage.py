@@ -14,7 +14,7 @@ from export.onnx import load_artifact
 def perturbed_weight(source: Path, target: Path, factor: float = 1.05) -> Path:
     """One convolution's weight is a little too large."""
     proto, _ = load_artifact(source)
-    _scale(proto, {"unet.up.3.block.second.conv.weight"}, factor)
+    _scale(proto, {"model.unet.first.conv.weight"}, factor)
     return _save(proto, target)
 
 
@@ -45,7 +45,7 @@ def transposed(source: Path, target: Path) -> Path:
 def louder_correction(source: Path, target: Path, factor: float) -> Path:
     """The network's correction is several times too strong."""
     proto, _ = load_artifact(source)
-    _scale(proto, {"unet.out.weight", "unet.out.bias"}, factor)
+    _scale(proto, _output_layer(proto), factor)
     return _save(proto, target)
 
 
@@ -56,6 +56,12 @@ def fixed_size(source: Path, target: Path, side: int = 178) -> Path:
         for dimension in value.type.tensor_type.shape.dim[2:]:
             dimension.dim_value = side
     return _save(proto, target)
+
+
+def _output_layer(proto: onnx.ModelProto) -> set[str]:
+    """Names of the last convolution's weight and bias; the exporter shares biases that are equal."""
+    (layer,) = (node for node in proto.graph.node if "model.unet.out.weight" in node.input)
+    return set(layer.input[1:])
 
 
 def _scale(proto: onnx.ModelProto, names: set[str], factor: float) -> None:

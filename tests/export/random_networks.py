@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from training.network.model import InpaintingModel, ModelConfig
 from training.network.smooth_fill import smooth_fill
+
+Kind = Literal["report", "correction"]
 
 SMALL_SPREAD = 0.01
 """Of corrections that 8 bits keep their tolerance on; random weights answer in extremes more often than learnt ones."""
@@ -14,30 +18,36 @@ SMALL_SPREAD = 0.01
 HOLES = ("empty", "scattered", "solid", "border", "corners", "lines", "mixed", "everything")
 
 
-def random_network(width: int, *, residual: bool, seed: int = 0, spread: float = 0.1) -> InpaintingModel:
-    """A network in evaluation mode whose batch norms have statistics of their own and whose output has contrast.
+def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -> InpaintingModel:
+    """A network in evaluation mode with random weights, batch statistics of its own and an output with contrast.
 
     Its predictions on `pictures` lie within (0, 1), so that the final clamp hides no difference; `spread` is their
-    standard deviation, or that of the correction to the first fill where the network is residual.
+    standard deviation, or that of the correction to the first fill.
     """
+    correction = kind == "correction"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = InpaintingModel(ModelConfig(width=width, residual=residual))
+        model = InpaintingModel(ModelConfig(kind, width))
         for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
             nn.init.uniform_(norm.weight, 0.5, 1.5)
             nn.init.normal_(norm.bias, std=0.3)
             norm.momentum = None  # statistics become the plain mean over the passes below
+        for convolution in (m for m in model.modules() if isinstance(m, nn.Conv2d) and not m.weight.any()):
+            nn.init.kaiming_normal_(convolution.weight)  # the correction network starts with zeros
         nn.init.normal_(model.unet.out.weight)
         image, mask = pictures(4, 64, 64, seed), holes("mixed", 4, 64, 64, seed)
         with torch.no_grad():
             model.train().predict(image, mask)
             model.eval()
-            start = smooth_fill(image * mask, mask) if residual else torch.zeros(())
+            start = smooth_fill(image * mask, mask) if correction else torch.zeros(())
             prediction = model.predict(image, mask) - start
-            scale = spread / prediction.std((0, 2, 3))
-            model.unet.out.weight *= scale[:, None, None, None]
-            model.unet.out.bias.copy_((model.unet.out.bias - prediction.mean((0, 2, 3))) * scale)
-            model.unet.out.bias += 0.0 if residual else 0.5
+            out = model.unet.out  # a correction's channels are four sub-pixels of each colour
+            scale, mean = (
+                x.repeat_interleave(len(out.bias) // 3)
+                for x in (spread / prediction.std((0, 2, 3)), prediction.mean((0, 2, 3)))
+            )
+            out.weight *= scale[:, None, None, None]
+            out.bias.copy_((out.bias - mean) * scale + (0.0 if correction else 0.5))
     return model
 
 

@@ -22,7 +22,7 @@ def files(checkpoint: Path, fp32: Path, fp16: Path, photos: Path, tmp_path: Path
     shutil.copy(checkpoint, tmp_path / "tiny.safetensors")
     shutil.copy(fp32, tmp_path / "fp32.onnx")
     shutil.copy(fp16, tmp_path / "fp16.onnx")
-    save_weights(tmp_path / "other.safetensors", random_network(1, residual=False), {})
+    save_weights(tmp_path / "other.safetensors", random_network("report", 1), {})
     (tmp_path / "garbage.safetensors").write_bytes(b"garbage" * 100)
     (tmp_path / "garbage.onnx").write_bytes(b"garbage" * 100)
     (tmp_path / "cut.onnx").write_bytes(fp32.read_bytes()[:-5000])

@@ -11,8 +11,9 @@ from random_networks import HOLES, holes, pictures, random_network
 from torch import Tensor, nn
 
 from export.inference_model import FoldedDoubleConv, FoldedUpBlock, InferenceModel
-from training.network.model import DoubleConv, InpaintingModel, UpBlock
+from training.network.model import InpaintingModel
 from training.network.partial_conv import coverage
+from training.network.report_unet import DoubleConv, UpBlock
 
 LAST_ROUNDING = 2.0**-23
 """Both answer float32 whatever they compute in: twice half a unit in the last place of values below 1."""
@@ -22,10 +23,10 @@ EXACT = {"rtol": 1e-12, "atol": 1e-12}
 """Float64's rounding through two layers."""
 
 
-@pytest.fixture(scope="module", params=[(1, False), (4, False), (5, True)], ids=str)
+@pytest.fixture(scope="module", params=[("report", 1), ("report", 4), ("correction", 3)], ids=str)
 def network(request: pytest.FixtureRequest) -> InpaintingModel:
-    width, residual = request.param
-    return random_network(width, residual=residual, seed=width)
+    kind, width = request.param
+    return random_network(kind, width, seed=width)
 
 
 def every_hole(height: int, width: int) -> tuple[Tensor, Tensor]:

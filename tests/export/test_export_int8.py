@@ -19,14 +19,21 @@ from export.onnx import load_artifact, set_metadata
 from export.verdicts import TOLERANCES
 from training.cases import cases_of
 from training.errors import DataError
+from training.network.correction_unet import pad
 from training.network.model import InpaintingModel
 from training.network.smooth_fill import smooth_fill
 
-DOWN = [f"unet.down.{level}.{conv}.conv.weight" for level in range(5) for conv in ("first", "second")]
-UP = [f"unet.up.{level}.block.{conv}.conv.weight" for level in range(4) for conv in ("first", "second")]
-SHUFFLED = [f"unet.up.{level}.up.weight" for level in range(4)]
-FLOAT = {DOWN[0], "unet.out.weight"}
-QUANTISED = {*DOWN[1:], *UP, *SHUFFLED}
+BLOCKS = {"encoder": (1, 1, 1, 2, 3), "decoder": (1, 1, 1, 2)}
+"""Residual blocks of each level."""
+RESIDUAL = {
+    f"model.unet.{half}.{level}.{block}.{conv}.weight"
+    for half, counts in BLOCKS.items()
+    for level, count in enumerate(counts)
+    for block in range(count)
+    for conv in ("conv1", "conv2")
+}
+FLOAT = {"model.unet.first.conv.weight", "model.unet.out.weight"}
+QUANTISED = RESIDUAL | {f"model.unet.{way}.{level}.weight" for way in ("down", "up") for level in range(4)}
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +78,13 @@ def test_activations_are_8_bits_too(proto: onnx.ModelProto) -> None:
 
 
 def test_onnx_runtime_runs_8_bit_kernels(int8: Path, tmp_path: Path) -> None:
-    """What the file states as dequantise, convolve, quantise becomes one kernel, for each of the 21 convolutions."""
+    """What the file states as dequantise, convolve, quantise becomes one kernel, for each of the 34 convolutions."""
     optimised = tmp_path / "optimised.onnx"
     level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     session_of(int8, optimized_model_filepath=str(optimised), graph_optimization_level=level)
     kernels = [node for node in onnx.load(optimised).graph.node if node.op_type == "QLinearConv"]
     weights = {node.input[3].removesuffix("_quantized") for node in kernels}
-    assert len(QUANTISED) == 21
+    assert len(QUANTISED) == 34
     assert weights >= QUANTISED
 
 
@@ -85,13 +92,15 @@ def test_the_first_fill_stays_in_float(int8: Path, proto: onnx.ModelProto) -> No
     """Without the network's correction the artifact answers the first fill, to float32's rounding."""
     silent = onnx.ModelProto()
     silent.CopyFrom(proto)
+    (last,) = (node for node in silent.graph.node if "model.unet.out.weight" in node.input)
     for tensor in silent.graph.initializer:
-        if tensor.name in ("unet.out.weight", "unet.out.bias"):
+        if tensor.name in last.input[1:]:
             tensor.CopyFrom(onnx.numpy_helper.from_array(0 * onnx.numpy_helper.to_array(tensor), tensor.name))
     session = onnxruntime.InferenceSession(silent.SerializeToString())
     for hole in HOLES:
         image, mask = pictures(2, 101, 70, seed=6), holes(hole, 2, 101, 70, seed=6)
-        expected = torch.where(mask > 0, image, smooth_fill(image * mask, mask))
+        fill = smooth_fill(pad(image * mask), pad(mask))[..., :101, :70]
+        expected = torch.where(mask > 0, image, fill)
         np.testing.assert_allclose(run(session, image, mask), expected.numpy(), rtol=0, atol=1e-5)
 
 
@@ -107,6 +116,22 @@ def test_it_stays_near_pytorch(int8: Path, model: InpaintingModel) -> None:
             assert 1e-5 < filled.mean() < SMALL_SPREAD / 5
 
 
+def test_the_reports_network_is_quantised_too(report_fp32: Path, photos: Path, tmp_path: Path) -> None:
+    """All but its first and its last layer."""
+    target = tmp_path / "int8.onnx"
+    quantise(report_fp32, target, cases_of(photos, "val", ["report-text"], 2))
+    names = {
+        dequantise.input[0].removesuffix("_quantized")
+        for _, dequantise in convolutions(load_artifact(target)[0])
+        if dequantise is not None
+    }
+    down = {f"model.unet.down.{n}.{conv}.conv.weight" for n in range(5) for conv in ("first", "second")}
+    up = {f"model.unet.up.{n}.block.{conv}.conv.weight" for n in range(4) for conv in ("first", "second")}
+    first = {"model.unet.down.0.first.conv.weight"}
+    assert names >= (down - first) | up | {f"model.unet.up.{n}.up.weight" for n in range(4)}
+    assert not names & (first | {"model.unet.out.weight"})
+
+
 def test_it_is_smaller(int8: Path, fp32: Path) -> None:
     """Of the weights a quarter remains; this network is so small that the graph weighs as much as they do."""
     assert int8.stat().st_size < fp32.stat().st_size
@@ -118,7 +143,7 @@ def test_the_command_shows_its_progress_and_leaves_one_file(
     completed, folder = int8_export
     assert completed.stdout == "written: int8.onnx\n"
     assert "calibrate: 100%" in completed.stderr
-    assert "20/20" in completed.stderr  # five pictures under four kinds of masks
+    assert "25/25" in completed.stderr  # five pictures under five kinds of masks
     assert list(folder.iterdir()) == [int8]
 
 

@@ -34,8 +34,8 @@ def session(fp32: Path) -> Session:
 
 
 @pytest.fixture(scope="module")
-def plain_session(plain_fp32: Path) -> Session:
-    return session_of(plain_fp32)
+def report_session(report_fp32: Path) -> Session:
+    return session_of(report_fp32)
 
 
 # --- what the file says ----------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def test_the_metadata(precision: str, request: pytest.FixtureRequest, checkpoint
     provenance = json.loads(metadata.pop("provenance"))
     assert provenance == load_weights(checkpoint)[1]
     assert provenance["metrics"] == {"val_psnr": 30.5}
-    assert json.loads(metadata.pop("model")) == {"width": 4, "residual": True}
+    assert json.loads(metadata.pop("model")) == {"kind": "correction", "width": 4}
     assert metadata == {
         "model_name": "inpaint",
         "model_version": f"{digest[:12]}-{precision}",
@@ -105,12 +105,14 @@ def test_one_file_is_written_and_nothing_beside_it(fp32_export: tuple[Completed,
     ("kind", "count", "height", "width"),
     [
         ("", 1, 32, 32),
+        ("", 1, 31 * 32 + 1, 63),
+        ("report_", 1, 32, 32),
         ("", 5, 33, 47),
         ("", 1, 101, 70),
         ("", 2, 64, 96),
         # Without a first fill whole windows are unknown, and stay so through several layers.
-        ("plain_", 1, 178, 178),
-        ("plain_", 5, 47, 33),
+        ("report_", 1, 178, 178),
+        ("report_", 5, 47, 33),
     ],
 )
 @torch.inference_mode()
@@ -125,13 +127,11 @@ def test_parity_with_pytorch(
 
 
 @torch.inference_mode()
-def test_the_comparisons_above_see_the_network(
-    session: Session, plain_session: Session, model: InpaintingModel, plain_model: InpaintingModel
-) -> None:
+def test_the_comparisons_above_see_the_network(session: Session, report_session: Session) -> None:
     """The two networks' answers differ from each other hundreds of times more than parity allows."""
     image, mask = pictures(2, 64, 96, seed=2), holes("mixed", 2, 64, 96, seed=2)
     hole = (mask == 0).expand_as(image).numpy()
-    one, other = run(session, image, mask)[hole], run(plain_session, image, mask)[hole]
+    one, other = run(session, image, mask)[hole], run(report_session, image, mask)[hole]
     assert np.abs(one - other).mean() > 500 * TOLERANCES["fp32"].max_error
     for answer in (one, other):
         assert ((answer > 0) & (answer < 1)).mean() > 0.95
@@ -207,7 +207,7 @@ def test_half_precision_computes_the_network_in_float16(fp32: Path, fp16: Path) 
 
 
 def _of_network(constant: str) -> bool:
-    return constant.startswith("unet.")
+    return constant.startswith("model.unet.")
 
 
 # --- what cannot be read ---------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ def test_an_artifact_of_another_checkpoint_is_refused(
     fp32: Path, probes: dict[str, Probe], tmp_path: Path
 ) -> None:
     other = tmp_path / "other.safetensors"
-    save_weights(other, random_network(4, residual=True, seed=9), {})
+    save_weights(other, random_network("correction", 4, seed=9), {})
     with pytest.raises(ArtifactError, match=r"fp32\.onnx was made from another checkpoint"):
         check(other, [fp32], [probes["report-text"]])
 
@@ -228,7 +228,7 @@ def test_an_answer_of_another_shape_is_refused(
 def test_a_model_that_answers_nan_itself_is_no_yardstick(
     model: InpaintingModel, fp32: Path, probes: dict[str, Probe], tmp_path: Path
 ) -> None:
-    broken = random_network(4, residual=True, seed=7)
+    broken = random_network("correction", 4, seed=7)
     with torch.no_grad():
         broken.unet.out.bias.fill_(torch.nan)
     weights, artifact = tmp_path / "nan.safetensors", tmp_path / "nan.onnx"

@@ -45,14 +45,15 @@ def test_a_damaged_picture_ends_training_with_one_line(
     ("options", "status", "message"),
     [
         (["--data.root", "nowhere"], 1, "error: there is no data folder nowhere; give a folder of pictures"),
-        (["--data.batch_size", "20"], 1, "gives 14 pictures to train on, which do not fill one batch of 20"),
-        (["--data.masks", "{lines: 1}"], 1, "error: there is no mask preset lines; there are report-text"),
-        (["--data.validation_mask", "dots"], 1, "error: there is no mask preset dots"),
+        (["--data.batch_size", "20"], 1, "has 14 training pictures, fewer than one batch of 20"),
+        (["--data.masks", "{lines: 1}"], 1, "error: unknown mask preset lines; choose from report-text"),
+        (["--data.validation_mask", "dots"], 1, "error: unknown mask preset dots"),
         (["--model.network.width", "0"], 1, "error: the network's width must be at least 1, not 0"),
         (["--ckpt_path", "nowhere.ckpt"], 1, "error: there is no checkpoint nowhere.ckpt"),
-        (["--trainer.accelerator", "abacus"], 1, "error: these trainer options do not work: "),
+        (["--trainer.accelerator", "abacus"], 1, "error: invalid trainer options: "),
         (["--model.loss.norm", "l3"], 2, "l3"),
-        (["--model.loss.style", "120"], 1, "error: the perceptual and the style term need VGG-16's weights"),
+        (["--model.loss.style", "-1"], 1, "error: the loss's style must be at least 0, not -1.0"),
+        (["--data.size", "31"], 1, "error: size must be at least 32, not 31"),
         (["--model.start", "nowhere.safetensors"], 1, "error: there is no weights file nowhere.safetensors"),
         (["--ema", "1.5"], 2, "1.5 does not conform to restriction v>=0 and v<1"),
         (["--config", "nowhere.yaml"], 2, "File does not exist"),
@@ -75,12 +76,48 @@ def test_a_wrong_option_is_explained_without_a_traceback(
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
+@pytest.mark.parametrize("ckpt_path", [(), ("--ckpt_path", "last")], ids=["afresh", "last"])
+def test_a_run_with_a_best_checkpoint_alone_is_not_overwritten(
+    report: Path,
+    celeba: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    ckpt_path: tuple[str, ...],
+) -> None:
+    """Neither by a new run nor by a resume, which would start afresh without `last.ckpt`."""
+    shutil.copy(report / "best.ckpt", tmp_path / "best.ckpt")
+    before = runs.hashes(tmp_path)
+    assert runs.run_here(runs.arguments("report", celeba, tmp_path, *runs.REPORT, *ckpt_path)) == 1
+    said = capsys.readouterr().err
+    if ckpt_path:
+        assert f"{tmp_path} has a best.ckpt but no last.ckpt; resume from the best step with" in said
+        assert f"`--ckpt_path {tmp_path / 'best.ckpt'}`, or choose another folder with `--run`" in said
+    else:
+        assert f"{tmp_path} already holds a run; resume it with `--ckpt_path last`" in said
+    assert runs.hashes(tmp_path) == before
+
+
+def test_a_checkpoint_with_a_flipped_byte_is_refused(
+    report: Path, celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray((report / "last.ckpt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "last.ckpt").write_bytes(content)
+    before = runs.hashes(tmp_path)
+    assert runs.run_here(runs.arguments("report", celeba, tmp_path, "--ckpt_path", "last")) == 1
+    said = capsys.readouterr()
+    assert f"error: {tmp_path / 'last.ckpt'} is damaged: the checksum of " in said.err
+    assert "does not match; resume from another checkpoint" in said.err
+    assert "Traceback" not in said.err + said.out
+    assert runs.hashes(tmp_path) == before
+
+
 def test_a_damaged_checkpoint_cannot_be_gone_on_with(
     celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"rubbish")
     assert runs.run_here(runs.arguments("report", celeba, tmp_path, "--ckpt_path", "last")) == 1
-    assert "last.ckpt is not a whole checkpoint of `python -m training fit`" in capsys.readouterr().err
+    assert "last.ckpt is damaged, or not a checkpoint of `python -m training fit`" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_network_cannot_be_gone_on_with(
@@ -90,7 +127,7 @@ def test_a_checkpoint_of_another_network_cannot_be_gone_on_with(
     options = ("--ckpt_path", "last", "--model.network.width", "4")
     assert runs.run_here(runs.arguments("report", celeba, report, *options)) == 1
     said = capsys.readouterr().err
-    assert "holds a network of {'width': 2, 'residual': False}, not the one asked for, of {'width': 4" in said
+    assert "holds a network with {'kind': 'report', 'width': 2}, but {'kind': 'report', 'width': 4}" in said
     assert runs.hashes(report) == before
 
 
@@ -98,7 +135,7 @@ def test_a_run_without_checkpoints_has_no_weights_to_take(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert runs.run_here(["weights", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith(f"error: there is no checkpoint {tmp_path / 'best.ckpt'}")
+    assert capsys.readouterr().err.startswith(f"error: there is no best.ckpt or last.ckpt in {tmp_path}; ")
 
 
 @pytest.mark.parametrize(

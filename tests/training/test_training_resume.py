@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,76 @@ def test_a_killed_run_ends_as_one_that_was_never_killed(celeba: Path, tmp_path: 
         torch.testing.assert_close(models[1][name], models[0][name], rtol=1e-5, atol=1e-7)
 
 
+SLOW = ("--trainer.callbacks+=training_callbacks.SlowSteps", "--trainer.callbacks.seconds", "0.3")
+
+
+def wait_for_steps(run: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Wait until a run in a process of its own has logged this many steps."""
+    while not ((run / "logs").is_dir() and len(runs.curves(run).get("train_loss", ())) >= count):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_stopped_run_leaves_its_checkpoint_and_averaged_weights(
+    celeba: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Sent to the whole process group, as Ctrl-C in a terminal is: the loader process must not end before the step."""
+    options = ("--data.batch_size", "3", "--data.workers", "1", "--trainer.max_steps", "1000")
+    validate = ("--trainer.val_check_interval", "1000")
+    process = runs.start(runs.arguments("default", celeba, tmp_path, *options, *validate, *SLOW))
+    wait_for_steps(tmp_path, 3, process)
+    os.killpg(process.pid, number)
+    out, err = process.communicate()
+    assert process.returncode == 128 + number, err
+    assert "Traceback" not in out + err
+    assert err.splitlines()[-1] == f"stopped by {number.name}; resume with `--ckpt_path last`"
+    last = runs.checkpoint(tmp_path / "last.ckpt")
+    step = last["global_step"]
+    assert 3 <= step < 1000
+    assert f"weights: {tmp_path / 'inpaint.safetensors'} (step {step}; " in out
+    for name, parameter in load_weights(tmp_path / "inpaint.safetensors")[0].named_parameters():
+        assert torch.equal(parameter, last["state_dict"][f"model.{name}"])
+
+    more = ("--trainer.max_steps", str(step + 1), "--ckpt_path", "last")
+    again = runs.start(runs.arguments("default", celeba, tmp_path, *options, *validate, *more))
+    _, err = again.communicate()
+    assert again.returncode == 0, err
+    assert runs.checkpoint(tmp_path / "last.ckpt")["global_step"] == step + 1
+    assert sorted(runs.curves(tmp_path)["train_loss"]) == list(range(step + 1))  # no step is lost or repeated
+
+
+def test_a_stopped_run_ends_as_one_that_was_never_stopped(celeba: Path, tmp_path: Path) -> None:
+    options = ("--data.batch_size", "3", "--trainer.max_steps", "9", "--trainer.val_check_interval", "100")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    victim = runs.start(runs.arguments("default", celeba, stopped, *options, *SLOW))
+    assert runs.run_here(runs.arguments("default", celeba, whole, *options)) == 0
+    wait_for_steps(stopped, 2, victim)
+    victim.send_signal(signal.SIGTERM)
+    victim.communicate()
+    assert runs.checkpoint(stopped / "last.ckpt")["global_step"] < 9
+    assert runs.run_here(runs.arguments("default", celeba, stopped, *options, "--ckpt_path", "last")) == 0
+    ends = [runs.checkpoint(run / "last.ckpt") for run in (whole, stopped)]
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+        expected, got = (flatten(end[part]) for end in ends)
+        for name in expected:
+            torch.testing.assert_close(got[name], expected[name], rtol=1e-5, atol=1e-7, msg=f"{part}{name}")
+
+
+def test_a_second_signal_ends_the_run_at_once(celeba: Path, tmp_path: Path) -> None:
+    options = ("--trainer.max_steps", "1000", "--trainer.callbacks+=training_callbacks.SlowSteps")
+    process = runs.start(
+        runs.arguments("default", celeba, tmp_path, *options, "--trainer.callbacks.seconds", "5")
+    )
+    wait_for_steps(tmp_path, 1, process)
+    time.sleep(1)  # within the next step, which takes five seconds
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=4)
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_two_processes_share_the_draws_of_one_run(celeba: Path, tmp_path: Path) -> None:
     """DDP by Lightning's own flags: in each step both together see what one process with a batch of 4 would."""
     run = tmp_path / "run"
@@ -104,7 +177,7 @@ def test_two_processes_share_the_draws_of_one_run(celeba: Path, tmp_path: Path) 
     ]
     data = InpaintingData(celeba, 4, {"report-code": 1.0})
     data.pictures = load_pictures(find_pictures(celeba).train)
-    draws = TrainingDraws(len(data.pictures), {"report-code": 1.0}, AugmentConfig(), seed=0)
+    draws = TrainingDraws(len(data.pictures), 178, {"report-code": 1.0}, AugmentConfig(), seed=0)
     for step in range(6):
         drawn = default_collate([draws[4 * step + i] for i in range(4)])
         expected = digests(data.transfer_batch_to_device(drawn, torch.device("cpu"), 0))

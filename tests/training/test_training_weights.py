@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,14 @@ from training.weights import (
     save_weights,
 )
 
-CONFIG = {"model": {"network": {"width": 2, "residual": True}}, "data": {"batch_size": 12}}
+NETWORK = {"kind": "report", "width": 2}
+CONFIG = {"model": {"network": NETWORK}, "data": {"batch_size": 12}}
 
 
 @pytest.fixture
 def model() -> InpaintingModel:
     """A narrow model whose every value differs from a fresh one's, batch statistics included."""
-    model = InpaintingModel(ModelConfig(width=2, residual=True))
+    model = InpaintingModel(ModelConfig("report", 2))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for tensor in model.state_dict().values():
@@ -51,7 +54,7 @@ def rewrite(path: Path, **metadata: str | None) -> None:
     tensors = load_file(path)
     now = {
         "format": FORMAT,
-        "model": json.dumps({"width": 2, "residual": True}),
+        "model": json.dumps(NETWORK),
         "provenance": "{}",
         **metadata,
     }
@@ -91,13 +94,13 @@ class TestWrongFile:
     @pytest.mark.parametrize("keep", [0, 7, 300, -1])
     def test_truncated(self, saved: Path, keep: int) -> None:
         saved.write_bytes(saved.read_bytes()[:keep])
-        with pytest.raises(CheckpointError, match="is not a whole safetensors file"):
+        with pytest.raises(CheckpointError, match="is not a complete safetensors file"):
             load_weights(saved)
 
     def test_a_pickle_is_not_read(self, tmp_path: Path) -> None:
         trap = Trap(tmp_path / "sprung")
         (tmp_path / "inpaint.safetensors").write_bytes(pickle.dumps(trap))
-        with pytest.raises(CheckpointError, match="is not a whole safetensors file"):
+        with pytest.raises(CheckpointError, match="is not a complete safetensors file"):
             load_weights(tmp_path / "inpaint.safetensors")
         assert not trap.mark.exists()
 
@@ -105,25 +108,26 @@ class TestWrongFile:
     def test_another_projects(self, saved: Path, other: str | None) -> None:
         rewrite(saved, format=other)
         with pytest.raises(
-            CheckpointError, match=f"not a checkpoint of this project: its format is {other!r}"
+            CheckpointError, match=f"not a weights file of this project: its format is {other!r}"
         ):
             load_weights(saved)
 
     @pytest.mark.parametrize(
         "metadata",
         [
-            {"model": json.dumps({"width": 3, "residual": True})},
-            {"model": json.dumps({"width": 0, "residual": True})},
+            {"model": json.dumps({**NETWORK, "width": 3})},
+            {"model": json.dumps({**NETWORK, "width": 0})},
+            {"model": json.dumps({**NETWORK, "kind": "correction"})},
             {"model": json.dumps({"depth": 3})},
             {"model": "{"},
             {"model": None},
             {"provenance": None},
         ],
-        ids=["width", "no-width", "unknown", "half", "no-model", "no-provenance"],
+        ids=["width", "no-width", "kind", "unknown", "half", "no-model", "no-provenance"],
     )
     def test_metadata_that_does_not_fit(self, saved: Path, metadata: dict[str, str | None]) -> None:
         rewrite(saved, **metadata)
-        with pytest.raises(CheckpointError, match="does not fit its own configuration"):
+        with pytest.raises(CheckpointError, match="do not match their configuration"):
             load_weights(saved)
 
 
@@ -164,32 +168,68 @@ class TestLightningCheckpoint:
     @pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04 and so on"])
     def test_rubbish(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "best.ckpt").write_bytes(content)
-        with pytest.raises(CheckpointError, match="is not a whole checkpoint of `python -m training fit`"):
+        with pytest.raises(
+            CheckpointError, match="is damaged, or not a checkpoint of `python -m training fit`"
+        ):
             model_from_lightning(tmp_path / "best.ckpt")
 
     def test_truncated(self, model: InpaintingModel, tmp_path: Path) -> None:
         torch.save(lightning_checkpoint(model), tmp_path / "best.ckpt")
         content = (tmp_path / "best.ckpt").read_bytes()
         (tmp_path / "best.ckpt").write_bytes(content[: len(content) // 2])
-        with pytest.raises(CheckpointError, match="is not a whole checkpoint"):
+        with pytest.raises(CheckpointError, match="is damaged, or not a checkpoint"):
             model_from_lightning(tmp_path / "best.ckpt")
+
+    def test_a_flipped_byte_anywhere_in_a_record_is_found(
+        self, model: InpaintingModel, tmp_path: Path
+    ) -> None:
+        """`torch.load` itself reads such a file without a word."""
+        path = tmp_path / "best.ckpt"
+        torch.save(lightning_checkpoint(model), path)
+        content = path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            records = [(r.header_offset, r.filename, r.file_size) for r in archive.infolist() if r.file_size]
+        generator = torch.Generator().manual_seed(0)
+        assert len(records) > 50
+        for start, name, size in records:
+            names, extra = struct.unpack("<HH", content[start + 26 : start + 30])
+            position = start + 30 + names + extra + int(torch.randint(size, (1,), generator=generator))
+            path.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])
+            with pytest.raises(
+                CheckpointError, match=rf"best\.ckpt is damaged: the checksum of {name} does not"
+            ):
+                model_from_lightning(path)
+
+    def test_a_flipped_byte_of_the_archive_itself_changes_nothing_or_is_found(
+        self, model: InpaintingModel, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "best.ckpt"
+        torch.save(lightning_checkpoint(model), path)
+        content, expected = path.read_bytes(), model.state_dict()
+        for position in range(0, len(content), len(content) // 200):
+            path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+            try:
+                loaded, _ = model_from_lightning(path)
+            except CheckpointError:
+                continue
+            assert all(torch.equal(loaded.state_dict()[name], value) for name, value in expected.items())
 
     def test_code_in_a_pickle_is_not_run(self, model: InpaintingModel, tmp_path: Path) -> None:
         trap = Trap(tmp_path / "sprung")
         torch.save({**lightning_checkpoint(model), "more": trap}, tmp_path / "best.ckpt")
-        with pytest.raises(CheckpointError, match="is not a whole checkpoint"):
+        with pytest.raises(CheckpointError, match="is damaged, or not a checkpoint"):
             model_from_lightning(tmp_path / "best.ckpt")
         assert not trap.mark.exists()
 
     @pytest.mark.parametrize("change", [{"run": "{}"}, {"run": "{"}, {"state_dict": {}}])
     def test_another_content(self, model: InpaintingModel, tmp_path: Path, change: dict[str, Any]) -> None:
         torch.save({**lightning_checkpoint(model), **change}, tmp_path / "best.ckpt")
-        with pytest.raises(CheckpointError, match="is not a whole checkpoint"):
+        with pytest.raises(CheckpointError, match="is damaged, or not a checkpoint"):
             model_from_lightning(tmp_path / "best.ckpt")
 
     def test_a_list(self, tmp_path: Path) -> None:
         torch.save([1, 2], tmp_path / "best.ckpt")
-        with pytest.raises(CheckpointError, match="is not a whole checkpoint"):
+        with pytest.raises(CheckpointError, match="is damaged, or not a checkpoint"):
             model_from_lightning(tmp_path / "best.ckpt")
 
 

@@ -65,6 +65,7 @@ def start(argv: list[str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a process group that a test may send signals to
     )
 
 
