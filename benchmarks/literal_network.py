@@ -1,6 +1,6 @@
 """The report's network as its listing has it: masks with as many channels as features, convolved like them.
 
-It computes what `training.network.model.PartialConvUNet` does, at the price that the report paid.
+It computes what `training.network.report_unet.PartialConvUNet` does, at the price that the report paid.
 """
 
 from __future__ import annotations

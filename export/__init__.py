@@ -1,1 +1,1 @@
-"""From a checkpoint to artifacts: ONNX in three precisions, the TorchServe archive, and the parity gate."""
+"""Export of a checkpoint to ONNX in three precisions and to a TorchServe archive, with a parity check."""

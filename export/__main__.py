@@ -49,39 +49,41 @@ def _parity(options: argparse.Namespace) -> None:
     print(table)
     failed = [verdict.artifact for verdict in verdicts if not verdict.passed]
     if failed:
-        raise ParityError(f"{', '.join(failed)}: outside the tolerance; the table above says where")
+        raise ParityError(f"{', '.join(failed)}: outside the tolerance; see the table above")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m export", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    onnx = commands.add_parser("onnx", help="trace a checkpoint to ONNX")
-    onnx.add_argument("weights", type=Path, help="safetensors of `python -m training fit`")
+    onnx = commands.add_parser("onnx", help="export a checkpoint to ONNX")
+    onnx.add_argument("weights", type=Path, help="weights file of `python -m training fit`")
     onnx.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
-    onnx.add_argument("--fp16", action="store_true", help="compute in float16, for GPUs")
+    onnx.add_argument("--fp16", action="store_true", help="compute in float16 (for GPUs)")
     onnx.set_defaults(run=_onnx)
 
-    int8 = commands.add_parser("int8", help="quantise a float32 ONNX file to 8 bits, for CPUs")
+    int8 = commands.add_parser("int8", help="quantise a float32 ONNX file to 8 bits (for CPUs)")
     int8.add_argument("artifact", type=Path, help="ONNX file of `python -m export onnx`")
     int8.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
     int8.add_argument(
-        "--data", type=Path, required=True, help="pictures to calibrate on; the val split is used"
+        "--data", type=Path, required=True, help="folder of calibration pictures; the val split is used"
     )
-    int8.add_argument("--count", type=int, default=48, help="how many of them")
+    int8.add_argument("--count", type=int, default=48, help="number of pictures")
     int8.set_defaults(run=_int8)
 
-    mar = commands.add_parser("mar", help="build the TorchServe archive around an ONNX file")
-    mar.add_argument("artifact", type=Path, help="ONNX file of this command")
-    mar.add_argument("-o", "--output", type=Path, required=True, help="the model store, a folder")
+    mar = commands.add_parser("mar", help="build a TorchServe archive from an ONNX file")
+    mar.add_argument("artifact", type=Path, help="ONNX file of `python -m export onnx` or `int8`")
+    mar.add_argument("-o", "--output", type=Path, required=True, help="model store folder to write to")
     mar.set_defaults(run=_mar)
 
-    parity = commands.add_parser("parity", help="compare artifacts with PyTorch; fails outside the tolerance")
-    parity.add_argument("weights", type=Path, help="the safetensors that the artifacts were made from")
+    parity = commands.add_parser(
+        "parity", help="compare artifacts with PyTorch; fails if one is outside its tolerance"
+    )
+    parity.add_argument("weights", type=Path, help="weights file that the artifacts were exported from")
     parity.add_argument("artifacts", type=Path, nargs="+", help="ONNX files")
-    parity.add_argument("--data", type=Path, required=True, help="pictures to compare on")
-    parity.add_argument("--split", choices=["val", "test", "all"], default="test", help="which of them")
-    parity.add_argument("--count", type=int, default=64, help="how many of them, at least 5")
+    parity.add_argument("--data", type=Path, required=True, help="folder of pictures to compare on")
+    parity.add_argument("--split", choices=["val", "test", "all"], default="test", help="split to use")
+    parity.add_argument("--count", type=int, default=64, help="number of pictures, at least 5")
     parity.add_argument(
         "-o", "--output", type=Path, required=True, help="folder for parity.md and parity.json"
     )
@@ -94,7 +96,7 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         options.run(options)
-    except (ExportError, TrainingError, OSError) as error:  # OSError: an output that cannot be written
+    except (ExportError, TrainingError, OSError) as error:  # OSError: an output cannot be written
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,18 +1,18 @@
-"""What can go wrong on the way from a checkpoint to artifacts.
+"""Exceptions of the export.
 
 ExportError
-├── ArtifactError   an artifact is missing, damaged or lacks what its use needs
-└── ParityError     an artifact computes something other than the PyTorch model
+├── ArtifactError   missing, damaged or unsuitable artifact
+└── ParityError     an artifact's results differ from the PyTorch model's
 """
 
 
 class ExportError(Exception):
-    """Root of the tree; its message says what is wrong and what would be right."""
+    """Base class of all errors; the message says what is wrong and how to fix it."""
 
 
 class ArtifactError(ExportError):
-    """An artifact is missing, damaged or lacks what its use needs."""
+    """An artifact is missing, damaged or unsuitable for the operation."""
 
 
 class ParityError(ExportError):
-    """An artifact computes something other than the PyTorch model."""
+    """An artifact's results differ from the PyTorch model's."""

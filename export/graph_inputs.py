@@ -1,4 +1,4 @@
-"""What the exported graph takes."""
+"""Inputs of the exported graph."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ GraphInputs = dict[str, NDArray[np.float32]]
 
 
 def graph_inputs(images: Image, masks: Mask) -> GraphInputs:
-    """Turn pictures and masks over to the graph.
+    """Convert pictures and masks to graph inputs.
 
     Args:
         images: NHWC uint8 RGB in [0, 255].
-        masks: NHW uint8, 128 and more = hole.
+        masks: NHW uint8, 128 and above = hole.
     """
     image, mask = to_model(torch.from_numpy(images), torch.from_numpy(masks))
     return {"image": image.contiguous().numpy(), "mask": mask.contiguous().numpy()}

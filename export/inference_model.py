@@ -1,14 +1,14 @@
 """The network rewritten for inference: the same function as `training.network.model.InpaintingModel`, in fewer passes.
 
-Three identities, all exact but for rounding:
+The report's network is rewritten by three identities, exact up to rounding:
 
 - Batch normalisation in evaluation mode is an affine map per channel. With s = sum(M)/sum(1) and the factor r = 1/s
   (0 where nothing is known), BN(conv(x)·r) = r·(W'x + b'·s) for a folded weight W' and bias b'.
 - r is never negative, so ReLU(r·z) = r·ReLU(z); and r is 0 exactly where the new mask is, so one product with r
-  both renormalises and masks. A block's step is r·ReLU(W'x + b'·s): the convolution keeps its ReLU fused and one
-  elementwise product remains of three.
+  both renormalises and masks. A block's step becomes r·ReLU(W'x + b'·s): the ReLU can be fused into the convolution,
+  and one elementwise product replaces three.
 - A 2×2 transposed convolution of stride 2 is a 1×1 convolution to four times the channels followed by a pixel
-  shuffle; the former has no 8-bit kernel in ONNX Runtime, the latter has.
+  shuffle; ONNX Runtime has an 8-bit kernel for the latter but not for the former.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FoldedPartialConv(nn.Module):
         self.bias = _conv(bias[:, None, None, None])
 
     def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Take NCHW features and N1HW window coverage; return features, zero where unknown, and their mask."""
+        """Take NCHW features and N1HW window coverage; return features, zero where unknown, and the new mask."""
         factor, known = renormalise(share)
         return F.relu(self.conv(x) + self.bias(share)) * factor, known
 
@@ -60,7 +60,7 @@ class FoldedDoubleConv(nn.Module):
 
 
 class FoldedUpBlock(nn.Module):
-    """The report's `UpBlock`, folded, its transposed convolution as 1×1 convolution and pixel shuffle."""
+    """The report's `UpBlock`, folded, with 1×1 convolution and pixel shuffle instead of transposed convolution."""
 
     def __init__(self, block: UpBlock) -> None:
         super().__init__()
@@ -82,12 +82,12 @@ class FoldedUpBlock(nn.Module):
 
 
 class InferenceModel(nn.Module):
-    """The exported graph: masking, network (the report's folded), compositing.
+    """The exported graph: masking, network (the report's is folded), compositing.
 
     Args:
-        model: The trained model; it is left as it was.
-        dtype: What the network computes in, float32 or float16. Inputs, outputs, the first fill and the
-            compositing stay float32.
+        model: The trained model; it is copied, not modified.
+        dtype: Data type of the network, float32 or float16. Inputs, outputs, first fill and compositing stay
+            float32.
     """
 
     def __init__(self, model: InpaintingModel, dtype: torch.dtype = torch.float32) -> None:
@@ -107,13 +107,13 @@ class InferenceModel(nn.Module):
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return batch normalisation's scale and offset per channel in evaluation mode."""
-    assert norm.running_mean is not None and norm.running_var is not None  # noqa: S101, PT018 (tracked by default)
+    assert norm.running_mean is not None and norm.running_var is not None  # noqa: S101, PT018 (they are tracked by default)
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     return scale, norm.bias - norm.running_mean * scale
 
 
 def _conv(weight: Tensor, padding: int | str = 0) -> nn.Conv2d:
-    """Return a convolution without bias that has the given weight, out × in × k × k."""
+    """Return a convolution without bias with the given weight, out × in × k × k."""
     out, channels, *kernel = weight.shape
     conv = nn.Conv2d(channels, out, (kernel[0], kernel[1]), padding=padding, bias=False)
     conv.weight = nn.Parameter(weight.detach().clone())

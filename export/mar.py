@@ -1,6 +1,6 @@
-"""ONNX → TorchServe's model archive, `inpaint.mar`: the model, the handler, and what of `serving` it imports.
+"""Build of TorchServe's model archive `inpaint.mar`: the model, the handler, and the `serving` modules it imports.
 
-The archive is self-contained: a TorchServe host needs onnxruntime, numpy, pillow and opencv, not this project.
+The archive is self-contained: a TorchServe host needs onnxruntime, numpy, pillow and opencv, but not this project.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 _PACKAGE = Path(serving.__file__).parent
 _TORCHSERVE = _PACKAGE / "torchserve"
 _MANIFEST = "MAR-INF/MANIFEST.json"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can state
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in the zip format
 
 
 def build_mar(artifact: Path, folder: Path) -> Path:
-    """Pack a model for TorchServe. The same model makes the same archive, byte for byte.
+    """Package a model for TorchServe. The archive is reproducible, byte for byte.
 
     Args:
-        artifact: An ONNX file under the graph contract.
-        folder: Where to write `inpaint.mar`, atomically; made if need be.
+        artifact: An ONNX file that follows the graph contract.
+        folder: Folder to write `inpaint.mar` to, atomically; created if missing.
 
     Returns:
         The archive's path.
 
     Raises:
-        ArtifactError: The model is missing or is no inpainting model, or the archiver failed.
+        ArtifactError: The model is missing or not an inpainting model, or the archiver failed.
     """
     try:
         version = Runtime(artifact).version
@@ -60,11 +60,11 @@ def build_mar(artifact: Path, folder: Path) -> Path:
 
 
 def _archive(artifact: Path, version: str, scratch: Path) -> Path:
-    """Run the archiver; its scratch folder is $TMPDIR/inpaint, which it deletes first: it gets a TMPDIR of its own."""
+    """Run the archiver with its own TMPDIR, because it deletes $TMPDIR/inpaint first."""
     sources, temporary = scratch / "sources", scratch / "temporary"
     temporary.mkdir(parents=True)
     handler = _TORCHSERVE / "handler.py"
-    # The archiver flattens a folder that it is given, so the package goes into a parent.
+    # The archiver flattens the folder that it is given, so put the package into a parent folder.
     for module in _imported(handler):
         copy = sources / module.relative_to(_PACKAGE.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def _archive(artifact: Path, version: str, scratch: Path) -> Path:
         *("--extra-files", str(sources)),
         *("--config-file", str(_TORCHSERVE / "model-config.yaml")),
         *("--export-path", str(scratch)),
-        *("--archive-format", "zip-store"),  # weights are noise to a compressor
+        *("--archive-format", "zip-store"),  # weights do not compress
     ]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
@@ -91,7 +91,7 @@ def _archive(artifact: Path, version: str, scratch: Path) -> Path:
 
 
 def _imported(module: Path) -> Iterable[Path]:
-    """Return the modules of `serving` that a module imports, directly or through others; the package's own first."""
+    """Return the modules of `serving` that a module imports, directly or indirectly, the package itself first."""
     found = [_PACKAGE / "__init__.py"]
     waiting = [module]
     while waiting:
@@ -105,7 +105,7 @@ def _imported(module: Path) -> Iterable[Path]:
 
 
 def _reproducible(archive: Path) -> bytes:
-    """Return the archive without the times at which it and its files were made."""
+    """Return the archive without timestamps."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as new:
         for name in sorted(old.namelist()):

@@ -1,4 +1,4 @@
-"""Checkpoint → ONNX, in float32 or float16, with dynamic batch, height and width."""
+"""Export of a checkpoint to ONNX in float32 or float16, with dynamic batch size, height and width."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 OPSET = 20
 MAX_BATCH, MAX_SIDE = 1024, 1 << 14
-"""Bounds of the dynamic dimensions that the exporter is told."""
+"""Upper bounds of the dynamic dimensions, for the exporter."""
 
 MASK_CONVENTION = "1 = known, 0 = hole"
 
 
 def export_onnx(weights: Path, target: Path, *, fp16: bool = False) -> None:
-    """Trace a checkpoint to ONNX.
+    """Export a checkpoint to ONNX.
 
-    The graph takes `image` float32 [N, 3, H, W] in [0, 1] and `mask` float32 [N, 1, H, W] with 1 = known and answers
-    `output` float32 [N, 3, H, W] in [0, 1], composited. N, H and W are free, H and W at least 32.
+    The graph takes `image` float32 [N, 3, H, W] in [0, 1] and `mask` float32 [N, 1, H, W] with 1 = known, and
+    returns `output` float32 [N, 3, H, W] in [0, 1], composited. N, H and W are dynamic; H and W are at least 32.
 
     Args:
         weights: Safetensors of `training.weights`.
         target: The ONNX file to write, atomically.
-        fp16: Compute the network in float16; inputs and outputs stay float32.
+        fp16: Run the network in float16; inputs and outputs stay float32.
 
     Raises:
         CheckpointError: `weights` is missing or damaged.
@@ -51,7 +51,7 @@ def export_onnx(weights: Path, target: Path, *, fp16: bool = False) -> None:
     }
     example = torch.zeros(2, 3, MODEL_SIZE, MODEL_SIZE), torch.ones(2, 1, MODEL_SIZE, MODEL_SIZE)
     with warnings.catch_warnings():
-        # The exporter warns of its own internals; what the graph computes is the parity gate's business.
+        # The exporter warns about its own internals; the parity check covers the graph's results.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
@@ -75,7 +75,7 @@ def export_onnx(weights: Path, target: Path, *, fp16: bool = False) -> None:
 def metadata(
     weights: Path, provenance: dict[str, Any], settings: dict[str, object], precision: Precision
 ) -> dict[str, str]:
-    """Return what an artifact says of itself; see the keys."""
+    """Return an artifact's metadata."""
     digest = sha256(weights)
     return {
         "model_name": "inpaint",
@@ -91,25 +91,25 @@ def metadata(
 
 
 def version(checkpoint_sha256: str, precision: Precision) -> str:
-    """Return an artifact's version: the checkpoint it comes from, and the precision."""
+    """Return an artifact's version: its checkpoint's hash and its precision."""
     return f"{checkpoint_sha256[:12]}-{precision}"
 
 
 def load_artifact(artifact: Path) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """Read an ONNX file and what it says of itself.
+    """Read an ONNX file and its metadata.
 
     Raises:
-        ArtifactError: The file is missing or no ONNX.
+        ArtifactError: The file is missing or not an ONNX file.
     """
     try:
         proto = onnx.load(artifact)
-    except Exception as error:  # onnx raises errors of many kinds for a damaged file
+    except Exception as error:  # onnx raises various exceptions for a damaged file
         raise ArtifactError(f"{artifact} cannot be opened as ONNX: {error}") from error
     return proto, {entry.key: entry.value for entry in proto.metadata_props}
 
 
 def set_metadata(proto: onnx.ModelProto, entries: dict[str, str]) -> None:
-    """Replace a model's metadata and drop the exporter's notes, which carry paths of the machine it ran on."""
+    """Replace a model's metadata and remove the exporter's notes, which contain paths of the build machine."""
     del proto.metadata_props[:]
     for key, value in entries.items():
         proto.metadata_props.add(key=key, value=value)

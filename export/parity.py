@@ -1,4 +1,4 @@
-"""The parity gate: every artifact beside the PyTorch model, on pictures and holes that have broken exports before."""
+"""The parity check: compares artifacts with the PyTorch model on pictures and holes that have broken exports before."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
     Args:
         weights: Safetensors of `training.weights`.
         artifacts: ONNX files of `export.onnx` and `export.int8`.
-        probes: What to compare on.
+        probes: Inputs to compare on.
 
     Raises:
-        ArtifactError: An artifact is missing, damaged or comes from another checkpoint, or cannot be run on a probe.
+        ArtifactError: An artifact is missing, damaged, from another checkpoint, or fails on a probe.
     """
     model, _ = load_weights(weights)
     checkpoint = sha256(weights)
@@ -66,12 +66,12 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
 def _open(artifact: Path, checkpoint: str) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
     _, metadata = load_artifact(artifact)
     if metadata.get("precision") not in TOLERANCES:
-        raise ArtifactError(f"{artifact} does not state its precision; make it with `python -m export`")
+        raise ArtifactError(f"{artifact} has no precision in its metadata; create it with `python -m export`")
     if metadata.get("checkpoint_sha256") != checkpoint:
-        raise ArtifactError(f"{artifact} was made from another checkpoint; export it again from this one")
+        raise ArtifactError(f"{artifact} was exported from another checkpoint; export it again from this one")
     try:
         session = onnxruntime.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises errors of many kinds
+    except Exception as error:  # onnxruntime raises various exceptions
         raise ArtifactError(f"{artifact} cannot be run by ONNX Runtime: {error}") from error
     return session, metadata
 
@@ -80,20 +80,18 @@ def _reference(model: InpaintingModel, probe: Probe) -> NDArray[np.float32]:
     with torch.inference_mode():
         answer = model(torch.from_numpy(probe.image), torch.from_numpy(probe.mask)).numpy()
     if not np.isfinite(answer).all():
-        raise ArtifactError(
-            f"the PyTorch model itself answers NaN or infinity on {probe.name}; train it again"
-        )
+        raise ArtifactError(f"the PyTorch model itself returns NaN or infinity on {probe.name}; retrain it")
     return np.asarray(answer, np.float32)
 
 
 def _answer(session: onnxruntime.InferenceSession, probe: Probe, artifact: Path) -> NDArray[np.float32]:
     try:
         answer = np.asarray(session.run(["output"], {"image": probe.image, "mask": probe.mask})[0])
-    except Exception as error:  # onnxruntime raises errors of many kinds
+    except Exception as error:  # onnxruntime raises various exceptions
         raise ArtifactError(f"{artifact} cannot be run on {probe.name}: {error}") from error
     if answer.shape != probe.image.shape:
         raise ArtifactError(
-            f"{artifact} answers {answer.shape} on {probe.name}, where {probe.image.shape} is right"
+            f"{artifact} returns shape {answer.shape} on {probe.name}; expected {probe.image.shape}"
         )
     return answer
 
@@ -116,5 +114,5 @@ def _compare(answer: NDArray[np.float32], probe: Probe, expected: NDArray[np.flo
 
 
 def _pictures(batch: NDArray[np.float32]) -> NDArray[np.uint8]:
-    # NaN and what is out of range have no place in a picture; the maximal error catches them.
+    # NaN and values out of range cannot be stored in a picture; the maximum error detects them.
     return np.rint(np.clip(np.nan_to_num(batch), 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)

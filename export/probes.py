@@ -1,4 +1,4 @@
-"""What artifacts are compared on: real pictures under thin lines, solid holes, border holes, odd sizes, batches."""
+"""Inputs of the parity check: pictures with thin lines, solid holes, border holes, odd sizes and batches."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH = 5
-"""Pictures of a probe without a number of its own; the report's batch."""
+"""Default number of pictures of a probe."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Inputs of the graph.
+    """Inputs of the graph, and the expected pictures.
 
     Attributes:
-        name: What it probes.
-        image: N3HW float32 in [0, 1]; holes are filled with noise, which must not matter.
+        name: What it tests.
+        image: N3HW float32 in [0, 1]; holes contain noise, which must have no effect.
         mask: N1HW float32, 1 = known, 0 = hole.
         truth: NHWC uint8, the pictures without holes.
-        judges_quality: Whether it holds enough pictures to judge the loss of PSNR by.
+        judges_quality: Whether it has enough pictures to measure the loss of PSNR.
     """
 
     name: str
@@ -44,15 +44,13 @@ class Probe:
 
 
 def probes_of(files: Sequence[Path], seed: int = 0) -> list[Probe]:
-    """Build all probes from some pictures; the report's masks go over every one.
+    """Build all probes from some pictures; the mask presets are applied to all of them, other masks to the first five.
 
     Raises:
         DataError: There are fewer than five pictures, or one cannot be read.
     """
     if len(files) < BATCH:
-        raise DataError(
-            f"parity is checked on batches of {BATCH}: give {BATCH} pictures or more, not {len(files)}"
-        )
+        raise DataError(f"the parity check needs at least {BATCH} pictures, not {len(files)}")
     pictures = [load_picture(file) for file in files]
     some, size = pictures[:BATCH], (MODEL_SIZE, MODEL_SIZE)
     probes = []
@@ -88,7 +86,7 @@ def _probe(name: str, pictures: list[Image], masks: list[Mask], *, judges_qualit
 
 
 def _solid(size: tuple[int, int], share: float) -> Mask:
-    """One rectangle in the middle that covers `share` of the picture."""
+    """Draw one centred rectangle that covers `share` of the picture."""
     height, width = (round(side * share**0.5) for side in size)
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     mask = np.zeros(size, np.uint8)

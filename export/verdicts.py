@@ -1,4 +1,4 @@
-"""What an artifact may differ by, and whether it kept to it."""
+"""Tolerances of the parity check, and its results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What an artifact may differ by.
+    """Maximum deviation of an artifact from the PyTorch model.
 
     Attributes:
-        max_error: Greatest absolute difference of any pixel from PyTorch's, on the scale [0, 1].
-        psnr_cost: Greatest loss of mean PSNR against the truth on the report's masks, in dB.
+        max_error: Maximum absolute difference of any pixel, on the scale [0, 1].
+        psnr_cost: Maximum loss of mean PSNR against the truth on the presets of straight lines, in dB.
     """
 
     max_error: float
@@ -23,29 +23,29 @@ class Tolerance:
 
 
 TOLERANCES: Final = {
-    # Rounding of float32 alone.
+    # Only float32 rounding.
     "fp32": Tolerance(max_error=1e-4, psnr_cost=0.001),
-    # Half precision has 11 bits: 2^-11 for each of some 20 layers; more than 1/50 would be seen in a picture.
+    # Half precision has 11 bits: 2^-11 for each of about 20 layers; more than 1/50 would be visible.
     "fp16": Tolerance(max_error=0.02, psnr_cost=0.01),
-    # 8 bits: single pixels may move visibly in the midst of a large hole, where there is no one right answer;
-    # what counts is that quality against the truth stays.
+    # 8 bits: single pixels may change visibly inside a large hole, where many results are plausible; the quality
+    # against the truth must stay the same.
     "int8": Tolerance(max_error=0.25, psnr_cost=0.15),
 }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One artifact on one probe.
+    """Result of one artifact on one probe.
 
     Attributes:
         probe: The probe's name.
-        judges_quality: Whether the loss of PSNR is held against the artifact.
-        max_error: Greatest absolute difference from PyTorch, scale [0, 1].
-        mean_error: Mean absolute difference from PyTorch inside the holes, scale [0, 1].
-        psnr_between: PSNR of the artifact's answer against PyTorch's in dB, uint8; infinite when equal.
-        psnr_cost: Mean PSNR against the truth that the artifact loses, in dB.
-        ssim_cost: Mean SSIM against the truth that the artifact loses.
-        known_exact: Whether every known pixel came back bit for bit.
+        judges_quality: Whether the loss of PSNR counts for the verdict.
+        max_error: Maximum absolute difference from PyTorch, on the scale [0, 1].
+        mean_error: Mean absolute difference from PyTorch inside the holes, on the scale [0, 1].
+        psnr_between: PSNR of the artifact's result against PyTorch's in dB, uint8; infinite if equal.
+        psnr_cost: Loss of mean PSNR against the truth, in dB.
+        ssim_cost: Loss of mean SSIM against the truth.
+        known_exact: Whether every known pixel is bit-exact.
     """
 
     probe: str
@@ -60,7 +60,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One artifact on all probes; `passed` says whether each kept to the tolerance."""
+    """Results of one artifact on all probes; `passed` if all are within the tolerance."""
 
     artifact: str
     sha256: str
@@ -72,12 +72,12 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the artifact may be served."""
+        """Whether the artifact is within its tolerance on every probe."""
         return not self.failures
 
 
 def judge(comparison: Comparison, tolerance: Tolerance) -> list[str]:
-    """Return why a comparison fails, nothing if it passes. NaN fails every bound."""
+    """Return the reasons why a comparison fails; empty if it passes. NaN exceeds every bound."""
     reasons = []
     if not comparison.max_error <= tolerance.max_error:
         reasons.append(

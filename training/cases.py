@@ -1,4 +1,4 @@
-"""Measured cases: a picture under a mask, the same in every evaluation, calibration and parity check."""
+"""Evaluation cases: a picture and a mask, identical in every evaluation, calibration and parity check."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """One picture under one mask."""
+    """One picture with one mask."""
 
     file: Path
     preset: str
@@ -44,14 +44,14 @@ def files_of(root: Path, split: Split | Literal["all"], count: int | None) -> tu
     Args:
         root: CelebA's folder or any folder of pictures.
         split: Which pictures; "all" takes every picture below the folder.
-        count: How many pictures; None takes all.
+        count: Number of pictures; None takes all.
 
     Raises:
-        DataError: The folder is not what it should be, or `count` leaves nothing.
+        DataError: The folder is invalid, or `count` is less than 1.
     """
     files: tuple[Path, ...] = all_pictures(root) if split == "all" else getattr(find_pictures(root), split)
     if count is not None and count < 1:
-        raise DataError(f"no picture is left to measure; the count must be at least 1, not {count}")
+        raise DataError(f"the count must be at least 1, not {count}")
     return files[:count]
 
 
@@ -63,15 +63,15 @@ def cases_of(
     seed: int = 0,
     size: int = MODEL_SIZE,
 ) -> list[Case]:
-    """List the cases of a folder: its first pictures under one mask of each preset.
+    """List the cases of a folder: its first pictures, each with one mask per preset.
 
     Args:
-        root: See `files_of`, as for `split` and `count`.
-        split: Which pictures.
+        root: As for `files_of`.
+        split: As for `files_of`.
         presets: Names of mask presets.
-        count: How many pictures.
+        count: As for `files_of`.
         seed: Seed of the masks.
-        size: Side that the pictures are brought to, in pixels.
+        size: Side length that pictures are cropped and resized to, in pixels.
 
     Raises:
         DataError: As `files_of` does.

@@ -1,4 +1,4 @@
-"""Inpainting without learning, as the yardstick beside every quality figure."""
+"""Classical inpainting methods, the baselines of every quality measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from training.pictures import Image
 
 RADIUS: Final = 3.0
-"""Neighbourhood of OpenCV's methods, in pixels."""
+"""Neighbourhood radius of OpenCV's methods, in pixels."""
 
 
 def telea(image: Image, mask: Mask) -> Image:
@@ -40,4 +40,4 @@ CLASSICAL: Final[dict[str, Callable[[Image, Mask], Image]]] = {
     "Navier-Stokes": navier_stokes,
     "biharmonic": biharmonic,
 }
-"""Methods by the name that reports give them."""
+"""Methods by display name."""

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Atomic file writes and checksums."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sha256(path: Path) -> str:
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that a reader finds the old one or the new one, whole."""
+    """Write a file so that a reader finds either the old or the new content, complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -30,7 +30,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write plain values as JSON, atomically; infinite numbers and NaN, which JSON lacks, become null."""
+    """Write plain values as JSON, atomically; infinity and NaN, which JSON does not support, become null."""
     write_atomically(path, json.dumps(_finite(document), indent=1, allow_nan=False).encode())
 
 

@@ -1,7 +1,7 @@
-"""Hole masks: the report's straight lines, free-form strokes, fine marks all over and facial features.
+"""Hole masks: straight lines, free-form strokes, fine marks all over and facial features.
 
-Every function here draws an 8-bit picture with 255 = hole and 0 = known, the convention of the project's public
-edges, and takes its randomness from the generator it is given, so that a seed repeats a mask exactly.
+Every function draws an 8-bit mask with 255 = hole and 0 = known, the convention of the project's public interfaces,
+and takes all randomness from the given generator, so that a seed reproduces a mask exactly.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Floats = NDArray[np.float64]
 
 REPORT_LINES: Final = 7
 REPORT_THICKNESS: Final = (7, 12)
-"""`randint`'s bounds in the report: the upper one is excluded."""
+"""Bounds for `randint`; the upper one is excluded."""
 
 HOLE_RATIOS: Final = (0.01, 0.6)
-"""Least and greatest share of hole pixels of a free-form mask."""
+"""Minimum and maximum share of hole pixels of a free-form mask."""
 
 ALIGNED_SIDE: Final = 178
-"""Side of the central square of an aligned CelebA picture, in which `FEATURES` are given."""
+"""Side of the central square of an aligned CelebA picture, the coordinate system of `FEATURES`."""
 
 FEATURES: Final[dict[str, tuple[tuple[float, float, float, float], ...]]] = {
     "eye on the left": ((69, 91, 15, 10),),
@@ -49,14 +49,14 @@ _FEATURE_SHARES: Final = np.array([3, 3, 2, 2, 2, 2, 2, 4, 1, 1, 1, 1, 2]) / 26
 def draw_lines(
     rng: np.random.Generator, height: int, width: int, thickness: tuple[int, int], lines: int = REPORT_LINES
 ) -> Mask:
-    """Draw straight lines between random end points (report, section on masks).
+    """Draw straight lines between random end points.
 
     Args:
         rng: Source of all randomness.
         height: Rows of the mask, in pixels.
         width: Columns of the mask, in pixels.
         thickness: Line thickness in pixels, lower bound included, upper bound excluded.
-        lines: How many lines.
+        lines: Number of lines.
 
     Returns:
         HW uint8, 255 = hole, 0 = known.
@@ -69,12 +69,12 @@ def draw_lines(
 
 
 def report_text(rng: np.random.Generator, height: int, width: int) -> Mask:
-    """Seven lines of 7 to 11 pixels: the report as described. HW uint8, 255 = hole."""
+    """Draw seven lines of 7 to 11 pixels, as the text of the report's section on masks says. HW uint8, 255 = hole."""
     return draw_lines(rng, height, width, REPORT_THICKNESS)
 
 
 def report_code(rng: np.random.Generator, height: int, width: int) -> Mask:
-    """Seven lines of 1 to 11 pixels: the report as its listing runs (`randint(min(1, lo), hi)`)."""
+    """Draw seven lines of 1 to 11 pixels, as that section's listing does (`randint(min(1, lo), hi)`)."""
     low, high = REPORT_THICKNESS
     return draw_lines(rng, height, width, (min(1, low), high))
 
@@ -83,17 +83,17 @@ def free_form(rng: np.random.Generator, height: int, width: int, ratio: float | 
     """Draw wandering brush strokes until about `ratio` of the picture is a hole.
 
     Strokes are polylines with round joints, as in the free-form masks of Yu et al. (2019), of a width between
-    2 % and 13 % of the shorter side. A stroke that would overshoot the target is undone and a thinner one tried.
+    2 % and 13 % of the shorter side. If a stroke overshoots the target, it is undone and a thinner one is tried.
 
     Args:
         rng: Source of all randomness.
         height: Rows of the mask, in pixels.
         width: Columns of the mask, in pixels.
-        ratio: Wanted share of hole pixels in [0.01, 0.6]; drawn uniformly from that range when left out.
+        ratio: Target share of hole pixels in [0.01, 0.6]; drawn uniformly from that range if None.
 
     Returns:
-        HW uint8, 255 = hole, 0 = known; the share of hole pixels is within 0.03 of the wanted one
-        for pictures of 64 pixels a side and more.
+        HW uint8, 255 = hole, 0 = known; the share of hole pixels is within 0.03 of the target
+        for pictures of at least 64×64.
 
     Raises:
         ValueError: `ratio` is outside [0.01, 0.6].
@@ -136,9 +136,9 @@ def _draw_stroke(rng: np.random.Generator, mask: Mask, side: int, widest: float)
 
 
 def fine(rng: np.random.Generator, height: int, width: int) -> Mask:
-    """Draw dust, a mesh or lettering all over, by equal chances: marks of 1 to 4 pixels, as of prints and watermarks.
+    """Draw dust, a mesh or text over the whole picture, with equal probability: marks of 1 to 4 pixels.
 
-    HW uint8, 255 = hole. Every hole pixel has a known one near; pictures of 64 pixels a side and more have both.
+    HW uint8, 255 = hole. Every hole pixel is near a known one; pictures of at least 64×64 have both.
     """
     draw = (_dust, _mesh, _lettering)[rng.integers(3)]
     return draw(rng, height, width)
@@ -174,14 +174,14 @@ def _lettering(rng: np.random.Generator, height: int, width: int) -> Mask:
         words = "".join(chr(letter) for letter in rng.integers(ord("!"), ord("~"), 80))
         origin = (-int(rng.integers(20)), round((line + rng.uniform(0.8, 1)) * spacing))
         cv2.putText(mask, words, origin, font, scale, 255, thickness)
-    return np.where(mask >= 128, 255, 0).astype(np.uint8)  # OpenCV smooths the edges
+    return np.where(mask >= 128, 255, 0).astype(np.uint8)  # OpenCV antialiases the edges
 
 
 def features(rng: np.random.Generator, height: int, width: int) -> Mask:
     """Cover a feature of an aligned face: eyes, brows, nose, mouth, glasses or half of the face.
 
-    Shapes are ellipses, boxes and scribbles of varied size around where the feature lies in the central square of
-    aligned CelebA; one in four lies anywhere instead.
+    Shapes are ellipses, boxes and scribbles of varied size at the feature's position in the central square of aligned
+    CelebA; one in four is moved to a random position instead.
 
     Args:
         rng: Source of all randomness.
@@ -205,7 +205,7 @@ def features(rng: np.random.Generator, height: int, width: int) -> Mask:
         for x, y, across, down in FEATURES[name]:
             centre = (np.array([x, y]) + rng.normal(0, 4, 2)) * scale + offset
             draw(rng, mask, centre, np.array([across, down]) * rng.uniform(0.8, 1.6, 2) * scale)
-    return mask if mask.any() else features(rng, height, width)  # all of it may have been outside
+    return mask if mask.any() else features(rng, height, width)  # the shape may be outside the picture
 
 
 def _draw_ellipse(rng: np.random.Generator, mask: Mask, centre: Floats, radii: Floats) -> None:
@@ -221,7 +221,7 @@ def _draw_box(rng: np.random.Generator, mask: Mask, centre: Floats, radii: Float
 
 
 def _draw_scribble(rng: np.random.Generator, mask: Mask, centre: Floats, radii: Floats) -> None:
-    """Draw one brush stroke that goes back and forth over an area, as a person paints over it."""
+    """Draw one brush stroke back and forth over an area, as a person would."""
     turns = int(rng.integers(3, 9))
     brush = max(2, round(rng.uniform(0.3, 0.9) * 2 * radii.min()))
     x = np.where(np.arange(turns) % 2, 1, -1) * rng.uniform(0.7, 1.1, turns) * radii[0]

@@ -1,4 +1,4 @@
-"""Picture folders: which files belong to which split, and how a file becomes a 178×178 picture."""
+"""Picture folders: assignment of files to splits, and decoding to square pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PARTITION: Final[dict[str, Split]] = {"0": "train", "1": "val", "2": "test"}
 
 @dataclass(frozen=True)
 class Splits:
-    """The files of each split, sorted by name."""
+    """Files of each split, sorted by name."""
 
     train: tuple[Path, ...]
     val: tuple[Path, ...]
@@ -34,37 +34,37 @@ class Splits:
 
 
 def find_pictures(root: Path) -> Splits:
-    """Find the pictures below a folder and split them.
+    """Find the pictures in a folder and its subfolders, and split them.
 
     A folder that holds `img_align_celeba/` is read as CelebA, with the official split of
-    `list_eval_partition.csv` or `.txt` beside it. Any other folder is searched for pictures, and each goes to a
-    split by a hash of its relative path, 8:1:1, so that adding pictures never moves one that was there before.
+    `list_eval_partition.csv` or `.txt` beside it. In any other folder, each picture is assigned to a split 8:1:1 by a
+    hash of its relative path, so adding pictures never moves existing ones.
 
     Raises:
-        DataError: The folder is missing or empty, or CelebA's partition file is missing, malformed or names
-            no picture that is there, or a split is empty.
+        DataError: The folder is missing or empty, a split is empty, or CelebA's partition file is missing, malformed or
+            lists no existing picture.
     """
     splits = _celeba(root) if (root / CELEBA_IMAGES).is_dir() else _plain(root)
     for field in fields(splits):
         if not getattr(splits, field.name):
             raise DataError(
-                f"no picture of {root} falls into the {field.name} split; a plain folder needs some 30 pictures"
-                " at least, CelebA's some of each partition"
+                f"the {field.name} split of {root} is empty; a plain folder needs at least about 30 pictures, and"
+                " CelebA's needs pictures of each partition"
             )
     return splits
 
 
 def all_pictures(root: Path) -> tuple[Path, ...]:
-    """Find every picture below a folder, whatever its split, sorted by path.
+    """Find all pictures in a folder and its subfolders, of any split, sorted by path.
 
     Raises:
-        DataError: The folder is missing or holds no pictures.
+        DataError: The folder is missing or contains no pictures.
     """
     if not root.is_dir():
         raise DataError(f"there is no data folder {root}; give a folder of pictures, or CelebA's")
     files = tuple(sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()))
     if not files:
-        raise DataError(f"{root} holds no pictures; these endings count: {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"{root} contains no pictures; supported suffixes: {', '.join(sorted(SUFFIXES))}")
     return files
 
 
@@ -81,9 +81,7 @@ def _plain(root: Path) -> Splits:
 def _celeba(root: Path) -> Splits:
     partition = next((root / name for name in CELEBA_PARTITIONS if (root / name).is_file()), None)
     if partition is None:
-        raise DataError(
-            f"{root} holds {CELEBA_IMAGES}/ but neither of {' and '.join(CELEBA_PARTITIONS)} beside it"
-        )
+        raise DataError(f"{root} contains {CELEBA_IMAGES}/ but neither {' nor '.join(CELEBA_PARTITIONS)}")
     present = {p.name for p in (root / CELEBA_IMAGES).iterdir()}
     buckets: dict[Split, list[Path]] = {"train": [], "val": [], "test": []}
     for number, row in enumerate(_rows(partition), start=1):
@@ -96,7 +94,7 @@ def _celeba(root: Path) -> Splits:
         if row[0] in present:
             buckets[_PARTITION[row[1]]].append(root / CELEBA_IMAGES / row[0])
     if not any(buckets.values()):
-        raise DataError(f"{partition} names no picture that is in {root / CELEBA_IMAGES}")
+        raise DataError(f"{partition} lists no picture in {root / CELEBA_IMAGES}")
     return Splits(*(tuple(sorted(files)) for files in buckets.values()))
 
 
@@ -109,17 +107,17 @@ def _rows(partition: Path) -> list[list[str]]:
 
 
 def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
-    """Read a picture, cut its central square and bring it to `size`; CelebA's 178×218 keep rows 20 to 197.
+    """Read a picture, crop its central square and resize it to `size`; CelebA's 178×218 keep rows 20 to 197.
 
     Returns:
         HWC uint8 RGB in [0, 255], `size` × `size`.
 
     Raises:
-        DataError: The file cannot be read as a whole picture.
+        DataError: The file cannot be decoded completely.
     """
     pixels = _decode(path)
     if pixels is None:
-        raise DataError(f"{path} cannot be read as a picture; remove it or replace it by a whole one")
+        raise DataError(f"{path} cannot be decoded as a picture; remove or replace it")
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -133,7 +131,7 @@ def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
 
 def _decode(path: Path) -> cv2.typing.MatLike | None:
     try:
-        # Not `imread`, which fills what a truncated JPEG lacks with grey.
+        # `imread` would fill the missing part of a truncated JPEG with grey.
         return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
     except (OSError, cv2.error):
         return None

@@ -1,4 +1,4 @@
-"""Pictures for people: the contact sheet of an evaluation and the curves of a training run."""
+"""The contact sheet of an evaluation, and the curves of a training run."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 COLUMNS = ("masked input", "filled", "truth", "difference x 4")
 GAP, HEADER = 4, 16
 MARK = np.uint8(255)
-"""Grey of the hole in the masked picture."""
+"""Grey value of the hole in the masked picture."""
 
 
 def contact_sheet(pictures: Sequence[tuple[Image, Mask, Image]]) -> bytes:
-    """Draw one line per picture.
+    """Draw one row per picture.
 
     Args:
-        pictures: Truth (HWC uint8 RGB), mask (HW uint8, 255 = hole) and answer (HWC uint8 RGB), all of one size.
+        pictures: Truth (HWC uint8 RGB), mask (HW uint8, 255 = hole) and filled picture (HWC uint8 RGB), all of one
+            size.
 
     Returns:
         A PNG.
@@ -57,7 +58,7 @@ def draw_curves(logs: Path, picture: Path) -> None:
     """Draw loss and validation PSNR over steps as a PNG.
 
     Args:
-        logs: Folder of Lightning's CSV logs: one `version_N/metrics.csv` for each start of the run.
+        logs: Folder of Lightning's CSV logs, with one `version_N/metrics.csv` per start of the run.
         picture: The PNG to write.
     """
     series: dict[str, dict[int, float]] = defaultdict(dict)

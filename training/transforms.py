@@ -1,8 +1,8 @@
-"""From pictures to the model's tensors and back, and the augmentation of training pictures.
+"""Conversion between pictures and the model's tensors, and augmentation of training pictures.
 
-Outside the model: pictures NHWC uint8 RGB, masks 255 = hole. Inside: N3HW float32 in [0, 1], masks 1 = known.
-`to_model` is the one place in training where the first becomes the second. How a picture is augmented is drawn on the
-host, as two small matrices; the augmentation is applied to a whole batch at once, on the device that trains.
+Outside the model, pictures are NHWC uint8 RGB and masks have 255 = hole. Inside, pictures are N3HW float32 in [0, 1]
+and masks have 1 = known. In training, only `to_model` converts the former to the latter. The parameters of an
+augmentation are drawn on the host, as two small matrices; it is applied to a whole batch on the training device.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Batch = tuple[Tensor, Tensor]
 
 
 def to_model(images: Tensor, masks: Tensor) -> Batch:
-    """Turn a batch over to the model's convention.
+    """Convert a batch to the model's convention.
 
     Args:
         images: NHWC uint8 RGB in [0, 255].
-        masks: NHW uint8, 128 and more = hole.
+        masks: NHW uint8, 128 and above = hole.
 
     Returns:
         N3HW float32 in [0, 1] and N1HW float32 with 1 = known, 0 = hole.
@@ -34,28 +34,27 @@ def to_model(images: Tensor, masks: Tensor) -> Batch:
 
 
 def to_pictures(images: Tensor) -> NDArray[np.uint8]:
-    """Turn N3HW float in [0, 1] back into NHWC uint8 RGB pictures in the host's memory."""
+    """Convert N3HW float in [0, 1] to NHWC uint8 RGB pictures in host memory."""
     return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 Matrix = NDArray[np.float32]
 
 LUMA = (0.299, 0.587, 0.114)
-"""How much red, green and blue count in a grey picture (ITU-R BT.601)."""
+"""Weights of red, green and blue in luma (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far pictures are changed; the first three are the report's.
+    """Range of random changes; the first three are those of the report's section on data.
 
     Attributes:
-        rotation: Greatest rotation either way, in degrees.
+        rotation: Maximum rotation in either direction, in degrees.
         flip: Probability of a horizontal flip.
-        brightness: Greatest relative change of brightness either way.
-        zoom: Greatest relative enlargement or reduction.
-        warped: Share of the pictures that are rotated and zoomed at all. A warped picture is a little softer than
-            a real one, so that some are better left alone.
-        grey: Share of the pictures that are turned grey.
+        brightness: Maximum relative change of brightness in either direction.
+        zoom: Maximum relative enlargement or reduction.
+        warped: Probability of rotation and zoom. Warping blurs a picture slightly, so some should stay unwarped.
+        grey: Probability of conversion to grey.
     """
 
     rotation: float = 10.0
@@ -67,11 +66,11 @@ class AugmentConfig:
 
 
 def draw_augmentation(rng: np.random.Generator, config: AugmentConfig) -> tuple[Matrix, Matrix]:
-    """Draw what is to happen to one picture.
+    """Draw the augmentation of one picture.
 
     Returns:
-        The warp, 2×3 float32, from output to input coordinates that run from -1 to 1; and the colours, 3×3 float32,
-        from input to output RGB.
+        The warp, 2×3 float32, from output to input coordinates in [-1, 1]; and the colour transform, 3×3 float32, from
+        input to output RGB.
     """
     angle, zoom = 0.0, 1.0
     if rng.random() < config.warped:
@@ -86,12 +85,12 @@ def draw_augmentation(rng: np.random.Generator, config: AugmentConfig) -> tuple[
 
 
 def augment(images: Tensor, warps: Tensor, colours: Tensor) -> Tensor:
-    """Warp and recolour a batch of square pictures; corners that a warp would leave empty are filled by reflection.
+    """Warp and recolour a batch of square pictures; pixels from outside a picture are filled by reflection.
 
     Args:
         images: N3HW float32 in [0, 1].
         warps: N×2×3 float32, from `draw_augmentation`.
-        colours: N×3×3 float32, likewise.
+        colours: N×3×3 float32, from `draw_augmentation`.
 
     Returns:
         N3HW float32 in [0, 1].

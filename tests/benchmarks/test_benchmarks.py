@@ -19,8 +19,9 @@ from benchmarks.__main__ import main
 from benchmarks.literal_network import LiteralUNet
 from benchmarks.timing import Timing
 from serving.runtime import Runtime
-from training.network.model import InpaintingModel, ModelConfig, PartialConvUNet
+from training.network.model import InpaintingModel, ModelConfig
 from training.network.partial_conv import coverage
+from training.network.report_unet import PartialConvUNet
 from training.weights import save_weights
 
 # --- the report's literal network --------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ def test_the_machine_is_named() -> None:
 
 def test_a_checkpoint_is_timed_in_every_form(tmp_path: Path) -> None:
     weights = tmp_path / "tiny.safetensors"
-    save_weights(weights, InpaintingModel(ModelConfig(width=1)), {})
+    save_weights(weights, InpaintingModel(ModelConfig("correction", 1)), {})
     timings = inference.shipped(weights, threads=1, rounds=2)
     names = ["eager PyTorch", "ONNX Runtime, float32", "ONNX Runtime, int8"]
     assert [t.name for t in timings] == names

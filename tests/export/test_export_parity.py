@@ -144,7 +144,7 @@ def test_the_command_fails_and_names_them(bad: Report) -> None:
     assert bad.completed.returncode == 1
     assert bad.completed.stderr.splitlines()[-1] == (
         "error: perturbed.onnx, clamps.onnx, known.onnx, loud.onnx: "
-        "outside the tolerance; the table above says where"
+        "outside the tolerance; see the table above"
     )
     assert "Traceback" not in bad.completed.stderr
     assert bad.failures("fp32.onnx") == []
@@ -190,7 +190,7 @@ def test_an_artifact_of_another_checkpoint_is_refused(
 ) -> None:
     other = tmp_path / "other.safetensors"
     save_weights(other, random_network("correction", 4, seed=9), {})
-    with pytest.raises(ArtifactError, match=r"fp32\.onnx was made from another checkpoint"):
+    with pytest.raises(ArtifactError, match=r"fp32\.onnx was exported from another checkpoint"):
         check(other, [fp32], [probes["report-text"]])
 
 
@@ -201,7 +201,7 @@ def test_an_artifact_that_does_not_say_what_it_is_is_refused(
     silent = tmp_path / "silent.onnx"
     set_metadata(proto, {key: value for key, value in metadata.items() if key != "precision"})
     onnx.save(proto, silent)
-    with pytest.raises(ArtifactError, match="does not state its precision"):
+    with pytest.raises(ArtifactError, match="has no precision in its metadata"):
         check(checkpoint, [silent], [probes["report-text"]])
 
 
@@ -220,7 +220,7 @@ def test_an_answer_of_another_shape_is_refused(
 ) -> None:
     turned = damage.transposed(fp32, tmp_path / "turned.onnx")
     with pytest.raises(
-        ArtifactError, match=r"answers \(5, 3, 47, 33\) on 47x33, where \(5, 3, 33, 47\) is right"
+        ArtifactError, match=r"returns shape \(5, 3, 47, 33\) on 47x33; expected \(5, 3, 33, 47\)"
     ):
         check(checkpoint, [turned], [probes["47x33"]])
 
@@ -236,7 +236,7 @@ def test_a_model_that_answers_nan_itself_is_no_yardstick(
     proto, metadata = load_artifact(fp32)
     set_metadata(proto, metadata | {"checkpoint_sha256": sha256(weights)})
     onnx.save(proto, artifact)
-    with pytest.raises(ArtifactError, match="PyTorch model itself answers NaN or infinity on 47x33"):
+    with pytest.raises(ArtifactError, match="PyTorch model itself returns NaN or infinity on 47x33"):
         check(weights, [artifact], [probes["47x33"]])
 
 
@@ -281,7 +281,7 @@ def test_the_probes_are_the_same_every_time(photos: Path, probes: dict[str, Prob
 
 
 def test_fewer_than_five_pictures_are_refused(photos: Path) -> None:
-    with pytest.raises(DataError, match="give 5 pictures or more, not 4"):
+    with pytest.raises(DataError, match="needs at least 5 pictures, not 4"):
         probes_of(find_pictures(photos).test[:4])
 
 

@@ -36,7 +36,7 @@ def test_a_damaged_picture_ends_training_with_one_line(
     picture = damaged_celeba / "img_align_celeba" / "000004.jpg"
     said = capsys.readouterr()
     assert said.err.splitlines()[-1] == (
-        f"error: {picture} cannot be read as a picture; remove it or replace it by a whole one"
+        f"error: {picture} cannot be decoded as a picture; remove or replace it"
     )
     assert "Traceback" not in said.err + said.out
 

@@ -86,7 +86,7 @@ class TestMemory:
     def test_a_damaged_file_is_named(self, celeba: Path, tmp_path: Path) -> None:
         damaged = tmp_path / "half.jpg"
         damaged.write_bytes(find_pictures(celeba).train[0].read_bytes()[:300])
-        with pytest.raises(DataError, match=r"half\.jpg cannot be read as a picture"):
+        with pytest.raises(DataError, match=r"half\.jpg cannot be decoded as a picture"):
             load_pictures([*find_pictures(celeba).train, damaged])
 
     def test_no_picture_is_kept_beside_the_result(

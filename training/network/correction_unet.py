@@ -1,11 +1,12 @@
-"""A U-Net on the picture at half size that corrects a smooth first fill of the hole.
+"""A U-Net at half resolution that corrects a smooth first fill of the hole.
 
 The picture is unshuffled: every 2×2 block of pixels becomes one position with four times the channels (Shi et al.,
-"Real-Time Single Image and Video Super-Resolution", CVPR 2016), so that full resolution costs one pass in and one
-out, and the capacity lies where it is cheap. The first layer is a partial convolution (Liu et al., 2018) over the four
-sub-pixel masks. It sees the first fill too, which is known everywhere; so is every window after it, and a partial
-convolution is then an ordinary one, which is what the other layers are. Residual blocks have no normalisation, as in
-Lim et al., "Enhanced Deep Residual Networks" (CVPRW 2017), and each begins as the identity.
+"Real-Time Single Image and Video Super-Resolution", CVPR 2016). Full resolution then costs one pass in and one pass
+out, and most of the capacity is at low resolution, where it is cheap. The first layer is a partial convolution (Liu et
+al., 2018) over the four sub-pixel masks. Its input includes the first fill, which is known everywhere, so every window
+after it is known as well; there a partial convolution equals an ordinary one, which the other layers use. Residual
+blocks have no normalisation, as in Lim et al., "Enhanced Deep Residual Networks" (CVPRW 2017), and are initialised to
+the identity.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from training.network.smooth_fill import LEVELS, smooth_fill
 WIDTHS = (1, 2, 4, 6, 8)
 """Channels of each level, in multiples of the width."""
 ENCODER_BLOCKS = (1, 1, 1, 2, 3)
-"""Residual blocks on the way down; the last number is the bottleneck's."""
+"""Number of residual blocks per encoder level; the last is the bottleneck."""
 DECODER_BLOCKS = (1, 1, 1, 2)
-"""Residual blocks on the way up, finest level first."""
+"""Number of residual blocks per decoder level, finest first."""
 SUBPIXELS = 4
-"""Pixels behind one position of the unshuffled picture."""
+"""Pixels per position of the unshuffled picture."""
 MULTIPLE = 2 ** max(len(WIDTHS), LEVELS - 1)
-"""Height and width are padded to a multiple of this many pixels, with pixels that count as unknown."""
+"""Height and width are padded to a multiple of this, with unknown pixels."""
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(ReLU(conv(x))) with 3×3 convolutions; the identity before training."""
+    """x + conv(ReLU(conv(x))) with 3×3 convolutions; initialised to the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -47,7 +48,7 @@ class ResidualBlock(nn.Module):
 
 
 class CorrectionUNet(nn.Module):
-    """The first fill and its correction; any height and width of 32 pixels and more."""
+    """The first fill and its correction; height and width may be any size from 32 pixels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -91,14 +92,14 @@ class CorrectionUNet(nn.Module):
 
 
 def pad(x: Tensor) -> Tensor:
-    """Pad NCHW on the right and at the bottom, with zeros, until both sides are a multiple of `MULTIPLE`."""
+    """Pad NCHW with zeros on the right and at the bottom to multiples of `MULTIPLE`."""
     height, width = ((side + MULTIPLE - 1) // MULTIPLE * MULTIPLE for side in x.shape[2:])
-    # A fixed amount of padding, cut to size: an amount that depends on the size would tie an exported graph to it.
+    # Pad by a fixed amount and crop: padding by an amount that depends on the size would fix an exported graph's size.
     return F.pad(x, (0, MULTIPLE - 1, 0, MULTIPLE - 1))[..., :height, :width]
 
 
 def unshuffled_input(masked: Tensor, known: Tensor, fill: Tensor) -> tuple[Tensor, Tensor]:
-    """Unshuffle what the network sees: the masked picture, its first fill and the mask.
+    """Unshuffle the network's input: the masked picture, its first fill and the mask.
 
     Args:
         masked: N3HW float, zero in the hole; H and W even.
@@ -106,7 +107,7 @@ def unshuffled_input(masked: Tensor, known: Tensor, fill: Tensor) -> tuple[Tenso
         fill: N3HW float.
 
     Returns:
-        The 28 input channels at half size, and the share of each of their 3×3 windows that is known.
+        The 28 input channels at half size, and the coverage of their 3×3 windows, N1HW.
     """
     masked, fill, known = (F.pixel_unshuffle(x, 2) for x in (masked, fill, known))
     everywhere = torch.ones_like(known[:, :1])

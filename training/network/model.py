@@ -1,4 +1,4 @@
-"""The inpainting model: a network with masking before it and compositing after it, as the ONNX graph has them."""
+"""The inpainting model: masking, a network, and compositing, as in the ONNX graph."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from training.network.partial_conv import coverage
 from training.network.report_unet import PartialConvUNet
 
 MODEL_SIZE = 178
-"""Side of the pictures that the network is trained on, in pixels."""
+"""Side length of training pictures, in pixels."""
 MIN_SIZE = 32
-"""Least side of a picture that the network takes, in pixels."""
+"""Minimum height and width of a picture, in pixels."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network, and how wide.
+    """Kind and width of the network.
 
     Attributes:
         kind: "report", the report's U-Net of partial convolutions, which predicts the picture; or "correction", a
-            U-Net on the picture at half size that predicts the correction to a smooth first fill.
-        width: Channels of the first block. The report has 64.
+            U-Net at half resolution, which predicts a correction to a smooth first fill.
+        width: Channels of the first block; 64 in the report.
 
     Raises:
         SettingsError: `width` is less than 1.
@@ -41,7 +41,7 @@ class ModelConfig:
 
 
 class InpaintingModel(nn.Module):
-    """The network with everything around it that the ONNX graph holds too: masking, first fill, compositing."""
+    """The network with masking, first fill and compositing, as exported to ONNX."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class InpaintingModel(nn.Module):
 
     def predict(self, image: Tensor, mask: Tensor) -> Tensor:
         """Predict the whole picture, known pixels too; see `forward` for the arguments. N3HW float32, unbounded."""
-        # `where`, not a product: whatever lies under the hole, NaN included, must not matter.
+        # `where` instead of a product, so that values in the hole, including NaN, have no effect.
         masked = torch.where(mask > 0, image, torch.zeros_like(image))
         if self.config.kind == "correction":
             prediction: Tensor = self.unet(masked, mask)
@@ -63,7 +63,7 @@ class InpaintingModel(nn.Module):
         """Fill the hole.
 
         Args:
-            image: N3HW float32 RGB in [0, 1]; what lies under the hole does not matter. H and W at least 32.
+            image: N3HW float32 RGB in [0, 1]; values in the hole are ignored. H and W at least 32.
             mask: N1HW float32, 1 = known, 0 = hole.
 
         Returns:
@@ -72,5 +72,5 @@ class InpaintingModel(nn.Module):
         return torch.where(mask > 0, image, self.predict(image, mask).clamp(0, 1))
 
     def settings(self) -> dict[str, object]:
-        """Return the configuration as a plain mapping, to be stored with the weights."""
+        """Return the configuration as a plain mapping, which is stored with the weights."""
         return asdict(self.config)

@@ -2,11 +2,11 @@
 
 A partial convolution computes x' = Wᵀ(X⊙M)·sum(1)/sum(M) + b where sum(M) > 0 and 0 elsewhere, and the new mask is 1
 where sum(M) > 0. In the paper M has as many channels as X. All channels of a feature map share one mask here, so a
-one-channel mask carries the same information and its window sum costs one box filter in place of a C-channel
-convolution. Where a decoder concatenates features under different masks, the sum is taken over every group:
+one-channel mask carries the same information, and its window sum costs one box filter instead of a C-channel
+convolution. Where a decoder concatenates features with different masks, the sum runs over all groups:
 sum(M) = Σ Cᵢ·box(Mᵢ).
 
-Feature maps are kept zero wherever their mask is zero; `X⊙M` is then X itself.
+Feature maps are kept zero wherever their mask is zero, so that `X⊙M` equals X.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (the name that PyTorch's own documentation uses)
+import torch.nn.functional as F  # noqa: N812 (PyTorch's documentation uses this name)
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ WINDOW = 3
 
 
 def coverage(masks: Sequence[Tensor], channels: Sequence[int]) -> Tensor:
-    """Return the share of each 3×3 window that is known, over all channels: sum(M) / sum(1).
+    """Return the known share of each 3×3 window over all channels: sum(M) / sum(1).
 
-    Pixels beyond the border count as unknown, as in the paper's published code.
+    Pixels outside the picture count as unknown, as in the paper's published code.
 
     Args:
         masks: One-channel masks, each N1HW float with 1 = known and 0 = hole.
-        channels: How many feature channels lie under each mask.
+        channels: Number of feature channels that each mask applies to.
 
     Returns:
         N1HW float in [0, 1].
@@ -45,21 +45,21 @@ def coverage(masks: Sequence[Tensor], channels: Sequence[int]) -> Tensor:
 
 
 def renormalise(share: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn window coverage into the factor sum(1)/sum(M) and the new mask.
+    """Convert window coverage to the factor sum(1)/sum(M) and the new mask.
 
     Args:
         share: N1HW float in [0, 1], from `coverage`.
 
     Returns:
-        The factor (0 where nothing in the window is known) and the new mask (1 = known), both N1HW float.
+        The factor (0 where the window has no known pixel) and the new mask (1 = known), both N1HW float.
     """
     known = (share > 0).to(share.dtype)
-    # The clamp only guards the division, in half precision too: one known pixel covers 1/9 of a window's group.
+    # The clamp only prevents division by zero: one known pixel covers at least 1/9 of its group's window.
     return known / share.clamp(min=1e-3), known
 
 
 class PartialConv2d(nn.Module):
-    """A 3×3 partial convolution; without bias where batch normalisation follows it, as in the report's network."""
+    """A 3×3 partial convolution; it needs no bias if batch normalisation follows."""
 
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = False) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class PartialConv2d(nn.Module):
             share: N1HW float in [0, 1], the coverage of each window.
 
         Returns:
-            NC'HW features, zero where nothing is known, and their N1HW mask (1 = known).
+            NC'HW features, zero where the window has no known pixel, and their N1HW mask (1 = known).
         """
         factor, known = renormalise(share)
         features = self.conv(x) * factor.to(x.dtype)

@@ -1,6 +1,6 @@
-"""The report's network: a U-Net of partial convolutions, layer by layer as its table has it.
+"""The report's network (section on the network): a U-Net of partial convolutions.
 
-Features 64-128-256-512, bottleneck 1024, two 3×3 partial convolutions a block, 2×2 max-pooling, 2×2 stride-2
+Features 64-128-256-512, bottleneck 1024, two 3×3 partial convolutions per block, 2×2 max-pooling, 2×2 stride-2
 transposed convolutions, skip concatenation and a 1×1 output convolution; 31,037,763 parameters at width 64.
 """
 
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from training.network.partial_conv import PartialConv2d, coverage
 
 DEPTH = 4
-"""Poolings between the first block and the bottleneck."""
+"""Number of pooling steps between the first block and the bottleneck."""
 
 
 class DoubleConv(nn.Module):
-    """(3×3 partial convolution, batch normalisation, ReLU) twice; the output is zero where it is unknown."""
+    """(3×3 partial convolution, batch normalisation, ReLU) twice; the output is zero at unknown positions."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class DoubleConv(nn.Module):
         self.norm2 = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply the block to NCHW features whose windows are known to the N1HW `share`; return features and mask."""
+        """Apply the block to NCHW features with N1HW window coverage `share`; return features and mask."""
         x, mask = self.conv1(x, share)
         x = F.relu(self.norm1(x)) * mask.to(x.dtype)
         x, mask = self.conv2(x, coverage([mask], [1]))
@@ -45,7 +45,7 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, skip: Tensor, skip_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the block's features and mask at the size of `skip`."""
         x, size = self.up(x), skip.shape[2:]
-        if x.shape[2:] != size:  # resizing to the same size changes nothing, but takes time
+        if x.shape[2:] != size:  # resizing to the same size would only take time
             x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         mask = F.interpolate(mask, size=size, mode="nearest")
         share = coverage([skip_mask, mask], [skip.shape[1], x.shape[1]])
@@ -54,7 +54,7 @@ class UpBlock(nn.Module):
 
 
 class PartialConvUNet(nn.Module):
-    """The report's U-Net; any height and width of 32 pixels and more."""
+    """The U-Net; height and width may be any size from 32 pixels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -68,8 +68,8 @@ class PartialConvUNet(nn.Module):
         """Predict the picture.
 
         Args:
-            x: N3HW float, the picture, zero wherever it is unknown.
-            share: N1HW float in [0, 1], how much of each window of `x` is known, from `coverage`.
+            x: N3HW float, the picture, zero in the hole.
+            share: N1HW float in [0, 1], the coverage of each window of `x`, from `coverage`.
 
         Returns:
             N3HW float, unbounded.

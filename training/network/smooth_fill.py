@@ -1,10 +1,10 @@
-"""A smooth first fill of the hole, without learning: a pyramid, relaxed towards the biharmonic equation.
+"""A smooth first fill of the hole without learned weights: a pyramid, relaxed towards the biharmonic equation.
 
-The push-pull pyramid (Gortler et al., "The Lumigraph", 1996) averages known pixels downwards and interpolates them
-back into the hole. On its middle levels a few heavy-ball iterations of Δ²u = 0 then carry edges and gradients into the
-hole, which is what makes biharmonic interpolation the best classical method on thin holes. At full size they would
-take most of the time and gain 0.1 dB, which the network that corrects this fill gains anyway. All operators are plain
-convolutions, poolings and doublings.
+The push-pull pyramid (Gortler et al., "The Lumigraph", 1996) averages known pixels to coarser levels and
+interpolates them back into the hole. On the middle levels a few heavy-ball iterations of Δ²u = 0 then continue edges
+and gradients into the hole, as biharmonic interpolation does, the best classical method on thin holes. At full size the
+iterations would take most of the time and gain 0.1 dB, which the correcting network gains anyway. All operators are
+plain convolutions, poolings and resizing by two.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ RELAXED_LEVELS = (1, 2, 3)
 ITERATIONS = 8
 """Iterations on each relaxed level."""
 STEP = 0.036
-"""Step of the iteration; Δ² has eigenvalues up to 64, and momentum admits a step of up to 2·(1 + momentum)/64."""
+"""Step size; Δ² has eigenvalues up to 64, so the iteration is stable for steps up to 2·(1 + momentum)/64."""
 SATURATION = 4.0
-"""A pixel of the next level counts as fully known as soon as one of the four below it is."""
+"""A coarser pixel counts as fully known if one of its four finer pixels is."""
 
 _BILAPLACIAN = (
     (0.0, 0.0, 1.0, 0.0, 0.0),
@@ -34,21 +34,21 @@ _BILAPLACIAN = (
 
 
 def smooth_fill(image: Tensor, known: Tensor) -> Tensor:
-    """Fill the hole smoothly from what is known around it.
+    """Fill the hole smoothly from the known pixels around it.
 
     Args:
         image: N3HW float32 in [0, 1], zero in the hole; H and W multiples of 32.
         known: N1HW float32, 1 = known, 0 = hole.
 
     Returns:
-        N3HW float32 in [0, 1]; known pixels are those of `image`. A picture that is all hole comes back 0.
+        N3HW float32 in [0, 1]; known pixels equal those of `image`. If everything is hole, the result is 0.
     """
     pyramid = [(image, known)]
     for _ in range(LEVELS - 1):
         pyramid.append(_push(*pyramid[-1]))
     kernel = image.new_tensor(_BILAPLACIAN).expand(image.shape[1], 1, 5, 5)
     colour, weight = pyramid[-1]
-    # Where even the coarsest level knows nothing, in the middle of a very wide hole, the picture's mean stands in.
+    # Where even the coarsest level has no known pixel, in the middle of a very wide hole, use the picture's mean.
     mean = colour.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-4)
     filled = torch.where(weight > 0, colour / weight.clamp(min=1e-4), mean)
     for level in range(LEVELS - 2, -1, -1):
@@ -61,14 +61,14 @@ def smooth_fill(image: Tensor, known: Tensor) -> Tensor:
 
 
 def _push(colour: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Halve colours (multiplied by their weight) and weights."""
+    """Downsample colours (multiplied by their weight) and weights by two."""
     share, colour = F.avg_pool2d(weight, 2), F.avg_pool2d(colour, 2)
     weight = (share * SATURATION).clamp(max=1)
     return colour / share.clamp(min=1e-4) * weight, weight
 
 
 def _relax(filled: Tensor, hole: Tensor, kernel: Tensor) -> Tensor:
-    """Iterate Δ²u = 0 in the hole by Polyak's heavy ball, its momentum growing as t/(t+1)."""
+    """Iterate Δ²u = 0 in the hole by Polyak's heavy-ball method, with momentum t/(t+1)."""
     step = hole * STEP
     previous = filled
     for t in range(ITERATIONS):
