@@ -241,15 +241,15 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a network of width 2."""
     path = tmp_path_factory.mktemp("start") / "start.safetensors"
     torch.manual_seed(0)
-    save_weights(path, InpaintingModel(ModelConfig("report", 2)), {})
+    save_weights(path, InpaintingModel(ModelConfig("correction", 2)), {})
     return path
 
 
 class TestFull:
-    """The full network's recipe, uncompiled, with an adversary, started from weights that are there."""
+    """The full network's recipe, with an adversary, started from given weights."""
 
     def options(self, celeba: Path, run: Path, *more: str) -> list[str]:
-        small = ("--model.compile", "false", "--trainer.max_steps", "1", "--trainer.val_check_interval", "1")
+        small = ("--trainer.max_steps", "1", "--trainer.val_check_interval", "1")
         return runs.arguments("full", celeba, run, *runs.DEFAULT, *small, *more)
 
     def test_an_adversary_trains_beside_the_network(self, celeba: Path, tmp_path: Path, start: Path) -> None:
@@ -260,8 +260,8 @@ class TestFull:
         first, second = state["optimizer_states"][0]["param_groups"]
         assert second["initial_lr"] == 2 * first["initial_lr"]
         assert judge
-        assert runs.curves(tmp_path)["train_loss"][1] < 0  # dB, without the adversary's say
-        assert load_weights(tmp_path / "inpaint.safetensors")[0].config == ModelConfig("report", 2)
+        assert runs.curves(tmp_path)["train_loss"][1] < 0  # dB, without the adversarial term
+        assert load_weights(tmp_path / "inpaint.safetensors")[0].config == ModelConfig("correction", 2)
 
     def test_a_run_starts_from_the_weights_it_is_given(
         self, celeba: Path, tmp_path: Path, start: Path
@@ -278,7 +278,7 @@ class TestFull:
         more = ("--model.start", str(start), "--model.network.width", "3")
         assert runs.run_here(self.options(celeba, tmp_path, *more)) == 1
         assert (
-            "holds a network with {'kind': 'report', 'width': 2}, but {'kind': 'report', 'width': 3}"
+            "holds a network with {'kind': 'correction', 'width': 2}, but {'kind': 'correction', 'width': 3}"
             in capsys.readouterr().err
         )
 
