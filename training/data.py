@@ -25,10 +25,10 @@ from tqdm import tqdm
 
 from training.cases import Case, cases_of, files_of
 from training.errors import DataError, SettingsError
-from training.masks import PRESETS, Mask
+from training.masks import ALIGNED, PRESETS, Mask
 from training.network.model import MIN_SIZE, MODEL_SIZE
 from training.pictures import Image, load_picture
-from training.transforms import AugmentConfig, Batch, Matrix, augment, draw_augmentation, to_model
+from training.transforms import AugmentConfig, Batch, Matrix, augment, draw_augmentation, to_model, warp_mask
 
 
 class Draw(NamedTuple):
@@ -66,7 +66,11 @@ class TrainingDraws(Dataset[Draw]):
         picture = int(_permutation(self.seed, epoch, self.pictures)[position])
         warp, colours = draw_augmentation(rng, self.augmentation)
         preset = self.presets[rng.choice(len(self.presets), p=self.shares)]
-        return Draw(picture, warp, colours, PRESETS[preset](rng, self.size, self.size))
+        mask = PRESETS[preset](rng, self.size, self.size)
+        if preset in ALIGNED:
+            warped = warp_mask(mask, warp)
+            mask = warped if warped.any() else mask
+        return Draw(picture, warp, colours, mask)
 
 
 @lru_cache(maxsize=2)

@@ -270,3 +270,6 @@ PRESETS: Final[dict[str, Callable[[np.random.Generator, int, int], Mask]]] = {
     "features": features,
 }
 """Mask presets by name: function of (generator, height, width)."""
+
+ALIGNED: Final = frozenset({"features"})
+"""Presets whose holes lie on the features of an aligned face: when a picture is warped, they are warped with it."""

@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
+
+from training.masks import Mask
 
 Batch = tuple[Tensor, Tensor]
 """Pictures, N3HW float32 in [0, 1], and masks, N1HW float32 with 1 = known: the model's own convention."""
@@ -53,7 +56,8 @@ class AugmentConfig:
         flip: Probability of a horizontal flip.
         brightness: Maximum relative change of brightness in either direction.
         zoom: Maximum relative enlargement or reduction.
-        warped: Probability of rotation and zoom. Warping blurs a picture slightly, so some should stay unwarped.
+        shift: Maximum shift along each axis, as a share of the side.
+        warped: Probability of rotation, zoom and shift. Warping blurs a picture slightly, so some should stay unwarped.
         grey: Probability of conversion to grey.
     """
 
@@ -61,6 +65,7 @@ class AugmentConfig:
     flip: float = 0.5
     brightness: float = 0.2
     zoom: float = 0.0
+    shift: float = 0.0
     warped: float = 1.0
     grey: float = 0.0
 
@@ -72,16 +77,35 @@ def draw_augmentation(rng: np.random.Generator, config: AugmentConfig) -> tuple[
         The warp, 2×3 float32, from output to input coordinates in [-1, 1]; and the colour transform, 3×3 float32, from
         input to output RGB.
     """
-    angle, zoom = 0.0, 1.0
+    angle, zoom, x, y = 0.0, 1.0, 0.0, 0.0
     if rng.random() < config.warped:
         angle = math.radians(rng.uniform(-config.rotation, config.rotation))
         zoom = (1 + config.zoom) ** rng.uniform(-1, 1)
+        x, y = rng.uniform(-config.shift, config.shift, 2)
     cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
     side = -1.0 if rng.random() < config.flip else 1.0
-    warp = np.array([[cos * side, -sin, 0], [sin * side, cos, 0]], np.float32)
+    warp = np.array([[cos * side, -sin, 2 * x], [sin * side, cos, 2 * y]], np.float32)
     colours = np.tile(LUMA, (3, 1)) if rng.random() < config.grey else np.eye(3)
     brightness = 1.0 + rng.uniform(-config.brightness, config.brightness)
     return warp, (brightness * colours).astype(np.float32)
+
+
+def warp_mask(mask: Mask, warp: Matrix) -> Mask:
+    """Warp a square mask in the same way as `augment` warps its picture; what moves in from outside is known.
+
+    Args:
+        mask: HW uint8, 255 = hole.
+        warp: 2×3 float32, from `draw_augmentation`.
+
+    Returns:
+        HW uint8, 255 = hole.
+    """
+    side = len(mask)
+    linear = warp[:, :2]
+    offset = (warp[:, 2] + 1 - linear.sum(1)) * (side - 1) / 2  # from coordinates in [-1, 1] to pixels
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(mask, np.column_stack([linear, offset]), (side, side), flags=flags)
+    return np.asarray(warped, np.uint8)
 
 
 def augment(images: Tensor, warps: Tensor, colours: Tensor) -> Tensor:

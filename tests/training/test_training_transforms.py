@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.transforms import AugmentConfig, augment, draw_augmentation, to_model, to_pictures
+from training.transforms import AugmentConfig, augment, draw_augmentation, to_model, to_pictures, warp_mask
 
 NOTHING = AugmentConfig(rotation=0.0, flip=0.0, brightness=0.0)
 DRAWS = 60
@@ -146,3 +146,24 @@ def test_warps_leave_no_empty_corner() -> None:
     image = np.full((178, 178, 3), 200, np.uint8)
     changed = draws(image, AugmentConfig(rotation=45.0, flip=0.0, brightness=0.0, zoom=0.3))
     assert changed.min() == 200
+
+
+def test_a_mask_is_warped_like_its_picture(rng: np.random.Generator) -> None:
+    """A picture of the mask itself, augmented, is the warped mask but for rounding at its edges."""
+    mask = np.zeros((120, 120), np.uint8)
+    mask[30:70, 40:75] = 255
+    config = AugmentConfig(rotation=20, flip=0.5, brightness=0, zoom=0.3, shift=0.1, warped=1.0)
+    for _ in range(10):
+        warp, colours = draw_augmentation(rng, config)
+        picture = torch.from_numpy(mask / np.float32(255)).expand(1, 3, -1, -1)
+        augmented = augment(picture, torch.from_numpy(warp)[None], torch.from_numpy(colours)[None])
+        expected = augmented[0, 0].numpy() > 0.5
+        assert 0 < expected.sum()
+        assert ((warp_mask(mask, warp) == 255) != expected).sum() < 0.01 * expected.sum()
+
+
+def test_a_shift_moves_a_picture_by_a_share_of_its_side(rng: np.random.Generator) -> None:
+    config = AugmentConfig(rotation=0, flip=0, shift=0.2)
+    shifts = np.array([draw_augmentation(rng, config)[0][:, 2] / 2 for _ in range(200)])
+    assert np.abs(shifts).max() <= 0.2
+    assert (np.abs(shifts).max(axis=0) > 0.15).all()
