@@ -148,8 +148,9 @@ def test_warps_leave_no_empty_corner() -> None:
     assert changed.min() == 200
 
 
-def test_a_mask_is_warped_like_its_picture(rng: np.random.Generator) -> None:
+def test_a_mask_is_warped_like_its_picture() -> None:
     """A picture of the mask itself, augmented, is the warped mask but for rounding at its edges."""
+    rng = np.random.default_rng(0)
     mask = np.zeros((120, 120), np.uint8)
     mask[30:70, 40:75] = 255
     config = AugmentConfig(rotation=20, flip=0.5, brightness=0, zoom=0.3, shift=0.1, warped=1.0)
@@ -158,11 +159,12 @@ def test_a_mask_is_warped_like_its_picture(rng: np.random.Generator) -> None:
         picture = torch.from_numpy(mask / np.float32(255)).expand(1, 3, -1, -1)
         augmented = augment(picture, torch.from_numpy(warp)[None], torch.from_numpy(colours)[None])
         expected = augmented[0, 0].numpy() > 0.5
-        assert 0 < expected.sum()
+        assert expected.any()
         assert ((warp_mask(mask, warp) == 255) != expected).sum() < 0.01 * expected.sum()
 
 
-def test_a_shift_moves_a_picture_by_a_share_of_its_side(rng: np.random.Generator) -> None:
+def test_a_shift_moves_a_picture_by_a_share_of_its_side() -> None:
+    rng = np.random.default_rng(0)
     config = AugmentConfig(rotation=0, flip=0, shift=0.2)
     shifts = np.array([draw_augmentation(rng, config)[0][:, 2] / 2 for _ in range(200)])
     assert np.abs(shifts).max() <= 0.2
