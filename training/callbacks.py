@@ -104,7 +104,7 @@ class LastCheckpoint(ModelCheckpoint):
         super().__init__(
             folder, LAST.removesuffix(".ckpt"), train_time_interval=interval, enable_version_counter=False
         )
-        self.path, self.received = folder / LAST, 0
+        self.path, self.received, self.stopping = folder / LAST, 0, False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Install the signal handlers; Lightning restores the previous ones when training ends."""
@@ -121,14 +121,21 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save a checkpoint if one is due, and stop if a signal was received by any process.
-
-        Raises:
-            Stopped: A signal was received; `last.ckpt` holds this step.
-        """
+        """Save a checkpoint if one is due, or if any process received a signal."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if trainer.strategy.reduce_boolean_decision(bool(self.received), all=False):
             trainer.save_checkpoint(self.path, weights_only=False)
+            self.stopping = True
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop after a signal; the last step's metrics have been logged by now.
+
+        Raises:
+            Stopped: A signal was received; `last.ckpt` holds the last step.
+        """
+        if self.stopping:
             raise Stopped(self.received or signal.SIGTERM)
 
 
