@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from training.network.model import InpaintingModel, ModelConfig
-from training.network.smooth_fill import smooth_fill
+from training.network.smooth_fill import ANY_SIZE, MULTIPLES_OF_32, smooth_fill
 
-Kind = Literal["report", "correction"]
+Kind = Literal["report", "residual", "correction"]
 
 SMALL_SPREAD = 0.01
 """Of corrections that 8 bits keep their tolerance on; random weights answer in extremes more often than learnt ones."""
@@ -24,7 +24,7 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
     Its predictions on `pictures` lie within (0, 1), so that the final clamp hides no difference; `spread` is their
     standard deviation, or that of the correction to the first fill.
     """
-    correction = kind == "correction"
+    fills = {"residual": ANY_SIZE, "correction": MULTIPLES_OF_32}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = InpaintingModel(ModelConfig(kind, width))
@@ -39,7 +39,7 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
         with torch.no_grad():
             model.train().predict(image, mask)
             model.eval()
-            start = smooth_fill(image * mask, mask) if correction else torch.zeros(())
+            start = smooth_fill(image * mask, mask, fills[kind]) if kind in fills else torch.zeros(())
             prediction = model.predict(image, mask) - start
             out = model.unet.out  # a correction's channels are four sub-pixels of each colour
             scale, mean = (
@@ -47,7 +47,7 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
                 for x in (spread / prediction.std((0, 2, 3)), prediction.mean((0, 2, 3)))
             )
             out.weight *= scale[:, None, None, None]
-            out.bias.copy_((out.bias - mean) * scale + (0.0 if correction else 0.5))
+            out.bias.copy_((out.bias - mean) * scale + (0.0 if kind in fills else 0.5))
     return model
 
 

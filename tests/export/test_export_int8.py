@@ -21,7 +21,7 @@ from training.cases import cases_of
 from training.errors import DataError
 from training.network.correction_unet import pad
 from training.network.model import InpaintingModel
-from training.network.smooth_fill import smooth_fill
+from training.network.smooth_fill import MULTIPLES_OF_32, smooth_fill
 
 BLOCKS = {"encoder": (1, 1, 1, 2, 3), "decoder": (1, 1, 1, 2)}
 """Residual blocks of each level."""
@@ -99,7 +99,7 @@ def test_the_first_fill_stays_in_float(int8: Path, proto: onnx.ModelProto) -> No
     session = onnxruntime.InferenceSession(silent.SerializeToString())
     for hole in HOLES:
         image, mask = pictures(2, 101, 70, seed=6), holes(hole, 2, 101, 70, seed=6)
-        fill = smooth_fill(pad(image * mask), pad(mask))[..., :101, :70]
+        fill = smooth_fill(pad(image * mask), pad(mask), MULTIPLES_OF_32)[..., :101, :70]
         expected = torch.where(mask > 0, image, fill)
         np.testing.assert_allclose(run(session, image, mask), expected.numpy(), rtol=0, atol=1e-5)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from training.network.correction_unet import MULTIPLE, CorrectionUNet, pad, unshuffled_input
 from training.network.model import InpaintingModel, ModelConfig
-from training.network.smooth_fill import smooth_fill
+from training.network.smooth_fill import MULTIPLES_OF_32, smooth_fill
 
 PARAMETERS = 7_656_876
 """At width 32."""
@@ -45,7 +45,7 @@ def test_a_fresh_model_answers_the_smooth_fill(height: int, width: int) -> None:
     masked, known = picture_and_mask(height, width)
     with torch.inference_mode():
         answer = InpaintingModel(ModelConfig("correction", 2)).predict(masked, known)
-        expected = smooth_fill(pad(masked), pad(known))[..., :height, :width]
+        expected = smooth_fill(pad(masked), pad(known), MULTIPLES_OF_32)[..., :height, :width]
     assert torch.equal(answer, expected)
 
 
@@ -53,7 +53,7 @@ def test_the_correction_is_added_to_the_fill(network: CorrectionUNet) -> None:
     """It covers known pixels too; the model around the network restores those."""
     masked, known = (x.double() for x in picture_and_mask(64, 64))
     with torch.no_grad():
-        correction = network(masked, known) - smooth_fill(masked, known)
+        correction = network(masked, known) - smooth_fill(masked, known, MULTIPLES_OF_32)
     assert correction.std() > 0.01
     assert correction[(known > 0).expand_as(masked)].std() > 0.01
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from training.errors import SettingsError
 from training.network.model import MIN_SIZE, InpaintingModel, ModelConfig
+from training.network.smooth_fill import ANY_SIZE, smooth_fill
 
-KINDS = ("report", "correction")
+KINDS = ("report", "residual", "correction")
 
 
 @pytest.mark.parametrize("width", [0, -3])
@@ -27,7 +28,7 @@ def model(request: pytest.FixtureRequest) -> InpaintingModel:
     torch.manual_seed(0)
     model = InpaintingModel(ModelConfig(request.param, 2))
     for convolution in (m for m in model.modules() if isinstance(m, nn.Conv2d) and not m.weight.any()):
-        nn.init.normal_(convolution.weight, std=0.3)  # the correction network starts with zeros
+        nn.init.normal_(convolution.weight, std=0.3)  # networks that correct a fill start with zeros
     nn.init.normal_(model.unet.out.weight)
     nn.init.constant_(model.unet.out.bias, 0.5 if request.param == "report" else 0.0)
     model.train()
@@ -137,3 +138,10 @@ def test_a_batch_equals_single_runs(model: InpaintingModel) -> None:
 def test_settings_are_plain_values(kind: str) -> None:
     model = InpaintingModel(ModelConfig(kind, 2))  # type: ignore[arg-type]
     assert model.settings() == {"kind": kind, "width": 2}
+
+
+def test_a_fresh_residual_model_answers_the_smooth_fill() -> None:
+    image, mask = picture_and_mask(6, 50, 61)
+    with torch.inference_mode():
+        fresh = InpaintingModel(ModelConfig("residual", 2)).eval()
+        assert torch.equal(fresh.predict(image, mask), smooth_fill(image * mask, mask, ANY_SIZE))

@@ -56,10 +56,18 @@ class TestReport:
 
 
 class TestDefault:
-    @pytest.mark.parametrize("name", ["default", "full"])
-    def test_settings(self, name: str) -> None:
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            ("default", "residual"),
+            ("full", "residual"),
+            ("correction", "correction"),
+            ("correction-finish", "correction"),
+        ],
+    )
+    def test_settings(self, name: str, kind: str) -> None:
         default = config(name)
-        assert ModelConfig(**default["model"]["network"]).kind == "correction"
+        assert ModelConfig(**default["model"]["network"]).kind == kind
         loss = LossConfig(**default["model"]["loss"])
         assert loss.hole > loss.known >= 0
         assert sum(default["data"]["masks"].values()) == pytest.approx(1)
@@ -89,11 +97,6 @@ class TestDefault:
         assert rates[-1] < 1e-4 * settings.learning_rate
 
 
-def test_the_full_network_is_the_shipped_one_at_twice_its_width() -> None:
-    shipped, full = (ModelConfig(**config(name)["model"]["network"]) for name in ("default", "full"))
-    assert (full.kind, full.width) == (shipped.kind, 2 * shipped.width)
-
-
 def test_warm_up_and_cosine() -> None:
     assert [warmup_cosine(step, 4, 104) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert warmup_cosine(54, 4, 104) == pytest.approx(0.5)
@@ -102,7 +105,7 @@ def test_warm_up_and_cosine() -> None:
     assert warmup_cosine(0, 0, 10) == 1  # no warm-up
 
 
-@pytest.mark.parametrize("kind", ["report", "correction"])
+@pytest.mark.parametrize("kind", ["report", "residual", "correction"])
 def test_a_few_steps_learn_one_picture(face: Any, kind: Any) -> None:
     """Network, loss and optimiser together lower the loss on a batch that they see again and again."""
     torch.manual_seed(0)

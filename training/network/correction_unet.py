@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from training.network.partial_conv import PartialConv2d, coverage
-from training.network.smooth_fill import LEVELS, smooth_fill
+from training.network.smooth_fill import MULTIPLES_OF_32, smooth_fill
 
 WIDTHS = (1, 2, 4, 6, 8)
 """Channels of each level, in multiples of the width."""
@@ -28,7 +28,7 @@ DECODER_BLOCKS = (1, 1, 1, 2)
 """Number of residual blocks per decoder level, finest first."""
 SUBPIXELS = 4
 """Pixels per position of the unshuffled picture."""
-MULTIPLE = 2 ** max(len(WIDTHS), LEVELS - 1)
+MULTIPLE = 32
 """Height and width are padded to a multiple of this, with unknown pixels."""
 
 
@@ -75,7 +75,7 @@ class CorrectionUNet(nn.Module):
         height, width = masked.shape[2:]
         with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
             masked, known = pad(masked), pad(known)
-            fill = smooth_fill(masked, known)
+            fill = smooth_fill(masked, known, MULTIPLES_OF_32)
             x, share = unshuffled_input(masked, known, fill)
         x, _ = self.first(x.to(self.out.weight.dtype), share)
         skips: list[Tensor] = []

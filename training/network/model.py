@@ -12,6 +12,7 @@ from training.errors import SettingsError
 from training.network.correction_unet import CorrectionUNet
 from training.network.partial_conv import coverage
 from training.network.report_unet import PartialConvUNet
+from training.network.smooth_fill import ANY_SIZE, smooth_fill
 
 MODEL_SIZE = 178
 """Side length of training pictures, in pixels."""
@@ -24,15 +25,16 @@ class ModelConfig:
     """Kind and width of the network.
 
     Attributes:
-        kind: "report", the report's U-Net of partial convolutions, which predicts the picture; or "correction", a
-            U-Net at half resolution, which predicts a correction to a smooth first fill.
+        kind: "report", the report's U-Net of partial convolutions, which predicts the picture; "residual", the same
+            U-Net, which sees a smooth first fill as three more channels and predicts the correction to it; or
+            "correction", a U-Net at half resolution for the same task.
         width: Channels of the first block; 64 in the report.
 
     Raises:
         SettingsError: `width` is less than 1.
     """
 
-    kind: Literal["report", "correction"] = "report"
+    kind: Literal["report", "residual", "correction"] = "report"
     width: int = 64
 
     def __post_init__(self) -> None:
@@ -46,18 +48,32 @@ class InpaintingModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.unet = (PartialConvUNet if config.kind == "report" else CorrectionUNet)(config.width)
+        self.unet: PartialConvUNet | CorrectionUNet
+        if config.kind == "correction":
+            self.unet = CorrectionUNet(config.width)
+        else:
+            self.unet = PartialConvUNet(config.width, in_channels=6 if config.kind == "residual" else 3)
+        if config.kind == "residual":  # before training the answer is the first fill
+            nn.init.zeros_(self.unet.out.weight)
+            assert self.unet.out.bias is not None  # noqa: S101 (the layer is built with one)
+            nn.init.zeros_(self.unet.out.bias)
 
     def predict(self, image: Tensor, mask: Tensor) -> Tensor:
         """Predict the whole picture, known pixels too; see `forward` for the arguments. N3HW float32, unbounded."""
         # `where` instead of a product, so that values in the hole, including NaN, have no effect.
         masked = torch.where(mask > 0, image, torch.zeros_like(image))
-        if self.config.kind == "correction":
-            prediction: Tensor = self.unet(masked, mask)
-        else:
-            dtype = self.unet.out.weight.dtype
-            prediction = self.unet(masked.to(dtype), coverage([mask], [3]).to(dtype))
-        return prediction.float()
+        if isinstance(self.unet, CorrectionUNet):
+            correction: Tensor = self.unet(masked, mask)
+            return correction
+        dtype = self.unet.out.weight.dtype
+        if self.config.kind == "report":
+            prediction: Tensor = self.unet(masked.to(dtype), coverage([mask], [3]).to(dtype))
+            return prediction.float()
+        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+            fill = smooth_fill(masked, mask, ANY_SIZE)
+            share = coverage([mask, torch.ones_like(mask)], [3, 3])
+        prediction = self.unet(torch.cat([masked, fill], 1).to(dtype), share.to(dtype))
+        return fill + prediction.float()
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """Fill the hole.

@@ -56,19 +56,19 @@ class UpBlock(nn.Module):
 class PartialConvUNet(nn.Module):
     """The U-Net; height and width may be any size from 32 pixels."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, in_channels: int = 3) -> None:
         super().__init__()
         channels = [width * 2**level for level in range(DEPTH + 1)]
-        inputs = [3, *channels[:-1]]
+        inputs = [in_channels, *channels[:-1]]
         self.down = nn.ModuleList(DoubleConv(i, o) for i, o in zip(inputs, channels, strict=True))
         self.up = nn.ModuleList(UpBlock(channels[i + 1], channels[i]) for i in reversed(range(DEPTH)))
         self.out = nn.Conv2d(width, 3, 1)
 
     def forward(self, x: Tensor, share: Tensor) -> Tensor:
-        """Predict the picture.
+        """Predict the picture, or a correction to its first fill.
 
         Args:
-            x: N3HW float, the picture, zero in the hole.
+            x: NCHW float, the input channels, zero where they are unknown.
             share: N1HW float in [0, 1], the coverage of each window of `x`, from `coverage`.
 
         Returns:

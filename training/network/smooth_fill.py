@@ -1,24 +1,19 @@
 """A smooth first fill of the hole without learned weights: a pyramid, relaxed towards the biharmonic equation.
 
 The push-pull pyramid (Gortler et al., "The Lumigraph", 1996) averages known pixels to coarser levels and
-interpolates them back into the hole. On the middle levels a few heavy-ball iterations of Δ²u = 0 then continue edges
-and gradients into the hole, as biharmonic interpolation does, the best classical method on thin holes. At full size the
-iterations would take most of the time and gain 0.1 dB, which the correcting network gains anyway. All operators are
-plain convolutions, poolings and resizing by two.
+interpolates them back into the hole. On some levels a few heavy-ball iterations of Δ²u = 0 then continue edges and
+gradients into the hole, as biharmonic interpolation does, the best classical method on thin holes. All operators are
+plain convolutions, poolings and resizing.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-LEVELS = 6
-"""Levels of the pyramid: 192 pixels shrink to 6."""
-RELAXED_LEVELS = (1, 2, 3)
-"""The levels on which the biharmonic equation is relaxed; level 0 is the picture's own size."""
-ITERATIONS = 8
-"""Iterations on each relaxed level."""
 STEP = 0.036
 """Step size; Δ² has eigenvalues up to 64, so the iteration is stable for steps up to 2·(1 + momentum)/64."""
 SATURATION = 4.0
@@ -33,45 +28,71 @@ _BILAPLACIAN = (
 )
 
 
-def smooth_fill(image: Tensor, known: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class FillConfig:
+    """Size of the pyramid, and where it is relaxed.
+
+    Attributes:
+        levels: Levels of the pyramid, each half the size of the one before.
+        relaxed_levels: The levels on which the biharmonic equation is relaxed; level 0 is the picture's own size.
+        iterations: Iterations on each relaxed level.
+        any_size: Whether height and width may be any; otherwise they are multiples of 2 ** (levels - 1).
+    """
+
+    levels: int
+    relaxed_levels: tuple[int, ...]
+    iterations: int
+    any_size: bool
+
+
+ANY_SIZE = FillConfig(levels=7, relaxed_levels=(0, 1, 2, 3), iterations=10, any_size=True)
+"""Relaxed at the picture's own size too, which takes most of the time and gains 0.1 dB."""
+MULTIPLES_OF_32 = FillConfig(levels=6, relaxed_levels=(1, 2, 3), iterations=8, any_size=False)
+
+
+def smooth_fill(image: Tensor, known: Tensor, config: FillConfig) -> Tensor:
     """Fill the hole smoothly from the known pixels around it.
 
     Args:
-        image: N3HW float32 in [0, 1], zero in the hole; H and W multiples of 32.
+        image: N3HW float32 in [0, 1], zero in the hole.
         known: N1HW float32, 1 = known, 0 = hole.
+        config: The pyramid; it may restrict H and W.
 
     Returns:
         N3HW float32 in [0, 1]; known pixels equal those of `image`. If everything is hole, the result is 0.
     """
     pyramid = [(image, known)]
-    for _ in range(LEVELS - 1):
-        pyramid.append(_push(*pyramid[-1]))
+    for _ in range(config.levels - 1):
+        pyramid.append(_push(*pyramid[-1], config.any_size))
     kernel = image.new_tensor(_BILAPLACIAN).expand(image.shape[1], 1, 5, 5)
     colour, weight = pyramid[-1]
     # Where even the coarsest level has no known pixel, in the middle of a very wide hole, use the picture's mean.
     mean = colour.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-4)
     filled = torch.where(weight > 0, colour / weight.clamp(min=1e-4), mean)
-    for level in range(LEVELS - 2, -1, -1):
+    for level in range(config.levels - 2, -1, -1):
         colour, weight = pyramid[level]
-        coarse = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)
+        coarse = F.interpolate(filled, size=colour.shape[2:], mode="bilinear", align_corners=False)
         filled = colour + (1 - weight) * coarse
-        if level in RELAXED_LEVELS:
-            filled = _relax(filled, (weight < 1).to(weight.dtype), kernel)
+        if level in config.relaxed_levels:
+            filled = _relax(filled, (weight < 1).to(weight.dtype), kernel, config.iterations)
     return filled.clamp(0, 1)
 
 
-def _push(colour: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def _push(colour: Tensor, weight: Tensor, any_size: bool) -> tuple[Tensor, Tensor]:
     """Downsample colours (multiplied by their weight) and weights by two."""
-    share, colour = F.avg_pool2d(weight, 2), F.avg_pool2d(colour, 2)
+    # Not every runtime has `ceil_mode`: a graph of even sizes does without it.
+    share, colour = (
+        F.avg_pool2d(x, 2, 2, ceil_mode=any_size, count_include_pad=not any_size) for x in (weight, colour)
+    )
     weight = (share * SATURATION).clamp(max=1)
     return colour / share.clamp(min=1e-4) * weight, weight
 
 
-def _relax(filled: Tensor, hole: Tensor, kernel: Tensor) -> Tensor:
+def _relax(filled: Tensor, hole: Tensor, kernel: Tensor, iterations: int) -> Tensor:
     """Iterate Δ²u = 0 in the hole by Polyak's heavy-ball method, with momentum t/(t+1)."""
     step = hole * STEP
     previous = filled
-    for t in range(ITERATIONS):
+    for t in range(iterations):
         residual = F.conv2d(F.pad(filled, (2, 2, 2, 2), mode="replicate"), kernel, groups=filled.shape[1])
         filled, previous = filled - step * residual + (t / (t + 1)) * (filled - previous), filled
     return filled
