@@ -37,34 +37,35 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP
 RUN python -m venv --without-pip /opt/venv
 
 FROM packages AS onnx-packages
-COPY containers/requirements/onnx.txt ./
+COPY deploy/requirements/onnx.txt ./
 RUN pip install --require-hashes --no-deps --requirement onnx.txt
 
 FROM packages AS onnx-gpu-packages
-COPY containers/requirements/onnx-gpu.txt ./
+COPY deploy/requirements/onnx-gpu.txt ./
 RUN pip install --require-hashes --no-deps --requirement onnx-gpu.txt
 
 # torch has a build for each kind of host, and on x86-64 the usual index has the one for CUDA, gigabytes of it. The
 # one for CPUs, marked +cpu, is preferred where it is found: PIP_EXTRA_INDEX_URL names an index that has it,
 # PIP_FIND_LINKS a folder in the builder.
 FROM packages AS torchserve-packages
-COPY constraints.txt containers/requirements/torchserve.txt ./
+COPY constraints.txt deploy/requirements/torchserve.txt ./
 RUN pip install --require-hashes --no-deps --requirement torchserve.txt
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_FIND_LINKS
 RUN pip install --constraint constraints.txt torch
 
 FROM packages AS torchserve-gpu-packages
-COPY constraints.txt containers/requirements/torchserve-gpu.txt ./
+COPY constraints.txt deploy/requirements/torchserve-gpu.txt ./
 RUN pip install --require-hashes --no-deps --requirement torchserve-gpu.txt \
     && pip install --constraint constraints.txt torch 'onnxruntime-gpu[cuda,cudnn]'
 
 
 FROM base AS http-files
 COPY serving/*.py serving/
-COPY serving/routes/ serving/routes/
+COPY serving/core/ serving/core/
+COPY serving/http/ serving/http/
 COPY models/inpaint.onnx models/
-COPY containers/healthy.py ./
+COPY deploy/healthcheck.py ./
 COPY --from=page /page/build/ clients/web/build/
 RUN python -m compileall -q serving
 
@@ -73,9 +74,10 @@ COPY constraints.txt ./
 RUN pip install --no-deps --constraint constraints.txt torch-model-archiver
 COPY serving/ serving/
 COPY export/ export/
-COPY models/inpaint.onnx containers/healthy.py ./
+COPY models/inpaint.onnx deploy/healthcheck.py ./
 RUN python -c 'from pathlib import Path; from export.mar import build_mar; build_mar(Path("inpaint.onnx"), Path("files/models"))' \
-    && cp -r serving files/ && cp healthy.py files/ && python -m compileall -q files/serving
+    && mkdir files/serving && cp -r serving/__init__.py serving/core serving/torchserve files/serving/ \
+    && cp healthcheck.py files/ && python -m compileall -q files/serving
 
 
 # ---- The images ----
@@ -88,7 +90,7 @@ RUN apt-get update \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old \
     && install --directory --owner=10001 --group=10001 /var/cache/proxy
 COPY serving/nginx/ ./
-COPY containers/healthy.py ./
+COPY deploy/healthcheck.py ./
 COPY --from=page /page/build/ /srv/page/
 ENV PROXY_PORT=8000 PROXY_BODIES=/var/cache/proxy
 USER 10001:10001
@@ -96,7 +98,7 @@ EXPOSE 8000
 # nginx answers what is in flight on SIGQUIT; on SIGTERM it breaks off.
 STOPSIGNAL SIGQUIT
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s \
-    CMD python -I healthy.py "http://127.0.0.1:${PROXY_PORT}/ping"
+    CMD python -I healthcheck.py "http://127.0.0.1:${PROXY_PORT}/ping"
 ENTRYPOINT ["/app/start.sh"]
 
 
@@ -110,7 +112,7 @@ RUN apt-get update \
 EXPOSE 8080 8082
 # The management port, 8081, is on the container's loopback only.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \
-    CMD ["python", "-I", "healthy.py", "http://127.0.0.1:8081/models/inpaint"]
+    CMD ["python", "-I", "healthcheck.py", "http://127.0.0.1:8081/models/inpaint"]
 ENTRYPOINT ["python", "-m", "serving.torchserve.start", "--mar", "models/inpaint.mar", "--host", "0.0.0.0"]
 
 FROM torchserve-base AS torchserve-gpu
@@ -133,7 +135,7 @@ LABEL org.opencontainers.image.title="Inpainting: ONNX Runtime" \
 ENV INPAINT_HOST=0.0.0.0 INPAINT_PORT=8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
-    CMD python -I healthy.py "http://127.0.0.1:${INPAINT_PORT}/v2/health/ready"
+    CMD python -I healthcheck.py "http://127.0.0.1:${INPAINT_PORT}/v2/health/ready"
 ENTRYPOINT ["python", "-m", "serving"]
 
 FROM onnx-base AS onnx-gpu

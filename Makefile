@@ -63,7 +63,7 @@ export: $(VENV)/.dev ## make every artifact from WEIGHTS=file, calibrated and co
 	$(RUN_PYTHON) -m export parity $(WEIGHTS) $(ARTIFACTS)/*.onnx --data $(DATA) -o $(ARTIFACTS)
 	$(RUN_PYTHON) -m export mar $(ARTIFACTS)/inpaint.onnx -o $(ARTIFACTS)/model-store
 
-requirements: $(VENV)/.dev $(addprefix containers/requirements/,onnx.txt onnx-gpu.txt torchserve.txt torchserve-gpu.txt) ## pin what the images install, with hashes
+requirements: $(VENV)/.dev $(addprefix deploy/requirements/,onnx.txt onnx-gpu.txt torchserve.txt torchserve-gpu.txt) ## pin what the images install, with hashes
 
 benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 	$(RUN_PYTHON) -m benchmarks
@@ -71,18 +71,18 @@ benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 clean: ## remove what was installed and built; runs/ stays
 	rm -rf $(VENV) $(ARTIFACTS) $(WEB)/node_modules $(WEB)/build $(WEB)/.svelte-kit
 
-$(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py $(wildcard serving/*.py serving/torchserve/*) | $(VENV)/.torchserve
+$(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py $(wildcard serving/*.py serving/core/*.py serving/torchserve/*) | $(VENV)/.torchserve
 	$(RUN_PYTHON) -m export mar models/inpaint.onnx -o $(ARTIFACTS)/model-store
 
 # All but torch, whose build, and so whose hash, is the host's choice, and on a GPU host the CUDA that it comes with.
 PIN = CUSTOM_COMPILE_COMMAND="make requirements" $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras \
 	--no-emit-index-url --no-emit-find-links --annotation-style line --constraint constraints.txt
 CUDA = cublas cuda-nvrtc cuda-runtime cudnn-cu13 cufft curand nvjitlink
-containers/requirements/onnx.txt: EXTRAS = http,cpu
-containers/requirements/onnx-gpu.txt: EXTRAS = http,gpu
-containers/requirements/torchserve.txt: EXTRAS = ts,cpu --unsafe-package torch
-containers/requirements/torchserve-gpu.txt: EXTRAS = ts,gpu --unsafe-package torch $(addprefix --unsafe-package nvidia-,$(CUDA))
-containers/requirements/%.txt: pyproject.toml constraints.txt
+deploy/requirements/onnx.txt: EXTRAS = http,cpu
+deploy/requirements/onnx-gpu.txt: EXTRAS = http,gpu
+deploy/requirements/torchserve.txt: EXTRAS = ts,cpu --unsafe-package torch
+deploy/requirements/torchserve-gpu.txt: EXTRAS = ts,gpu --unsafe-package torch $(addprefix --unsafe-package nvidia-,$(CUDA))
+deploy/requirements/%.txt: pyproject.toml constraints.txt
 	$(PIN) --extra $(EXTRAS) --output-file $@ pyproject.toml
 
 $(WEB)/build/index.html: $(WEB)/node_modules/.installed $(shell find $(WEB)/src $(WEB)/scripts -type f) $(wildcard $(WEB)/*.config.* $(WEB)/tsconfig.json)

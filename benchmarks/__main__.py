@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmarks import inference, machine, server
 from benchmarks.timing import to_markdown
 from export.errors import ExportError
-from serving.errors import InpaintException
-from serving.runtime import Runtime
+from serving.core.errors import InpaintException
+from serving.core.runtime import Runtime
 from training.errors import TrainingError
 from training.files import write_json
 from training.weights import load_weights

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from benchmarks.sample import Picture, png, portrait
-from serving.contract import FillRequest
-from serving.pipeline import Pipeline
-from serving.runtime import Runtime
+from serving.core.contract import FillRequest
+from serving.core.pipeline import Pipeline
+from serving.core.runtime import Runtime
 
 SCRATCHES: Final = (
     # (points, width, colour): on a photo of 512 x 512 pixels.

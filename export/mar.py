@@ -1,11 +1,10 @@
-"""ONNX → TorchServe's model archive, `inpaint.mar`: the model, the handler, and what of `serving` it imports.
+"""ONNX → TorchServe's model archive, `inpaint.mar`: the model, the handler and the package `serving.core`.
 
-The archive is self-contained: a TorchServe host needs onnxruntime, numpy, pillow and opencv, not this project.
+The archive is self-contained: a TorchServe host needs onnxruntime, numpy, pillow and opencv, but not this project.
 """
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import os
@@ -15,21 +14,17 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import serving
 from export.errors import ArtifactError
-from serving.contract import MODEL_NAME
-from serving.errors import InpaintException
-from serving.runtime import Runtime
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from serving.core.contract import MODEL_NAME
+from serving.core.errors import InpaintException
+from serving.core.runtime import Runtime
 
 _PACKAGE = Path(serving.__file__).parent
 _TORCHSERVE = _PACKAGE / "torchserve"
 _MANIFEST = "MAR-INF/MANIFEST.json"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can state
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 
 
 def build_mar(artifact: Path, folder: Path) -> Path:
@@ -60,52 +55,40 @@ def build_mar(artifact: Path, folder: Path) -> Path:
 
 
 def _archive(artifact: Path, version: str, scratch: Path) -> Path:
-    """Run the archiver; its scratch folder is $TMPDIR/inpaint, which it deletes first: it gets a TMPDIR of its own."""
+    """Run the archiver, which deletes $TMPDIR/inpaint before it starts and therefore gets a TMPDIR of its own."""
     sources, temporary = scratch / "sources", scratch / "temporary"
     temporary.mkdir(parents=True)
-    handler = _TORCHSERVE / "handler.py"
-    # The archiver flattens a folder that it is given, so the package goes into a parent.
-    for module in _imported(handler):
-        copy = sources / module.relative_to(_PACKAGE.parent)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, copy)
+    _copy_core(sources)
     command = [
         *(sys.executable, "-m", "model_archiver.model_packaging"),
         *("--model-name", MODEL_NAME),
         *("--version", version),
         *("--serialized-file", str(artifact)),
-        *("--handler", str(handler)),
+        *("--handler", str(_TORCHSERVE / "handler.py")),
         *("--extra-files", str(sources)),
         *("--config-file", str(_TORCHSERVE / "model-config.yaml")),
         *("--export-path", str(scratch)),
-        *("--archive-format", "zip-store"),  # weights are noise to a compressor
+        *("--archive-format", "zip-store"),  # weights do not compress
     ]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise ArtifactError(
-            f"The model archiver failed; is torch-model-archiver installed? It says: {reason}"
+            f"The model archiver failed; is torch-model-archiver installed? Its error: {reason}"
         )
     return scratch / f"{MODEL_NAME}.mar"
 
 
-def _imported(module: Path) -> Iterable[Path]:
-    """Return the modules of `serving` that a module imports, directly or through others; the package's own first."""
-    found = [_PACKAGE / "__init__.py"]
-    waiting = [module]
-    while waiting:
-        for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{serving.__name__}."):
-                path = _PACKAGE.parent.joinpath(*str(node.module).split(".")).with_suffix(".py")
-                if path not in found:
-                    found.append(path)
-                    waiting.append(path)
-    return found
+def _copy_core(sources: Path) -> None:
+    """Copy `serving.core` into a parent folder: the archiver flattens the folder that `--extra-files` names."""
+    package = sources / _PACKAGE.name
+    shutil.copytree(_PACKAGE / "core", package / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(_PACKAGE / "__init__.py", package / "__init__.py")
 
 
 def _reproducible(archive: Path) -> bytes:
-    """Return the archive without the times at which it and its files were made."""
+    """Return the archive without the creation times of itself and its files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as new:
         for name in sorted(old.namelist()):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from serving.contract import MODEL_NAME
-from serving.errors import ModelFileException
+from serving.core.contract import MODEL_NAME
+from serving.core.errors import ModelFileException
 from serving.torchserve.options import LOOPBACK, Options
 
 _SETTINGS = Path(__file__).with_name("config.properties")

@@ -14,15 +14,15 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from serving.contract import FillRequest, request_from_fields, request_from_json, wants_png
-from serving.errors import (
+from serving.core.contract import FillRequest, request_from_fields, request_from_json, wants_png
+from serving.core.errors import (
     DeviceUnavailableException,
     InpaintException,
     InternalServerException,
     UnsupportedMediaTypeException,
 )
-from serving.pipeline import Pipeline
-from serving.runtime import Runtime
+from serving.core.pipeline import Pipeline
+from serving.core.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Self
 
 import psutil
 
-from serving.contract import MODEL_NAME
+from serving.core.contract import MODEL_NAME
 from serving.torchserve.folder import Folder
 from serving.torchserve.options import Options
 from serving.torchserve.probe import Probe
@@ -25,7 +25,7 @@ _LOGGING = Path(__file__).with_name("log4j2.xml")
 
 _DIED = "Backend worker process died."
 # The first exception of a traceback is the cause; but one of this project's own says more.
-_OWN_ERROR = re.compile(r"serving\.errors\.\w+: (.+)")
+_OWN_ERROR = re.compile(r"serving\.core\.errors\.\w+: (.+)")
 _ANY_ERROR = re.compile(r" - ((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
 _LINES_KEPT = 2000

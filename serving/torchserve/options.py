@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.errors import SettingsException
+from serving.core.errors import SettingsException
 
 LOOPBACK = "127.0.0.1"
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 
-from serving.errors import AddressInUseException, ModelFileException, StartupException
+from serving.core.errors import AddressInUseException, ModelFileException, StartupException
 from serving.torchserve.options import LOOPBACK, Options
 
 _JAVA = 11  # the oldest that TorchServe runs on

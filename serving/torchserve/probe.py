@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.codec import Picture, encode_png
-from serving.contract import MODEL_NAME
-from serving.errors import StartupException
+from serving.core.codec import Picture, encode_png
+from serving.core.contract import MODEL_NAME
+from serving.core.errors import StartupException
 from serving.torchserve.options import LOOPBACK, Options
 
 _ANYWHERE = "0.0.0.0"  # noqa: S104 (nothing is bound to it here)

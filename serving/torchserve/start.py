@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from threading import Event
 
-from serving.contract import MODEL_NAME
-from serving.errors import ModelFileException, StartupException
+from serving.core.contract import MODEL_NAME
+from serving.core.errors import ModelFileException, StartupException
 from serving.torchserve.instance import Instance
 from serving.torchserve.options import LOOPBACK, Options, parse_options
 from serving.torchserve.preflight import check

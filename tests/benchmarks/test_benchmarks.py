@@ -18,7 +18,7 @@ from benchmarks import inference, machine, server, timing
 from benchmarks.__main__ import main
 from benchmarks.literal_network import LiteralUNet
 from benchmarks.timing import Timing
-from serving.runtime import Runtime
+from serving.core.runtime import Runtime
 from training.model import InpaintingModel, ModelConfig, PartialConvUNet
 from training.partial_conv import coverage
 from training.weights import save_weights
