@@ -19,7 +19,7 @@ PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint c
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help serve page torchserve test test-page lint train export requirements benchmark clean
+.PHONY: help serve page torchserve test test-page lint lint-page train export requirements benchmark clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -41,17 +41,23 @@ test: $(VENV)/.dev lint ## run every check and test
 	else echo "The web page's tests were skipped: they need Node.js 20.19 or newer, with npm."; fi
 
 test-page: $(VENV)/.dev page ## check and test the web page alone, in Chromium where there is one
-	npm --prefix $(WEB) run check
 	PYTHON=$(abspath $(RUN_PYTHON)) npm --prefix $(WEB) test
 	@if tests/system-packages.sh chromium=chromium; \
 	then PYTHON=$(abspath $(RUN_PYTHON)) npm --prefix $(WEB) run test:browser; \
 	else echo "The web page's tests in a browser were skipped."; fi
 
-lint: $(VENV)/.dev ## check style and types
+lint: $(VENV)/.dev ## check style, types and which package imports which
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy --config-file clients/python/pyproject.toml clients/python/src
+	$(VENV)/bin/lint-imports
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory lint-page; \
+	else echo "The web page was not linted: that needs Node.js 20.19 or newer, with npm."; fi
+
+lint-page: $(WEB)/node_modules/.installed ## check the web page's style and types alone
+	npm --prefix $(WEB) run lint
+	npm --prefix $(WEB) run check
 
 train: $(VENV)/.dev ## train by CONFIG=default, full or report on DATA=folder; a killed run goes on
 	$(RUN_PYTHON) -m training fit --config training/configs/$(CONFIG).yaml --data.root $(DATA) --run $(RUN) --ckpt_path last

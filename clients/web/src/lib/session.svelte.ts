@@ -103,8 +103,7 @@ export class Session {
 			const png = await withPatience(
 				() => fill(version.photo.file, mask, { key: this.#key, signal, onSent }),
 				signal,
-				(seconds) =>
-					(this.work = seconds ? { phase: 'waiting', seconds } : { phase: 'sending', share: 0 })
+				(seconds) => (this.work = seconds ? { phase: 'waiting', seconds } : { phase: 'sending', share: 0 })
 			);
 			const photo = await openPhoto(png, filledName(version.photo.name), null);
 			if (signal.aborted) letGo(photo);

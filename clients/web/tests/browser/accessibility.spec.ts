@@ -6,9 +6,13 @@ import { expect, test, type Page } from './fixtures';
 async function faults(page: Page): Promise<string[]> {
 	await page.evaluate(axe.source);
 	const results = await page.evaluate(() =>
-		(window as unknown as { axe: typeof axe }).axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+		(window as unknown as { axe: typeof axe }).axe.run({
+			runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']
+		})
 	);
-	return results.violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map((node) => node.html).join(' ')}`);
+	return results.violations.map(
+		({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map((node) => node.html).join(' ')}`
+	);
 }
 
 for (const colorScheme of ['light', 'dark'] as const) {
@@ -62,11 +66,14 @@ test('every control is as large as a finger', async ({ page, server }) => {
 	await page.setViewportSize({ width: 360, height: 740 });
 	const app = await App.open(page, server.url);
 	const small = async () =>
-		(await Promise.all((await page.locator('button, label.button, a.button').all()).map(async (control) => ({
-			name: (await control.getAttribute('aria-label')) ?? (await control.textContent()),
-			box: await control.boundingBox()
-		}))))
-			.filter(({ box }) => box && (box.width < 44 || box.height < 44));
+		(
+			await Promise.all(
+				(await page.locator('button, label.button, a.button').all()).map(async (control) => ({
+					name: (await control.getAttribute('aria-label')) ?? (await control.textContent()),
+					box: await control.boundingBox()
+				}))
+			)
+		).filter(({ box }) => box && (box.width < 44 || box.height < 44));
 	expect(await small()).toEqual([]);
 	await app.openSample();
 	expect(await small()).toEqual([]);

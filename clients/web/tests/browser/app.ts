@@ -12,7 +12,10 @@ export class App {
 
 	/** Open the page and wait until it is awake: it asks for the server's limits once it listens to the person. */
 	static async open(page: Page, url: string): Promise<App> {
-		await Promise.all([page.waitForRequest((request) => new URL(request.url()).pathname.endsWith('/v2')), page.goto(url)]);
+		await Promise.all([
+			page.waitForRequest((request) => new URL(request.url()).pathname.endsWith('/v2')),
+			page.goto(url)
+		]);
 		return new App(page);
 	}
 
@@ -80,16 +83,19 @@ export class App {
 
 	/** How much of the screen's photo shows paint: the share of the overlay's pixels that are not clear. */
 	shownPaint(): Promise<number> {
-		return this.stage.locator('canvas').first().evaluate((canvas: HTMLCanvasElement) => {
-			const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {
-				willReadFrequently: true
-			})!;
-			copy.drawImage(canvas, 0, 0);
-			const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-			let painted = 0;
-			for (let i = 3; i < data.length; i += 4) painted += data[i]!;
-			return painted / 255 / (data.length / 4);
-		});
+		return this.stage
+			.locator('canvas')
+			.first()
+			.evaluate((canvas: HTMLCanvasElement) => {
+				const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {
+					willReadFrequently: true
+				})!;
+				copy.drawImage(canvas, 0, 0);
+				const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+				let painted = 0;
+				for (let i = 3; i < data.length; i += 4) painted += data[i]!;
+				return painted / 255 / (data.length / 4);
+			});
 	}
 }
 

@@ -218,7 +218,10 @@ test.describe('a finger', () => {
 	test.beforeEach(async ({ page }) => {
 		const session = await page.context().newCDPSession(page);
 		dispatch = (type, ...points) =>
-			session.send('Input.dispatchTouchEvent', { type, touchPoints: points.map((point, id) => ({ ...point, id })) });
+			session.send('Input.dispatchTouchEvent', {
+				type,
+				touchPoints: points.map((point, id) => ({ ...point, id }))
+			});
 	});
 
 	test('sees in the loupe what it hides, paint included', async ({ page }) => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { forward, whole } from './forward';
 
@@ -13,13 +13,13 @@ export class Recorder {
 	}
 
 	static async infrontOf(url: string): Promise<Recorder> {
-		const recorder: Recorder = new Recorder(
-			createServer(async (incoming, answer) => {
-				const body = await whole(incoming);
-				if (incoming.method === 'POST') recorder.forms.push(await parsed(incoming, body));
-				forward(incoming, body, new URL(incoming.url ?? '/', url), answer);
-			}).listen(0, '127.0.0.1')
-		);
+		const pass = async (incoming: IncomingMessage, answer: ServerResponse) => {
+			const body = await whole(incoming);
+			if (incoming.method === 'POST') recorder.forms.push(await parsed(incoming, body));
+			forward(incoming, body, new URL(incoming.url ?? '/', url), answer);
+		};
+		const server = createServer((incoming, answer) => void pass(incoming, answer)).listen(0, '127.0.0.1');
+		const recorder = new Recorder(server);
 		await once(recorder.#server, 'listening');
 		return recorder;
 	}

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server as HttpServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
 import { forward, whole } from './forward';
@@ -20,7 +20,7 @@ export class StaticHost {
 	) {}
 
 	static async of(build: string, prefix: string, engine?: string): Promise<StaticHost> {
-		const server = createServer(async (incoming, answer) => {
+		const serve = async (incoming: IncomingMessage, answer: ServerResponse) => {
 			const path = (incoming.url ?? '').startsWith(prefix) ? incoming.url!.slice(prefix.length) : null;
 			const name = path === '' ? 'index.html' : path;
 			if (name === 'index.html' || name?.startsWith('_app/')) {
@@ -35,7 +35,8 @@ export class StaticHost {
 			} else {
 				answer.writeHead(404).end();
 			}
-		}).listen(0, '127.0.0.1');
+		};
+		const server = createServer((incoming, answer) => void serve(incoming, answer)).listen(0, '127.0.0.1');
 		await once(server, 'listening');
 		return new StaticHost(`http://127.0.0.1:${(server.address() as AddressInfo).port}${prefix}`, server);
 	}

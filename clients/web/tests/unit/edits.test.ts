@@ -18,7 +18,14 @@ const CLEAR: Edit = { kind: 'fresh', mask: null };
 
 function line(y: number, erase = false): Stroke {
 	const radius = 2;
-	return { kind: 'stroke', erase, dabs: [{ x: 10, y, radius }, { x: 50, y, radius }] };
+	return {
+		kind: 'stroke',
+		erase,
+		dabs: [
+			{ x: 10, y, radius },
+			{ x: 50, y, radius }
+		]
+	};
 }
 
 function edited(...edits: Edit[]): Edits {

@@ -9,9 +9,12 @@ describe('an error is read from', () => {
 		expect(errorFrom(400, body, null)).toMatchObject({ status: 400, message: 'The image is empty (0 bytes).' });
 	});
 
-	test.each(['', '<html>502 Bad Gateway</html>', 'null', '[]', '{"message": 7}'])('whatever else came: %s', (body) => {
-		expect(errorFrom(502, body, null)).toMatchObject({ status: 502, message: '' });
-	});
+	test.each(['', '<html>502 Bad Gateway</html>', 'null', '[]', '{"message": 7}'])(
+		'whatever else came: %s',
+		(body) => {
+			expect(errorFrom(502, body, null)).toMatchObject({ status: 502, message: '' });
+		}
+	);
 
 	test.each([
 		['7', 7],

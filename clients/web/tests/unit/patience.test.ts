@@ -20,7 +20,10 @@ test('waits as long as the server asks, then tries again', async () => {
 });
 
 test("waits also where the server does not say how long, as TorchServe doesn't", async () => {
-	const attempt = vi.fn().mockRejectedValueOnce(errorFrom(503, '', null)).mockResolvedValue('filled');
+	const attempt = vi
+		.fn()
+		.mockRejectedValueOnce(errorFrom(503, '', null))
+		.mockResolvedValue('filled');
 	const answer = withPatience(attempt, new AbortController().signal, () => undefined);
 	await vi.advanceTimersByTimeAsync(4999);
 	expect(attempt).toHaveBeenCalledTimes(1);
@@ -29,7 +32,10 @@ test("waits also where the server does not say how long, as TorchServe doesn't",
 });
 
 test('a wait of nothing is still a wait', async () => {
-	const attempt = vi.fn().mockRejectedValueOnce(errorFrom(503, '', '0')).mockResolvedValue('filled');
+	const attempt = vi
+		.fn()
+		.mockRejectedValueOnce(errorFrom(503, '', '0'))
+		.mockResolvedValue('filled');
 	const answer = withPatience(attempt, new AbortController().signal, () => undefined);
 	await vi.advanceTimersByTimeAsync(999);
 	expect(attempt).toHaveBeenCalledTimes(1);

@@ -7,7 +7,7 @@ import { encodeMask } from '../../src/lib/mask/png';
 function decode(file: Buffer): { width: number; height: number; samples: Buffer } {
 	expect(file.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
 	const chunks = new Map<string, Buffer>();
-	for (let at = 8; at < file.length; ) {
+	for (let at = 8; at < file.length;) {
 		const length = file.readUInt32BE(at);
 		const body = file.subarray(at + 4, at + 8 + length);
 		expect(file.readUInt32BE(at + 8 + length)).toBe(crc32(body));

@@ -48,8 +48,14 @@ describe('zooming', () => {
 	});
 
 	test('two fingers hold the two places that they touched', () => {
-		const before = [{ x: 100, y: 200 }, { x: 200, y: 200 }] as const;
-		const after = [{ x: 60, y: 260 }, { x: 260, y: 260 }] as const;
+		const before = [
+			{ x: 100, y: 200 },
+			{ x: 200, y: 200 }
+		] as const;
+		const after = [
+			{ x: 60, y: 260 },
+			{ x: 260, y: 260 }
+		] as const;
 		const pinched = pinch(view, before, after, 0.01);
 		for (const i of [0, 1] as const) {
 			const place = toStage(pinched, toPicture(view, before[i]));
@@ -61,7 +67,12 @@ describe('zooming', () => {
 
 test('a photo that was moved away stays within reach', () => {
 	const view = fit(PHOTO, STAGE);
-	for (const [dx, dy] of [[1e4, 0], [-1e4, 0], [0, 1e4], [0, -1e4]] as const) {
+	for (const [dx, dy] of [
+		[1e4, 0],
+		[-1e4, 0],
+		[0, 1e4],
+		[0, -1e4]
+	] as const) {
 		const held = keepInSight(pan(view, dx, dy), PHOTO, STAGE);
 		expect(held.x).toBeLessThan(STAGE.width);
 		expect(held.y).toBeLessThan(STAGE.height);

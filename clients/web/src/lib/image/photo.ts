@@ -57,8 +57,7 @@ function sizeOf(url: string): Promise<Size> {
 	return new Promise((resolve, reject) => {
 		const image = new Image();
 		image.onload = () => resolve({ width: image.naturalWidth, height: image.naturalHeight });
-		image.onerror = () =>
-			reject(new UserError('This picture is damaged and cannot be shown. Choose another one.'));
+		image.onerror = () => reject(new UserError('This picture is damaged and cannot be shown. Choose another one.'));
 		image.src = url;
 	});
 }

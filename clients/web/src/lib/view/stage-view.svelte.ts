@@ -23,9 +23,7 @@ export class StageView {
 		return () => observer.disconnect();
 	};
 
-	readonly fitted: View = $derived.by(() =>
-		fit(this.picture(), this.stage, this.stage.width < NARROW ? 0 : MARGIN)
-	);
+	readonly fitted: View = $derived.by(() => fit(this.picture(), this.stage, this.stage.width < NARROW ? 0 : MARGIN));
 	readonly view: View = $derived(this.#chosen ?? this.fitted);
 	readonly isFitted: boolean = $derived(this.#chosen === null);
 

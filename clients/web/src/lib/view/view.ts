@@ -69,8 +69,7 @@ export function pinch(
 
 /** Bring back a picture that was moved off the stage, so that part of it stays in the middle. */
 export function keepInSight(view: View, picture: Size, stage: Size): View {
-	const held = (start: number, length: number, room: number) =>
-		clamp(start, room * HELD - length, room * (1 - HELD));
+	const held = (start: number, length: number, room: number) => clamp(start, room * HELD - length, room * (1 - HELD));
 	return {
 		scale: view.scale,
 		x: held(view.x, picture.width * view.scale, stage.width),
