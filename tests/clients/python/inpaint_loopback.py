@@ -1,12 +1,13 @@
-"""A real HTTP server on loopback, scripted by the test: what a failing server does is hard to get otherwise.
+"""An HTTP server on loopback that fails in the ways a test asks for.
 
-Unscripted requests are answered as the REST contract has it; the "model" paints the hole in the mean colour
-of the known pixels, so that an answer depends on every byte that was sent.
+Without a script, requests are answered according to the REST contract. The "model" fills the hole with the
+mean color of the other pixels, so the response depends on everything that was sent.
 """
 
 import base64
 import io
 import json
+import socket
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -39,7 +40,7 @@ Action = Callable[["Handler"], None]
 
 
 def reply(status: int, body: bytes | dict[str, Any] = b"", **headers: str) -> Action:
-    """Answer with this status and body; a keyword such as `Retry_After` is a header."""
+    """Respond with this status and body; a keyword such as `Retry_After` is a header."""
     content = json.dumps(body).encode() if isinstance(body, dict) else body
 
     def act(handler: "Handler") -> None:
@@ -49,12 +50,12 @@ def reply(status: int, body: bytes | dict[str, Any] = b"", **headers: str) -> Ac
 
 
 def drop(handler: "Handler") -> None:
-    """Close the connection without a word."""
+    """Close the connection without a response."""
     handler.close_connection = True
 
 
 def truncate(handler: "Handler") -> None:
-    """Promise a long answer, and break off in the middle of it."""
+    """Close the connection in the middle of a response."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000000")
     handler.end_headers()
@@ -63,8 +64,18 @@ def truncate(handler: "Handler") -> None:
 
 
 def stall(handler: "Handler") -> None:
-    """Say nothing until the test is over."""
+    """Send nothing until the end of the test."""
     handler.server.over.wait()
+    handler.close_connection = True
+
+
+def trickle(handler: "Handler") -> None:
+    """Send a byte of the response every 10 ms until the end of the test."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    while not handler.server.over.wait(0.01):
+        handler.wfile.write(b" ")
     handler.close_connection = True
 
 
@@ -128,7 +139,7 @@ class LoopbackServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def on_predict(self, *actions: Action) -> None:
-        """Script the next answers to predictions; after them the usual ones."""
+        """Script the next responses to predictions."""
         self.script["/predictions/inpaint"].extend(actions)
 
     @property
@@ -141,7 +152,14 @@ class LoopbackServer(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        pass  # the client went away, as some tests want it to
+        pass  # some tests close the connection
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def encode(array: np.ndarray, picture_format: str = "PNG", **options: object) -> bytes:
@@ -160,6 +178,9 @@ def predict(handler: Handler) -> None:
     else:
         message = "the mask is missing, and the image has no alpha channel"
         return reply(400, {"code": 400, "type": "MissingInputException", "message": message})(handler)
+    if mask.size != image.size:
+        message = f"the mask is {mask.width}x{mask.height}, and the image {image.width}x{image.height}"
+        return reply(400, {"code": 400, "type": "MaskSizeMismatchException", "message": message})(handler)
     pixels = np.array(image)
     hole = np.asarray(mask) >= 128
     pixels[hole] = pixels[~hole].mean(axis=0).round().astype(np.uint8)
