@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
-import { forward, whole } from './forward';
+import { forward, readBody } from './proxy';
 
 const TYPES: Record<string, string> = {
 	'.html': 'text/html; charset=utf-8',
@@ -12,7 +12,7 @@ const TYPES: Record<string, string> = {
 	'.webp': 'image/webp'
 };
 
-/** Any web host that has the build in some folder and a strict policy, and may pass the rest on to an engine. */
+/** A web host that serves the build from a folder with a strict policy, and can forward other requests to a server. */
 export class StaticHost {
 	private constructor(
 		readonly url: string,
@@ -31,7 +31,7 @@ export class StaticHost {
 				});
 				answer.end(content);
 			} else if (engine && path !== null) {
-				forward(incoming, await whole(incoming), new URL(path, `${engine}/`), answer);
+				forward(incoming, await readBody(incoming), new URL(path, `${engine}/`), answer);
 			} else {
 				answer.writeHead(404).end();
 			}

@@ -5,7 +5,7 @@ import { App } from '../browser/app';
 import { test } from '../browser/fixtures';
 import { ROOT } from '../browser/server';
 
-/** The sample's scratches, as shares of its sides. */
+/** The sample's scratches, as fractions of its sides. */
 const SCRATCHES = [
 	[
 		[136, 18],
@@ -48,13 +48,13 @@ async function painted(page: Page, url: string, brush: string, strokes = SCRATCH
 
 async function filled(page: Page, url: string, brush: string): Promise<App> {
 	const app = await painted(page, url, brush);
-	await app.fill.click();
+	await app.remove.click();
 	await app.download.waitFor();
 	await page.mouse.move(1, 1);
 	return app;
 }
 
-/** Put screenshots side by side into one WebP picture of docs/. */
+/** Combine screenshots side by side into one WebP image in docs/. */
 async function write(page: Page, name: string, shots: Buffer[], scale: number): Promise<void> {
 	const encoded = await page.evaluate(
 		async ({ shots, scale, gap }) => {

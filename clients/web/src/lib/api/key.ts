@@ -1,11 +1,11 @@
 const NAME = 'inpaint-key';
 
-/** The API key that was entered, kept until this tab is closed; '' for none. */
+/** The API key entered by the user, kept until the tab is closed; '' for none. */
 export function storedKey(): string {
 	try {
 		return sessionStorage.getItem(NAME) ?? '';
 	} catch {
-		return ''; // storage is switched off
+		return ''; // storage is disabled
 	}
 }
 
@@ -13,6 +13,6 @@ export function storeKey(key: string): void {
 	try {
 		sessionStorage.setItem(NAME, key);
 	} catch {
-		// Storage is switched off: the key holds until the page is left.
+		// Storage is disabled: the key lasts until the page is reloaded.
 	}
 }

@@ -1,6 +1,6 @@
-/** What a file is by its first bytes: its name and its declared type may say anything. */
+/** Detects a file's type from its first bytes: its name and declared type may be wrong. */
 
-const KINDS: readonly (readonly [kind: string, offset: number, bytes: string])[] = [
+const SIGNATURES: readonly (readonly [type: string, offset: number, bytes: string])[] = [
 	['PNG', 0, '\x89PNG\r\n\x1a\n'],
 	['JPEG', 0, '\xff\xd8\xff'],
 	['WebP', 8, 'WEBP'],
@@ -18,8 +18,8 @@ export const ACCEPTED = ['PNG', 'JPEG', 'WebP'];
 export const ACCEPTED_TYPES = 'image/png,image/jpeg,image/webp';
 export const HEAD_BYTES = 16;
 
-/** @returns the kind's name, or null for one that is not known here */
-export function kindOf(head: Uint8Array): string | null {
+/** @returns the type's name, or null if it is unknown */
+export function detectFileType(head: Uint8Array): string | null {
 	const text = String.fromCharCode(...head.subarray(0, HEAD_BYTES));
-	return KINDS.find(([, offset, bytes]) => text.startsWith(bytes, offset))?.[0] ?? null;
+	return SIGNATURES.find(([, offset, bytes]) => text.startsWith(bytes, offset))?.[0] ?? null;
 }

@@ -1,4 +1,4 @@
-/** `beach.jpg` → `beach-filled.png`, and that again → the same, however often it is filled. */
+/** `beach.jpg` → `beach-filled.png`. A name that already ends in `-filled` stays the same. */
 export function filledName(photoName: string): string {
 	return `${stem(photoName)}-filled.png`;
 }

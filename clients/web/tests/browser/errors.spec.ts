@@ -1,11 +1,11 @@
 import { App } from './app';
 import { expect, test, type Page } from './fixtures';
-import { photo } from './pictures';
+import { photo } from './images';
 import { Server } from './server';
 
-// Chromium itself writes every answer that is an error into the console.
-const ANSWERS = /Failed to load resource/;
-test.use({ allowedComplaints: [ANSWERS] });
+// Chromium logs every error response.
+const ERROR_RESPONSES = /Failed to load resource/;
+test.use({ allowedMessages: [ERROR_RESPONSES] });
 
 async function painted(page: Page, url: string): Promise<App> {
 	const app = await App.open(page, url);
@@ -14,7 +14,7 @@ async function painted(page: Page, url: string): Promise<App> {
 	return app;
 }
 
-/** A request that keeps a server busy for seconds, or for long: a photo with a grid painted all over. */
+/** A request that keeps a server busy for seconds or longer, by size: a photo with a grid as its mask. */
 async function hardWork(page: Page, side: number): Promise<FormData> {
 	const grid = await page.evaluate(async (side) => {
 		const canvas = new OffscreenCanvas(side, side);
@@ -34,7 +34,7 @@ async function hardWork(page: Page, side: number): Promise<FormData> {
 	return form;
 }
 
-/** Keep a server busy; answers the status, once all has been done. */
+/** Keep a server busy. Resolves to the status of the response. */
 async function keepBusy(server: Server, work: FormData): Promise<number> {
 	const answer = await fetch(`${server.url}/predictions/inpaint`, { method: 'POST', body: work });
 	await answer.arrayBuffer();
@@ -46,7 +46,7 @@ async function running(url: string): Promise<string | undefined> {
 	return /^inpaint_predictions_running (\d+)/m.exec(metrics)?.[1];
 }
 
-test.describe('a server that is full', () => {
+test.describe('a busy server', () => {
 	let server: Server;
 	let app: App;
 
@@ -55,45 +55,45 @@ test.describe('a server that is full', () => {
 		app = await painted(page, server.url);
 	});
 
-	test('is waited for, and asked again', async ({ page }) => {
+	test('is retried', async ({ page }) => {
 		const other = keepBusy(server, await hardWork(page, 1200));
 		await expect.poll(() => running(server.url), { intervals: [20] }).toBe('1');
-		await app.fill.click();
+		await app.remove.click();
 		await expect(page.getByText(/The server is busy. Trying again in \d+ s/)).toBeVisible();
-		await expect(page.getByRole('status')).toHaveText('The server is busy. It will be asked again.');
+		await expect(page.getByRole('status')).toHaveText('The server is busy. Trying again soon.');
 		await app.download.waitFor({ timeout: 150_000 });
 		expect(await other).toBe(200);
 		await server.stop();
 	});
 
-	test('need not be waited for, and the painting stays', async ({ page }) => {
+	test('need not be waited for: the paint is kept', async ({ page }) => {
 		const before = await app.saveMask();
 		const other = keepBusy(server, await hardWork(page, 4000)).catch(() => 'cut off');
 		await expect.poll(() => running(server.url), { intervals: [20] }).toBe('1');
-		await app.fill.click();
+		await app.remove.click();
 		await page.getByText(/Trying again/).waitFor();
 		await app.button('Cancel').click();
-		await expect(app.fill).toBeEnabled();
+		await expect(app.remove).toBeEnabled();
 		expect((await app.saveMask()).equals(before)).toBe(true);
 		await server.stop('SIGKILL');
 		await other;
 	});
 });
 
-test('a fill that takes long can be cancelled, and the painting stays', async ({ page }) => {
+test('a slow removal can be cancelled, and the paint is kept', async ({ page }) => {
 	const server = await Server.start(['--concurrency', '1', '--threads', '1']);
 	try {
 		const app = await painted(page, server.url);
 		const before = await app.saveMask();
 		const other = keepBusy(server, await hardWork(page, 1200));
 		await expect.poll(() => running(server.url), { intervals: [20] }).toBe('1');
-		await app.fill.click();
-		await expect(page.getByText('Filling…')).toBeVisible();
+		await app.remove.click();
+		await expect(page.getByText('Removing…')).toBeVisible();
 		await page.keyboard.press('Escape');
-		await expect(app.fill).toBeEnabled();
+		await expect(app.remove).toBeEnabled();
 		await expect(page.getByRole('alert')).toBeHidden();
 		expect((await app.saveMask()).equals(before)).toBe(true);
-		await app.fill.click();
+		await app.remove.click();
 		await app.download.waitFor();
 		await other;
 	} finally {
@@ -101,13 +101,13 @@ test('a fill that takes long can be cancelled, and the painting stays', async ({
 	}
 });
 
-test('a server that has gone away is said so, and tried again when it is back', async ({ page }) => {
+test('an unreachable server is reported, and can be retried', async ({ page }) => {
 	const server = await Server.start();
 	const app = await painted(page, server.url);
 	const before = await app.saveMask();
 	await server.stop();
-	await app.fill.click();
-	await expect(page.getByRole('alert')).toContainText('The server cannot be reached');
+	await app.remove.click();
+	await expect(page.getByRole('alert')).toContainText("Can't reach the server");
 	expect((await app.saveMask()).equals(before)).toBe(true);
 	const back = await Server.start([], {}, new URL(server.url).port);
 	try {
@@ -118,33 +118,33 @@ test('a server that has gone away is said so, and tried again when it is back', 
 	}
 });
 
-test('a server with a key asks for it, once a session', async ({ page }) => {
+test('the access key is asked for once per session', async ({ page }) => {
 	const server = await Server.start([], { INPAINT_API_KEY: 'open sesame' });
 	try {
 		const app = await painted(page, server.url);
-		const key = page.getByRole('textbox', { name: 'Key' });
-		await app.fill.click();
-		await expect(page.getByRole('alert')).toContainText('This server asks for a key');
+		const key = page.getByRole('textbox', { name: 'Access key' });
+		await app.remove.click();
+		await expect(page.getByRole('alert')).toContainText('This server needs an access key');
 		await expect(key).toBeFocused();
 		await key.fill('sesame');
 		await page.keyboard.press('Enter');
-		await expect(page.getByRole('alert')).toContainText('This server asks for a key');
+		await expect(page.getByRole('alert')).toContainText('This server needs an access key');
 		await key.fill('open sesame');
-		await app.button('Go on').click();
+		await app.button('Continue').click();
 		await app.download.waitFor();
 
 		await page.reload();
 		await app.openSample();
 		await app.paint([0.3, 0.3], [0.6, 0.6]);
-		await app.fill.click();
+		await app.remove.click();
 		await app.download.waitFor();
 	} finally {
 		await server.stop();
 	}
 });
 
-test('what the server refuses is told in its words, and the painting stays', async ({ page }) => {
-	// A file whose end is missing: Chromium shows what there is of it, the server takes whole ones only.
+test("the server's reason for a refusal is shown, and the paint is kept", async ({ page }) => {
+	// A truncated file: Chromium shows the part there is, the server refuses it.
 	const server = await Server.start();
 	try {
 		const app = await App.open(page, server.url);
@@ -153,8 +153,8 @@ test('what the server refuses is told in its words, and the painting stays', asy
 		await app.picture.waitFor();
 		await app.paint([0.3, 0.3], [0.6, 0.6]);
 		const before = await app.saveMask();
-		await app.fill.click();
-		await expect(page.getByRole('alert')).toContainText('The server cannot use this photo');
+		await app.remove.click();
+		await expect(page.getByRole('alert')).toContainText("The server can't use this photo");
 		await expect(page.getByRole('alert')).toContainText('The image cannot be decoded');
 		expect((await app.saveMask()).equals(before)).toBe(true);
 	} finally {
@@ -162,13 +162,13 @@ test('what the server refuses is told in its words, and the painting stays', asy
 	}
 });
 
-test('a photo that is too large for a server that tells no limits is refused in plain words', async ({ page }) => {
+test("a photo larger than the server's unreported limit is refused in plain language", async ({ page }) => {
 	const server = await Server.start(['--max-pixels', '100000']);
 	try {
-		// As on TorchServe, which has no such address.
+		// As with TorchServe, which does not have this path.
 		await page.route('**/v2', (route) => route.fulfill({ status: 404, body: '{}' }));
 		const app = await painted(page, server.url);
-		await app.fill.click();
+		await app.remove.click();
 		await expect(page.getByRole('alert')).toContainText('This photo is too large for the server');
 		await expect(page.getByRole('alert')).toContainText('512x512');
 	} finally {
@@ -176,12 +176,12 @@ test('a photo that is too large for a server that tells no limits is refused in 
 	}
 });
 
-test('a result is not lost to a wrong file, nor without a question to a closed tab', async ({ page, server }) => {
+test('a result survives opening a wrong file, and closing the tab asks first', async ({ page, server }) => {
 	const app = await painted(page, server.url);
-	await app.fill.click();
+	await app.remove.click();
 	await app.download.waitFor();
-	await app.choose(Buffer.from('no picture'), 'notes.txt');
-	await expect(page.getByRole('alert')).toContainText('This file is no picture');
+	await app.choose(Buffer.from('not an image'), 'notes.txt');
+	await expect(page.getByRole('alert')).toContainText("This file isn't an image");
 	await app.button('Dismiss').click();
 	await expect(app.download).toBeVisible();
 

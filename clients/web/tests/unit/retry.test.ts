@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ApiError, errorFrom } from '../../src/lib/api/errors';
-import { withPatience } from '../../src/lib/api/patience';
+import { retryWhileBusy } from '../../src/lib/api/retry';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-test('waits as long as the server asks, then tries again', async () => {
+test('waits as long as the server asks, then retries', async () => {
 	const busy = errorFrom(503, '{}', '3');
 	const attempt = vi.fn().mockRejectedValueOnce(busy).mockRejectedValueOnce(busy).mockResolvedValue('filled');
 	const waits: number[] = [];
-	const answer = withPatience(attempt, new AbortController().signal, (seconds) => waits.push(seconds));
+	const answer = retryWhileBusy(attempt, new AbortController().signal, (seconds) => waits.push(seconds));
 	await vi.advanceTimersByTimeAsync(2999);
 	expect(attempt).toHaveBeenCalledTimes(1);
 	await vi.advanceTimersByTimeAsync(1);
@@ -19,34 +19,34 @@ test('waits as long as the server asks, then tries again', async () => {
 	expect(waits).toEqual([3, 2, 1, 0, 3, 2, 1, 0]);
 });
 
-test("waits also where the server does not say how long, as TorchServe doesn't", async () => {
+test('waits for a default time if the server does not say, as TorchServe does not', async () => {
 	const attempt = vi
 		.fn()
 		.mockRejectedValueOnce(errorFrom(503, '', null))
 		.mockResolvedValue('filled');
-	const answer = withPatience(attempt, new AbortController().signal, () => undefined);
+	const answer = retryWhileBusy(attempt, new AbortController().signal, () => undefined);
 	await vi.advanceTimersByTimeAsync(4999);
 	expect(attempt).toHaveBeenCalledTimes(1);
 	await vi.advanceTimersByTimeAsync(1);
 	expect(await answer).toBe('filled');
 });
 
-test('a wait of nothing is still a wait', async () => {
+test('a Retry-After of 0 still waits', async () => {
 	const attempt = vi
 		.fn()
 		.mockRejectedValueOnce(errorFrom(503, '', '0'))
 		.mockResolvedValue('filled');
-	const answer = withPatience(attempt, new AbortController().signal, () => undefined);
+	const answer = retryWhileBusy(attempt, new AbortController().signal, () => undefined);
 	await vi.advanceTimersByTimeAsync(999);
 	expect(attempt).toHaveBeenCalledTimes(1);
 	await vi.advanceTimersByTimeAsync(1);
 	await answer;
 });
 
-test('can be cancelled while it waits', async () => {
+test('can be cancelled while waiting', async () => {
 	const stop = new AbortController();
 	const attempt = vi.fn().mockRejectedValue(errorFrom(503, '', '30'));
-	const answer = withPatience(attempt, stop.signal, () => undefined);
+	const answer = retryWhileBusy(attempt, stop.signal, () => undefined);
 	const refused = expect(answer).rejects.toThrow(/abort/i);
 	await vi.advanceTimersByTimeAsync(1500);
 	stop.abort();
@@ -56,8 +56,8 @@ test('can be cancelled while it waits', async () => {
 	expect(vi.getTimerCount()).toBe(0);
 });
 
-test('any other error ends it at once', async () => {
+test('does not retry after any other error', async () => {
 	const attempt = vi.fn().mockRejectedValue(new ApiError(400, 'no'));
-	await expect(withPatience(attempt, new AbortController().signal, () => undefined)).rejects.toThrow('no');
+	await expect(retryWhileBusy(attempt, new AbortController().signal, () => undefined)).rejects.toThrow('no');
 	expect(attempt).toHaveBeenCalledTimes(1);
 });

@@ -1,6 +1,6 @@
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 
-/** Pass a request on to another server, and its answer back. */
+/** Forward a request to another server, and return its response. */
 export function forward(incoming: IncomingMessage, body: Buffer, to: URL, answer: ServerResponse): void {
 	const { method, headers } = incoming;
 	const onward = request(to, { method, headers: { ...headers, host: to.host } }, (response) => {
@@ -11,7 +11,7 @@ export function forward(incoming: IncomingMessage, body: Buffer, to: URL, answer
 	onward.end(body);
 }
 
-export async function whole(incoming: IncomingMessage): Promise<Buffer<ArrayBuffer>> {
+export async function readBody(incoming: IncomingMessage): Promise<Buffer<ArrayBuffer>> {
 	const parts: Buffer[] = [];
 	for await (const part of incoming) parts.push(part as Buffer);
 	return Buffer.concat(parts);

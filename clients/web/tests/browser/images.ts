@@ -3,11 +3,11 @@ import type { Page } from '@playwright/test';
 export interface Samples {
 	width: number;
 	height: number;
-	/** RGBA, four bytes a pixel. */
+	/** RGBA, four bytes per pixel. */
 	data: Buffer;
 }
 
-/** Decode a picture file as the browser does, upright, without colour management. */
+/** Decode an image file in the browser, with EXIF orientation applied and without colour management. */
 export async function decode(page: Page, file: Buffer): Promise<Samples> {
 	const { width, height, text } = await page.evaluate(async (encoded) => {
 		const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
@@ -25,7 +25,7 @@ export async function decode(page: Page, file: Buffer): Promise<Samples> {
 	return { width, height, data: Buffer.from(text, 'base64') };
 }
 
-/** A photo that the browser makes: a colourful slope with a dark line across. */
+/** Generate a photo in the browser: a colour gradient with a dark line. */
 export async function photo(page: Page, width: number, height: number, type = 'image/jpeg'): Promise<Buffer> {
 	const encoded = await page.evaluate(
 		async ({ width, height, type }) => {
@@ -53,26 +53,26 @@ export async function photo(page: Page, width: number, height: number, type = 'i
 	return Buffer.from(encoded, 'base64');
 }
 
-/** The same JPEG with an EXIF orientation, 1 to 8, as cameras store it. */
+/** Add an EXIF orientation, 1 to 8, to a JPEG. */
 export function withOrientation(jpeg: Buffer, orientation: number): Buffer {
 	const tiff = Buffer.alloc(26);
 	tiff.write('MM\0*', 0, 'latin1');
-	tiff.writeUInt32BE(8, 4); // where the directory is
-	tiff.writeUInt16BE(1, 8); // its entries
+	tiff.writeUInt32BE(8, 4); // offset of the directory
+	tiff.writeUInt16BE(1, 8); // number of entries
 	tiff.writeUInt16BE(0x0112, 10); // orientation
-	tiff.writeUInt16BE(3, 12); // of type SHORT
-	tiff.writeUInt32BE(1, 14); // one of them
+	tiff.writeUInt16BE(3, 12); // type SHORT
+	tiff.writeUInt32BE(1, 14); // one value
 	tiff.writeUInt16BE(orientation, 18);
 	const content = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), tiff]);
 	const marker = Buffer.from([0xff, 0xe1, 0, content.length + 2]);
 	return Buffer.concat([jpeg.subarray(0, 2), marker, content, jpeg.subarray(2)]);
 }
 
-/** How many pixels of a mask are holes; everything else must be black. */
+/** Count the hole pixels of a mask; every other pixel must be black. */
 export function holes({ data }: Samples): number {
 	let count = 0;
 	for (let i = 0; i < data.length; i += 4) {
-		if (data[i] !== 0 && data[i] !== 255) throw new Error(`a mask of ${data[i]}`);
+		if (data[i] !== 0 && data[i] !== 255) throw new Error(`unexpected mask value ${data[i]}`);
 		if (data[i] === 255) count++;
 	}
 	return count;
@@ -82,13 +82,13 @@ export interface Comparison {
 	width: number;
 	height: number;
 	holes: number;
-	/** How many pixels differ, where the mask is a hole and where it is not. */
+	/** Number of differing pixels inside and outside the hole. */
 	changed: { inside: number; outside: number };
-	/** The largest difference of a sample where the mask is no hole. */
+	/** The largest sample difference outside the hole. */
 	worst: number;
 }
 
-/** Compare two picture files pixel by pixel, in and out of a mask's holes; all three must be of one size. */
+/** Compare two image files pixel by pixel, inside and outside a mask's hole. All three must have the same size. */
 export function compare(page: Page, before: Buffer, after: Buffer, mask: Buffer): Promise<Comparison> {
 	return page.evaluate(
 		async (files) => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { holesOf } from '../../src/lib/mask/luminance';
+import { holesFromRgba } from '../../src/lib/mask/threshold';
 import { HOLE, KNOWN } from '../../src/lib/mask/mask';
 
 test.each([
@@ -9,13 +9,13 @@ test.each([
 	['the lightest black', [127, 127, 127, 255], KNOWN],
 	['a light colour', [0, 255, 0, 255], HOLE],
 	['a dark colour', [0, 0, 255, 255], KNOWN],
-	['white that is transparent', [255, 255, 255, 0], KNOWN],
-	['white that shows by half', [255, 255, 255, 128], HOLE]
+	['transparent white', [255, 255, 255, 0], KNOWN],
+	['half-transparent white', [255, 255, 255, 128], HOLE]
 ])('%s', (_, rgba, value) => {
-	expect([...holesOf(new Uint8ClampedArray(rgba))]).toEqual([value]);
+	expect([...holesFromRgba(new Uint8ClampedArray(rgba))]).toEqual([value]);
 });
 
-test('pixels stay in order', () => {
+test('keeps the order of the pixels', () => {
 	const rgba = new Uint8ClampedArray([255, 255, 255, 255, 0, 0, 0, 255, 255, 255, 255, 255]);
-	expect([...holesOf(rgba)]).toEqual([HOLE, KNOWN, HOLE]);
+	expect([...holesFromRgba(rgba)]).toEqual([HOLE, KNOWN, HOLE]);
 });

@@ -1,12 +1,12 @@
 import { HOLE, KNOWN } from './mask';
 
 /**
- * Tell holes from RGBA samples as the server does: white (at least half) is the hole, and what is transparent is laid
- * on black.
+ * Convert RGBA samples to a mask as the server does: grey values of 128 and above are the hole, and transparent pixels
+ * are composited on black.
  *
- * @param rgba four bytes a pixel, not premultiplied
+ * @param rgba four bytes per pixel, not premultiplied
  */
-export function holesOf(rgba: Uint8ClampedArray): Uint8Array<ArrayBuffer> {
+export function holesFromRgba(rgba: Uint8ClampedArray): Uint8Array<ArrayBuffer> {
 	const holes = new Uint8Array(rgba.length / 4);
 	for (let pixel = 0, i = 0; pixel < holes.length; pixel++, i += 4) {
 		const [red, green, blue, alpha] = [rgba[i]!, rgba[i + 1]!, rgba[i + 2]!, rgba[i + 3]!];
