@@ -1,4 +1,4 @@
-"""The asyncio client on the ONNX Runtime server: many concurrent fills, and fills during a crash."""
+"""The asyncio client on real servers: many concurrent fills, and fills during a crash."""
 
 import asyncio
 import sys
@@ -71,3 +71,18 @@ def test_no_fill_is_lost_when_the_server_is_killed_and_started_again(tmp_path: P
                     return await asyncio.gather(*fills)
 
     assert len({result.png for result in asyncio.run(fill_during_a_crash())}) == 100
+
+
+def test_no_fill_is_lost_when_the_workers_of_torchserve_are_killed(torchserve_engine: Engine) -> None:
+    async def fill_during_a_crash() -> list[FillResult]:
+        async with AsyncInpaintClient(torchserve_engine.url) as client:
+            fills = [asyncio.create_task(client.fill(photo(number), HOLE)) for number in range(60)]
+            await asyncio.wait(fills, return_when=asyncio.FIRST_COMPLETED)
+            for process in torchserve_engine.processes():
+                if any("model_service_worker" in argument for argument in process.cmdline()):
+                    process.kill()
+            results = await asyncio.gather(*fills)
+            await client.wait_until_ready(timeout=60)
+            return results
+
+    assert len({result.png for result in asyncio.run(fill_during_a_crash())}) == 60
