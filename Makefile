@@ -19,10 +19,12 @@ PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint c
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help serve page torchserve test test-page lint lint-page train export requirements benchmark clean
+.PHONY: help dev serve page torchserve check test test-page lint lint-page train export requirements benchmark clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	@sed -n -e 's/$$(PORT)/$(PORT)/' -e 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+dev: $(VENV)/.dev ## install the development environment
 
 serve: $(VENV)/.serve ## serve the default model with ONNX Runtime, and the web page, on 127.0.0.1:$(PORT)
 	@$(MAKE) --no-print-directory page || echo "The web page could not be built, so the API is served without it."
@@ -32,6 +34,9 @@ page: $(WEB)/build/index.html ## build the web page into clients/web/build
 
 torchserve: $(VENV)/.torchserve $(ARTIFACTS)/model-store/inpaint.mar ## serve it with TorchServe, on the same contract
 	@exec $(RUN_PYTHON) -m serving.torchserve.start --mar $(ARTIFACTS)/model-store/inpaint.mar --port $(PORT)
+
+check: lint ## run the linters and the quick tests
+	$(RUN_PYTHON) -m pytest
 
 test: $(VENV)/.dev lint ## run every check and test
 	@command -v java >/dev/null || { echo "TorchServe needs Java 17: install openjdk-17-jre-headless, then run make test again"; exit 1; }
