@@ -1,4 +1,4 @@
-# The servers as images, one target each:
+# The images of the servers, one target each:
 #
 #   docker build -t inpaint .                                       onnx: ONNX Runtime, for CPUs (the default)
 #   docker build -t inpaint:gpu --target onnx-gpu .                 ONNX Runtime with CUDA
@@ -6,18 +6,18 @@
 #   docker build -t inpaint:torchserve-gpu --target torchserve-gpu .
 #   docker build -t inpaint:proxy --target proxy .                  the page, and nginx before any of them
 #
-# Each runs as user 10001, writes to /tmp only, stops on SIGTERM once the requests in flight are answered, and is
-# healthy when its model can answer. Compilers, pip's cache and tests stay in the stages that need them.
+# Each runs as user 10001, writes only to /tmp, completes the requests in flight before it stops on SIGTERM, and is
+# healthy when its model is ready. Compilers, pip's cache and tests stay in build stages.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG NODE_IMAGE=node:20-bookworm-slim
 
 
-# ---- What is built: the page, the Python packages, the files of the project ----
+# ---- Build stages: the page, the Python packages, the project's files ----
 
 FROM ${NODE_IMAGE} AS page
 WORKDIR /page
-# For networks that look into TLS: a file of their certificate authorities, in the builder.
+# Behind a TLS-inspecting proxy: a file with its certificate authorities, in the builder.
 ARG NODE_EXTRA_CA_CERTS
 COPY clients/web/package.json clients/web/package-lock.json ./
 RUN npm ci --no-audit --no-fund --loglevel=error
@@ -44,9 +44,9 @@ FROM packages AS onnx-gpu-packages
 COPY deploy/requirements/onnx-gpu.txt ./
 RUN pip install --require-hashes --no-deps --requirement onnx-gpu.txt
 
-# torch has a build for each kind of host, and on x86-64 the usual index has the one for CUDA, gigabytes of it. The
-# one for CPUs, marked +cpu, is preferred where it is found: PIP_EXTRA_INDEX_URL names an index that has it,
-# PIP_FIND_LINKS a folder in the builder.
+# torch has a build for each kind of host. On x86-64 the default index has the CUDA build, several gigabytes large. The
+# CPU build (+cpu) is preferred if it is found: PIP_EXTRA_INDEX_URL names an index that has it, PIP_FIND_LINKS a folder
+# in the builder.
 FROM packages AS torchserve-packages
 COPY constraints.txt deploy/requirements/torchserve.txt ./
 RUN pip install --require-hashes --no-deps --requirement torchserve.txt
@@ -95,7 +95,7 @@ COPY --from=page /page/build/ /srv/page/
 ENV PROXY_PORT=8000 PROXY_BODIES=/var/cache/proxy
 USER 10001:10001
 EXPOSE 8000
-# nginx answers what is in flight on SIGQUIT; on SIGTERM it breaks off.
+# On SIGQUIT nginx completes the requests in flight; on SIGTERM it closes their connections.
 STOPSIGNAL SIGQUIT
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s \
     CMD python -I healthcheck.py "http://127.0.0.1:${PROXY_PORT}/ping"
@@ -105,12 +105,12 @@ ENTRYPOINT ["/app/start.sh"]
 FROM base AS torchserve-base
 LABEL org.opencontainers.image.title="Inpainting: TorchServe" \
       org.opencontainers.image.description="Fills the masked part of photos, over HTTP"
-# Java opens no TLS connection here, and so needs no store of certificates.
+# Java opens no TLS connections here, so it needs no certificate store.
 RUN apt-get update \
     && CACERT_UPDATES=disabled apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old
 EXPOSE 8080 8082
-# The management port, 8081, is on the container's loopback only.
+# The management port, 8081, listens only on the container's loopback interface.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \
     CMD ["python", "-I", "healthcheck.py", "http://127.0.0.1:8081/models/inpaint"]
 ENTRYPOINT ["python", "-m", "serving.torchserve.start", "--mar", "models/inpaint.mar", "--host", "0.0.0.0"]
@@ -120,7 +120,7 @@ COPY --from=torchserve-gpu-packages /opt/venv /opt/venv
 COPY --from=torchserve-files /app/files/ ./
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
-# Without a GPU it refuses to start.
+# It refuses to start without a GPU.
 CMD ["--device", "cuda"]
 
 FROM torchserve-base AS torchserve
@@ -141,7 +141,7 @@ ENTRYPOINT ["python", "-m", "serving"]
 FROM onnx-base AS onnx-gpu
 COPY --from=onnx-gpu-packages /opt/venv /opt/venv
 COPY --from=http-files /app/ ./
-# Without a GPU it refuses to start.
+# It refuses to start without a GPU.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     INPAINT_DEVICE=cuda INPAINT_REQUIRE_GPU=true
 USER 10001:10001

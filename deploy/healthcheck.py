@@ -1,7 +1,8 @@
-"""Whether the server in this container can answer: `python healthy.py URL`, the images' HEALTHCHECK.
+"""Tell whether the server in this container is ready: `python healthcheck.py URL`, the images' HEALTHCHECK.
 
-The URL is the ONNX Runtime server's `/v2/health/ready`, or TorchServe's description of the model on its management
-port, since TorchServe's own `/ping` is healthy before its workers are. It needs nothing but Python.
+The URL is `/v2/health/ready` of the ONNX Runtime server, or the description of the model on TorchServe's management
+port, because TorchServe's own `/ping` reports healthy before its workers are ready. It needs only Python's standard
+library.
 """
 
 import json
@@ -9,14 +10,14 @@ import sys
 import urllib.request
 
 
-def healthy(url: str) -> bool:
-    """Tell whether the server answers, and each worker, where it has any, is ready.
+def is_ready(url: str) -> bool:
+    """Tell whether the server responds, and whether all of its workers, if it has any, are ready.
 
     Raises:
-        OSError: it does not answer, or not with a 2xx.
-        ValueError: the answer is no JSON.
+        OSError: there is no response, or its status is not 2xx.
+        ValueError: the response is not JSON.
     """
-    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 (a URL of the image's own)
+    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 (a URL of the image itself)
         answer = json.load(response)
     if isinstance(answer, dict):
         return True
@@ -26,6 +27,6 @@ def healthy(url: str) -> bool:
 
 if __name__ == "__main__":
     try:
-        sys.exit(0 if healthy(sys.argv[1]) else "not every worker is ready")
+        sys.exit(0 if is_ready(sys.argv[1]) else "a worker is not ready")
     except (OSError, ValueError) as error:
         sys.exit(str(error))
