@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import inference, machine, server
 from benchmarks.timing import to_markdown
 from export.errors import ExportError
-from serving.core.errors import InpaintException
+from serving.core.errors import InpaintError
 from serving.core.runtime import Runtime
 from training.errors import TrainingError
 from training.files import write_json
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> int:
         parser.error(f"--rounds must be at least {LEAST_ROUNDS}, --threads at least 1")
     try:
         _measure(options)
-    except InpaintException as error:
+    except InpaintError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
     except (server.ServerFailedError, TrainingError, ExportError, OSError) as error:

@@ -51,8 +51,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs"), help="folder of the pictures")
     options = parser.parse_args()
     photo, mask = damaged()
-    answer = Pipeline(Runtime(options.model)).fill(FillRequest(png(photo), png(mask))).answer
-    filled = np.asarray(Image.open(io.BytesIO(answer.png)))
+    pipeline = Pipeline(Runtime(options.model))
+    response = pipeline.fill(FillRequest(png(photo), png(mask))).response
+    filled = np.asarray(Image.open(io.BytesIO(response.png)))
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "scratched.png").write_bytes(png(photo))
     (options.output / "mask.png").write_bytes(png(mask))

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import serving
 from export.errors import ArtifactError
-from serving.core.contract import MODEL_NAME
-from serving.core.errors import InpaintException
+from serving.core.errors import InpaintError
+from serving.core.graph import MODEL_NAME
 from serving.core.runtime import Runtime
 
 _PACKAGE = Path(serving.__file__).parent
@@ -32,17 +32,17 @@ def build_mar(artifact: Path, folder: Path) -> Path:
 
     Args:
         artifact: An ONNX file under the graph contract.
-        folder: Where to write `inpaint.mar`, atomically; made if need be.
+        folder: Where to write `inpaint.mar`, atomically; created if necessary.
 
     Returns:
         The archive's path.
 
     Raises:
-        ArtifactError: The model is missing or is no inpainting model, or the archiver failed.
+        ArtifactError: The model is missing or is not an inpainting model, or the archiver failed.
     """
     try:
         version = Runtime(artifact).version
-    except InpaintException as error:
+    except InpaintError as error:
         raise ArtifactError(error.message) from error
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{MODEL_NAME}.mar"

@@ -1,8 +1,9 @@
-# ruff: noqa: N818 - these class names are the `type` that clients of the REST contract read
-"""Every error that serving raises on purpose, in one tree.
+"""Every error that `serving` raises on purpose, in one tree.
 
-A class stands for one thing that can be wrong, carries the HTTP status that says so, and its name is the
-``type`` of the answer. The message says what is wrong and what would be right, and is meant for the caller.
+A class stands for one kind of problem. `code` is the HTTP status and `type` the name that clients of the REST
+contract read. The message is written for the caller: it says what is wrong and how to fix it.
+
+Types end in "Exception", as those of TorchServe's own errors do, so that clients see one naming scheme.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,123 +12,143 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """What every failed request is answered with, on both engines."""
+    """The response body of a failed request, identical on both engines."""
 
     code: int
-    """The HTTP status, repeated."""
+    """The HTTP status code."""
     type: str
-    """The kind of error, one word, stable: made for programs."""
+    """The kind of error, one stable word, for programs."""
     message: str
-    """What is wrong and what would be right: made for people."""
+    """What is wrong and how to fix it, for people."""
 
 
-class InpaintException(Exception):
-    """Root of the tree. Not raised itself."""
+class InpaintError(Exception):
+    """Base class of all errors. Not raised itself."""
 
     code: ClassVar[int] = 500
+    type: ClassVar[str] = "InternalServerException"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer's body: ``{"code": 400, "type": "InvalidImageException", "message": "..."}``."""
-        return asdict(ErrorBody(self.code, type(self).__name__, self.message))
+        """Return the response body: ``{"code": 400, "type": "InvalidImageException", "message": "..."}``."""
+        return asdict(ErrorBody(self.code, self.type, self.message))
 
 
-class InvalidRequestException(InpaintException):
-    """The request as a whole cannot be read: malformed JSON, a field that does not exist, a wrong value."""
+class InvalidRequestError(InpaintError):
+    """The request as a whole is invalid: malformed JSON, an unknown field, a wrong value."""
 
     code = 400
+    type = "InvalidRequestException"
 
 
-class MissingInputException(InvalidRequestException):
-    """A picture or its mask was not sent."""
+class MissingInputError(InvalidRequestError):
+    """The image or its mask is missing."""
+
+    type = "MissingInputException"
 
 
-class InvalidImageException(InvalidRequestException):
-    """The picture's bytes cannot be decoded."""
+class InvalidImageError(InvalidRequestError):
+    """The image's bytes cannot be decoded."""
+
+    type = "InvalidImageException"
 
 
-class InvalidMaskException(InvalidRequestException):
-    """The mask's bytes cannot be decoded, or the mask leaves nothing known."""
+class InvalidMaskError(InvalidRequestError):
+    """The mask's bytes cannot be decoded, or the mask covers the whole image."""
+
+    type = "InvalidMaskException"
 
 
-class MaskSizeMismatchException(InvalidMaskException):
-    """Picture and mask differ in size."""
+class MaskSizeMismatchError(InvalidMaskError):
+    """Image and mask differ in size."""
+
+    type = "MaskSizeMismatchException"
 
 
-class UnauthorizedException(InpaintException):
-    """The server asks for an API key, and this request carries none or another one."""
+class UnauthorizedError(InpaintError):
+    """The server requires an API key, and the request has none or a wrong one."""
 
     code = 401
+    type = "UnauthorizedException"
 
 
-class ResourceNotFoundException(InpaintException):
-    """There is nothing at this path."""
+class ResourceNotFoundError(InpaintError):
+    """There is no resource at this path."""
 
     code = 404
+    type = "ResourceNotFoundException"
 
 
-class MethodNotAllowedException(InpaintException):
-    """There is something at this path, but not for this method."""
+class MethodNotAllowedError(InpaintError):
+    """The resource at this path does not support this method."""
 
     code = 405
+    type = "MethodNotAllowedException"
 
 
-class PayloadTooLargeException(InpaintException):
+class PayloadTooLargeError(InpaintError):
     """The body has more bytes than the server accepts."""
 
     code = 413
+    type = "PayloadTooLargeException"
 
 
-class TooManyPixelsException(PayloadTooLargeException):
-    """The picture has more pixels than the server accepts, however few its bytes."""
+class TooManyPixelsError(PayloadTooLargeError):
+    """The image has more pixels than the server accepts, regardless of its size in bytes."""
+
+    type = "TooManyPixelsException"
 
 
-class UnsupportedMediaTypeException(InpaintException):
-    """The body is neither of the two encodings of the contract."""
+class UnsupportedMediaTypeError(InpaintError):
+    """The body is encoded in neither of the contract's two media types, or in an unsupported content coding."""
 
     code = 415
+    type = "UnsupportedMediaTypeException"
 
 
-class OverloadedException(InpaintException):
-    """As many requests as the server holds are running and waiting.
+class OverloadedError(InpaintError):
+    """The queue is full.
 
     Attributes:
-        retry_after: whole seconds after which a place is likely to be free.
+        retry_after: seconds (an integer) after which the queue is likely to have room.
     """
 
     code = 503
+    type = "OverloadedException"
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
-class ModelOutputException(InpaintException):
-    """The model answered something that is no picture (NaN, infinity, a wrong shape)."""
+class ModelOutputError(InpaintError):
+    """The model's output is not an image: NaN, infinity or a wrong shape."""
+
+    type = "ModelOutputException"
 
 
-class InternalServerException(InpaintException):
-    """Stands in, towards the client, for an error that nobody foresaw."""
+class InternalServerError(InpaintError):
+    """What the client receives for an unhandled exception."""
 
 
-class StartupException(InpaintException):
-    """The server cannot start as it was told to."""
+class StartupError(InpaintError):
+    """The server cannot start with these settings."""
 
 
-class SettingsException(StartupException):
-    """A flag or an environment variable has a value that cannot be."""
+class SettingsError(StartupError):
+    """A flag or an environment variable has an invalid value."""
 
 
-class ModelFileException(StartupException):
-    """The model file is missing, unreadable, or no inpainting model."""
+class ModelFileError(StartupError):
+    """The model file is missing, unreadable, or not an inpainting model."""
 
 
-class DeviceUnavailableException(StartupException):
-    """A GPU was required, and none runs the model."""
+class DeviceUnavailableError(StartupError):
+    """A GPU is required, and no GPU runs the model."""
 
 
-class AddressInUseException(StartupException):
-    """The server cannot listen where it was told to."""
+class AddressInUseError(StartupError):
+    """The server cannot listen on the address."""

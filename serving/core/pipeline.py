@@ -1,4 +1,4 @@
-"""From the bytes of a photo and a mask to the bytes of the filled photo: the one way, for both engines.
+"""The pipeline: from the bytes of an image and a mask to the bytes of the filled image, on every engine.
 
 decode → prepare → run → composite → encode.
 """
@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 
 from serving.core.codec import Picture, Samples, decode_image, decode_mask, encode_png
-from serving.core.contract import Answer, FillRequest
-from serving.core.errors import InvalidMaskException, MaskSizeMismatchException, MissingInputException
+from serving.core.contract import FillRequest, FillResponse
+from serving.core.errors import InvalidMaskError, MaskSizeMismatchError, MissingInputError
+from serving.core.graph import Bools, Floats
 from serving.core.pyramid import fill_holes
 from serving.core.runtime import Runtime
-from serving.core.tiling import Bools, Floats, Model
+from serving.core.tiling import Model
 
 DEFAULT_MAX_PIXELS = 64_000_000
 
@@ -25,39 +26,44 @@ _STAGES = ("decode", "prepare", "run", "composite", "encode")
 
 @dataclass(frozen=True)
 class Filled:
-    """An answer, and what it took.
+    """A response, and how long it took.
 
     Attributes:
-        answer: what goes back to the client.
+        response: the filled image and facts about it.
         seconds: wall time by stage: decode, prepare, run, composite, encode.
     """
 
-    answer: Answer
+    response: FillResponse
     seconds: Mapping[str, float]
 
 
 class Pipeline:
-    """Fills the holes of photos with one model; its methods may be called from several threads."""
+    """Fills the holes of images with one model. Its methods are thread-safe."""
 
     def __init__(self, runtime: Runtime, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
-        """Take the model that fills, and the number of pixels over which a picture is refused."""
+        """Create a pipeline.
+
+        Args:
+            runtime: the model.
+            max_pixels: images with more pixels are refused.
+        """
         self._runtime = runtime
         self._max_pixels = max_pixels
 
     def fill(self, request: FillRequest, checkpoint: Callable[[], None] = lambda: None) -> Filled:
-        """Answer a request.
+        """Fill the hole of a request's image.
 
         Args:
-            request: the photo, the mask and what is wanted.
-            checkpoint: called before each run of the model, of which a large photo takes hundreds; what it raises
-                ends the work.
+            request: the image, the mask and the options.
+            checkpoint: called before each run of the model; a large image takes hundreds. An exception that it
+                raises cancels the work.
 
         Raises:
-            InvalidImageException, InvalidMaskException: a file cannot be decoded, or nothing is known.
-            MissingInputException: no mask, and no transparency in its place.
-            MaskSizeMismatchException: the mask is of another size than the image.
-            TooManyPixelsException: a file has too many pixels.
-            ModelOutputException: the model failed.
+            InvalidImageError, InvalidMaskError: a file cannot be decoded, or the mask covers the whole image.
+            MissingInputError: there is no mask, and the image has no transparency to use instead.
+            MaskSizeMismatchError: mask and image differ in size.
+            TooManyPixelsError: a file has too many pixels.
+            ModelOutputError: the model's output is invalid.
         """
         clock = _Clock()
         with clock.stage("decode"):
@@ -71,18 +77,18 @@ class Pipeline:
         with clock.stage("encode"):
             png = encode_png(picture)
         height, width = picture.size
-        answer = Answer(png, width, height, float(hole.mean()), self._runtime.version)
-        return Filled(answer, clock.seconds)
+        response = FillResponse(png, width, height, float(hole.mean()), self._runtime.version)
+        return Filled(response, clock.seconds)
 
     def _filling(
         self, picture: Picture, hole: Bools, clock: "_Clock", checkpoint: Callable[[], None]
     ) -> Samples:
-        """Return what belongs into the hole: [n,3] RGB, pixel by pixel as numpy lists the mask's."""
+        """Return the values of the hole's n pixels in row-major order: [n,3] RGB."""
 
-        def run(images: Floats, masks: Floats) -> Floats:
+        def run(images: Floats, known: Floats) -> Floats:
             checkpoint()
             with clock.stage("run"):
-                return self._runtime.run(images, masks)
+                return self._runtime.run(images, known)
 
         rgb = np.broadcast_to(picture.colours, (*picture.size, 3))
         return fill_holes(rgb, hole, Model(run, self._runtime.side, self._runtime.batch))[hole]
@@ -94,22 +100,22 @@ class Pipeline:
         elif picture.has_alpha:
             hole = picture.transparent()
         else:
-            raise MissingInputException(
-                "The field 'mask' is missing, and the image has no transparency to stand in for it: "
+            raise MissingInputError(
+                "The field 'mask' is missing, and the image has no transparency to use instead: "
                 "send a mask, white where the image is to be filled."
             )
         if hole.shape != picture.size:
-            raise MaskSizeMismatchException(
-                f"The mask has {hole.shape[1]}x{hole.shape[0]} pixels, the image "
-                f"{picture.size[1]}x{picture.size[0]} (upright by EXIF orientation): they must be equal."
+            raise MaskSizeMismatchError(
+                f"The mask has {hole.shape[1]}x{hole.shape[0]} pixels and the image "
+                f"{picture.size[1]}x{picture.size[0]} (with its EXIF orientation applied): they must be equal."
             )
         if hole.all():
-            raise InvalidMaskException("The mask covers the whole image: some of it must be known.")
+            raise InvalidMaskError("The mask covers the whole image: some of the image must be known.")
         return picture, hole
 
 
 class _Clock:
-    """Adds up wall time by stage; a stage inside another counts for itself alone."""
+    """Sums wall time by stage. The time of a nested stage is not counted in the outer one."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(_STAGES, 0.0)
@@ -127,25 +133,25 @@ class _Clock:
 
 
 def _resized(picture: Picture, hole: Bools, side: int) -> tuple[Picture, Bools]:
-    """Return picture and hole at side x side: a pixel that any hole pixel has a part in is a hole."""
-    known = np.where(hole[:, :, np.newaxis], picture.samples.dtype.type(0), picture.samples)
+    """Return picture and hole at side x side: a pixel is a hole if any hole pixel contributes to it."""
+    without_hole = np.where(hole[:, :, np.newaxis], picture.samples.dtype.type(0), picture.samples)
     small_hole = _resize(hole.astype(np.float32), side) > 0
     if small_hole.all():
-        raise InvalidMaskException(
-            f"At {side}x{side} pixels the mask covers the whole image: ask for output_size 'original'."
+        raise InvalidMaskError(
+            f"At {side}x{side} pixels the mask covers the whole image: use output_size 'original'."
         )
-    return picture.with_samples(_resize(known, side).reshape(side, side, -1)), small_hole
+    return picture.with_samples(_resize(without_hole, side).reshape(side, side, -1)), small_hole
 
 
 def _resize(array: Samples, side: int) -> Samples:
-    # OpenCV averages areas only where both axes shrink, and would skip pixels of one that shrinks alone.
+    # INTER_AREA averages only if both axes shrink; otherwise it would skip pixels of the one that does.
     height, width = array.shape[:2]
     smaller = cv2.resize(array, (min(width, side), min(height, side)), interpolation=cv2.INTER_AREA)
     return cv2.resize(smaller, (side, side), interpolation=cv2.INTER_LINEAR)
 
 
 def _composite(picture: Picture, filling: Samples, hole: Bools, *, opaque: bool) -> Picture:
-    """Lay the filling into the hole. With `opaque`, transparency was the mask, and would hide the filling."""
+    """Copy the filling into the hole. `opaque`: make the hole opaque, because its transparency was the mask."""
     samples = picture.samples.copy()
     channels = picture.colours.shape[2]
     samples[hole, :channels] = filling if channels == 3 else np.rint(filling.mean(axis=1, keepdims=True))

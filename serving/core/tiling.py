@@ -1,8 +1,8 @@
-"""Filling thin holes at one scale, through windows of the size that the model was trained on.
+"""Fill narrow holes at one scale, in windows of the size that the model was trained on.
 
-Windows lie on the holes, not on the picture: a hole that fits, with context around it, gets one window of its
-own; a longer one gets a chain of overlapping windows, blended so that no window's edge shows. Holes that are
-not near each other share no window, so each is filled as if it were alone.
+Windows are placed on the holes, not on a grid over the image: a hole that fits into a window together with some
+context gets one window; a longer hole gets a chain of overlapping windows whose outputs are blended, so that no seam
+is visible. Holes that are far from each other never share a window and are filled independently.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,25 +14,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
+from serving.core.graph import CHANNELS, IMAGE, MASK, MIN_SIZE, VALUE_RANGE, Bools, Floats, known_from_hole
+
 Indices = NDArray[np.intp]
 
-MIN_SIDE = 32  # the graph's contract
-MERGE = 16  # pixels: the cells on whose grid near holes are found to be one
-CONTEXT = 32  # pixels of surroundings kept between a hole's ends and its window's edge
-EDGE = 16  # outermost pixels of a window that have no say, for the model sees only one side of them
-RAMP = 32  # pixels over which a window's say rises to full, where the next one takes over
-SMALLEST = 2 * (EDGE + RAMP)  # the least side of a window of which a part has full say
+MERGE = 16  # pixels: cell size of the grid on which neighbouring holes are joined into one
+CONTEXT = 32  # pixels of surroundings between the ends of a hole and the edge of its window
+EDGE = 16  # border pixels of a window excluded from blending: the model sees only one side of them
+RAMP = 32  # pixels over which a window's blend weight rises to 1, where the next window overlaps
+MIN_WINDOW = 2 * (EDGE + RAMP)  # least side of a window that has pixels of full blend weight
 
 
 @dataclass(frozen=True)
 class Model:
-    """What filling needs to know of a model.
+    """What tiling needs to know of a model.
 
     Attributes:
-        run: images [N,3,H,W] in [0, 1] and masks [N,1,H,W] with 1 = known, to pictures [N,3,H,W] in [0, 1];
-            all float32, H and W at least `MIN_SIDE`.
+        run: images [N,3,H,W] in [0, 1] and known [N,1,H,W] with 1 = known, to filled images [N,3,H,W] in [0, 1];
+            all float32, H and W at least `MIN_SIZE`.
         side: height and width that the model was trained on, in pixels.
         batch: how many windows to run at a time.
     """
@@ -46,24 +45,24 @@ class Model:
 class _Window:
     top: int
     left: int
-    fills: Indices  # which of the wanted pixels, by their place in the list of them
+    fills: Indices  # indices into the list of wanted pixels
 
 
-def fill_windows(canvas: NDArray[Any], unknown: Bools, wanted: Bools, model: Model, side: int) -> None:
-    """Fill the wanted pixels of a picture in place.
+def fill_windows(canvas: NDArray[Any], hole: Bools, wanted: Bools, model: Model, side: int) -> None:
+    """Fill the wanted pixels of an image in place.
 
     Args:
-        canvas: HW3, uint8 or uint16, zero where unknown.
-        unknown: HW, True where the model must not look.
-        wanted: HW, True where a value is asked for; a part of `unknown`.
+        canvas: HW3, uint8 or uint16, zero in the hole.
+        hole: HW, True where the model must not read the canvas.
+        wanted: HW, True where to fill; a subset of `hole`.
         model: fills the windows.
-        side: height and width of a window; the picture's own where that is less.
+        side: height and width of a window; the image's own where that is less.
     """
-    shape = unknown.shape
+    shape = hole.shape
     size = min(side, shape[0]), min(side, shape[1])
     ys, xs, bounds = _components(wanted)
     windows = (
-        iter([_Window(0, 0, np.arange(len(ys)))])  # one window shows every hole
+        iter([_Window(0, 0, np.arange(len(ys)))])  # one window contains every hole
         if size == shape
         else (
             window
@@ -72,16 +71,18 @@ def fill_windows(canvas: NDArray[Any], unknown: Bools, wanted: Bools, model: Mod
         )
     )
     total = np.zeros((len(ys), 3), np.float32)
-    weight = np.zeros((len(ys), 1), np.float32)
+    total_weight = np.zeros((len(ys), 1), np.float32)
     while group := list(islice(windows, model.batch)):
-        inputs = [_cut(canvas, unknown, window, size) for window in group]
-        outputs = model.run(np.stack([image for image, _ in inputs]), np.stack([mask for _, mask in inputs]))
-        for window, output in zip(group, outputs, strict=True):
+        inputs = [_cut(canvas, hole, window, size) for window in group]
+        images, known = (np.stack(arrays) for arrays in zip(*inputs, strict=True))
+        for window, output in zip(group, model.run(images, known), strict=True):
             y, x = ys[window.fills] - window.top, xs[window.fills] - window.left
-            say = _say(window.top, size[0], shape[0])[y] * _say(window.left, size[1], shape[1])[x]
-            total[window.fills] += say[:, np.newaxis] * output[:, y, x].T
-            weight[window.fills] += say[:, np.newaxis]
-    canvas[ys, xs] = np.rint(np.clip(total / weight, 0, 1) * np.iinfo(canvas.dtype).max)
+            rows = _blend_weight(window.top, size[0], shape[0])
+            columns = _blend_weight(window.left, size[1], shape[1])
+            weight = (rows[y] * columns[x])[:, np.newaxis]
+            total[window.fills] += weight * output[:, y, x].T
+            total_weight[window.fills] += weight
+    canvas[ys, xs] = np.rint(np.clip(total / total_weight, *VALUE_RANGE) * np.iinfo(canvas.dtype).max)
 
 
 def _components(wanted: Bools) -> tuple[Indices, Indices, list[int]]:
@@ -103,21 +104,21 @@ def _components(wanted: Bools) -> tuple[Indices, Indices, list[int]]:
 def _place(
     ys: Indices, xs: Indices, start: int, shape: tuple[int, ...], size: tuple[int, int]
 ) -> Iterator[_Window]:
-    """Lay windows over one hole, given by its pixels row by row, numbered from `start`."""
+    """Place windows over one hole, given by its pixels row by row, numbered from `start`."""
     for top in _chain(int(ys[0]), int(ys[-1]) + 1, size[0], shape[0]):
-        rows = np.flatnonzero(_say(top, size[0], shape[0])) + top
+        rows = np.flatnonzero(_blend_weight(top, size[0], shape[0])) + top
         strip = slice(*np.searchsorted(ys, (rows[0], rows[-1] + 1)))
         columns = np.unique(xs[strip])
-        # The hole's parts in this strip that lie far from each other have their own chains.
+        # Parts of the hole that are far from each other in this strip get chains of their own.
         for part in np.split(columns, np.flatnonzero(np.diff(columns) > 2 * CONTEXT) + 1):
             for left in _chain(int(part[0]), int(part[-1]) + 1, size[1], shape[1]):
-                reach = np.flatnonzero(_say(left, size[1], shape[1])) + left
+                reach = np.flatnonzero(_blend_weight(left, size[1], shape[1])) + left
                 inside = (xs[strip] >= max(reach[0], part[0])) & (xs[strip] <= min(reach[-1], part[-1]))
                 yield _Window(top, left, np.flatnonzero(inside) + strip.start + start)
 
 
 def _chain(low: int, high: int, side: int, length: int) -> list[int]:
-    """Return where along an axis to begin the windows that cover [low, high), all within [0, length)."""
+    """Return the start positions along an axis of the windows that cover [low, high), all within [0, length)."""
     first, last = low - CONTEXT, high + CONTEXT - side
     if side == length:
         starts = np.array([0])
@@ -129,8 +130,8 @@ def _chain(low: int, high: int, side: int, length: int) -> list[int]:
     return [int(start) for start in np.unique(np.clip(starts, 0, length - side))]
 
 
-def _say(start: int, side: int, length: int) -> Floats:
-    """Return the weights in [0, 1] of a window's pixels along an axis: smooth, full at the picture's edge."""
+def _blend_weight(start: int, side: int, length: int) -> Floats:
+    """Return the blend weights in [0, 1] of a window's pixels along an axis: smooth, and 1 at the image's edge."""
     index = np.arange(side) + 0.5
     low = np.full(side, np.inf) if start == 0 else index
     high = np.full(side, np.inf) if start + side == length else index[::-1]
@@ -138,13 +139,12 @@ def _say(start: int, side: int, length: int) -> Floats:
     return np.asarray(rise * rise * (3 - 2 * rise), np.float32)
 
 
-def _cut(
-    canvas: NDArray[Any], unknown: Bools, window: _Window, size: tuple[int, int]
-) -> tuple[Floats, Floats]:
-    """Return one window as the model takes it: image [3,H,W], mask [1,H,W]; what pads it is unknown."""
+def _cut(canvas: NDArray[Any], hole: Bools, window: _Window, size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Return one window as the graph takes it: image [3,H,W] and known [1,H,W]; padding is not known."""
     area = slice(window.top, window.top + size[0]), slice(window.left, window.left + size[1])
-    height, width = max(size[0], MIN_SIDE), max(size[1], MIN_SIDE)
-    image, mask = np.zeros((3, height, width), np.float32), np.zeros((1, height, width), np.float32)
+    height, width = max(size[0], MIN_SIZE), max(size[1], MIN_SIZE)
+    image = np.zeros((CHANNELS[IMAGE], height, width), np.float32)
+    known = np.zeros((CHANNELS[MASK], height, width), np.float32)
     image[:, : size[0], : size[1]] = canvas[area].transpose(2, 0, 1) / np.float32(np.iinfo(canvas.dtype).max)
-    mask[0, : size[0], : size[1]] = ~unknown[area]
-    return image, mask
+    known[0, : size[0], : size[1]] = known_from_hole(hole[area])
+    return image, known

@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: the contract's shape, and the Open Inference Protocol's under /v2."""
+"""Exceptions to HTTP responses: in the REST contract's format, and under /v2 in the Open Inference Protocol's."""
 
 from collections.abc import Mapping
 
@@ -8,44 +8,47 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from serving.core.errors import (
-    InpaintException,
-    InvalidRequestException,
-    MethodNotAllowedException,
-    OverloadedException,
-    ResourceNotFoundException,
-    UnauthorizedException,
+    InpaintError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    OverloadedError,
+    ResourceNotFoundError,
+    UnauthorizedError,
 )
 
-_CLIENT_CLOSED_REQUEST = 499  # what nginx logs; nobody is there to read it
+HANDLED = (InpaintError, HTTPException, RequestValidationError, ClientDisconnect)
+"""The exceptions that `handle_exception` turns into responses."""
+
+_CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that has disconnected; nobody receives it
 
 
-def error_answer(request: Request, error: Exception) -> Response:
-    """Answer an error that is part of this project's tree, or one of the web framework's."""
+def handle_exception(request: Request, error: Exception) -> Response:
+    """Return the response for one of the exceptions in `HANDLED`; re-raise any other."""
     headers: Mapping[str, str] | None = None
     if isinstance(error, ClientDisconnect):
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
     if isinstance(error, HTTPException):
         headers = error.headers
-        error = _translated(request, error)
+        error = _from_http_exception(request, error)
     elif isinstance(error, RequestValidationError):
-        error = InvalidRequestException("; ".join(problem["msg"] for problem in error.errors()))
-    elif isinstance(error, OverloadedException):
+        error = InvalidRequestError("; ".join(problem["msg"] for problem in error.errors()))
+    elif isinstance(error, OverloadedError):
         headers = {"Retry-After": str(error.retry_after)}
-    elif isinstance(error, UnauthorizedException):
+    elif isinstance(error, UnauthorizedError):
         headers = {"WWW-Authenticate": "Bearer"}
-    if not isinstance(error, InpaintException):
+    if not isinstance(error, InpaintError):
         raise error
     body = {"error": error.message} if request.url.path.startswith("/v2") else error.to_dict()
     return JSONResponse(body, error.code, headers)
 
 
-def _translated(request: Request, error: HTTPException) -> InpaintException:
-    if error.status_code == ResourceNotFoundException.code:
-        return ResourceNotFoundException(
-            f"There is nothing at {request.url.path[:80]}: /docs lists what there is."
+def _from_http_exception(request: Request, error: HTTPException) -> InpaintError:
+    if error.status_code == ResourceNotFoundError.code:
+        return ResourceNotFoundError(
+            f"There is nothing at {request.url.path[:80]}: see /docs for what there is."
         )
-    if error.status_code == MethodNotAllowedException.code:
-        return MethodNotAllowedException(
-            f"{request.url.path} does not take {request.method}: /docs lists what it does."
+    if error.status_code == MethodNotAllowedError.code:
+        return MethodNotAllowedError(
+            f"{request.url.path} does not support {request.method}: see /docs for what it supports."
         )
-    return InvalidRequestException(f"The request cannot be read: {error.detail}")
+    return InvalidRequestError(f"The request cannot be read: {error.detail}")

@@ -1,21 +1,21 @@
-"""What the server tells Prometheus."""
+"""The server's Prometheus metrics."""
 
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from serving.core.contract import MODEL_NAME
+from serving.core.graph import MODEL_NAME
 from serving.core.runtime import Runtime
-from serving.http.scheduling import Admission
+from serving.http.scheduling import Scheduler
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _RATIOS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)
 
 
 class Metrics:
-    """One app's metrics, in a registry of their own."""
+    """The metrics of one application, in a registry of their own."""
 
-    def __init__(self, runtime: Runtime, admission: Admission) -> None:
+    def __init__(self, runtime: Runtime, scheduler: Scheduler) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._requests = Counter(
@@ -23,7 +23,7 @@ class Metrics:
         )
         self._latency = Histogram(
             "inpaint_http_request_seconds",
-            "Time from a request's first byte to its answer's last.",
+            "Time from the first byte of a request to the last byte of its response.",
             ("path",),
             buckets=_SECONDS,
             registry=registry,
@@ -36,17 +36,17 @@ class Metrics:
             registry=registry,
         )
         self._hole_ratio = Histogram(
-            "inpaint_hole_ratio", "Share of a picture's pixels to fill.", buckets=_RATIOS, registry=registry
+            "inpaint_hole_ratio", "Share of an image's pixels to fill.", buckets=_RATIOS, registry=registry
         )
-        running = Gauge("inpaint_predictions_running", "Predictions being made.", registry=registry)
-        running.set_function(lambda: admission.running)
-        waiting = Gauge("inpaint_predictions_waiting", "Predictions waiting for a turn.", registry=registry)
-        waiting.set_function(lambda: admission.waiting)
+        running = Gauge("inpaint_predictions_running", "Predictions running.", registry=registry)
+        running.set_function(lambda: scheduler.running)
+        waiting = Gauge("inpaint_predictions_waiting", "Predictions waiting in the queue.", registry=registry)
+        waiting.set_function(lambda: scheduler.waiting)
         info = Gauge("inpaint_model_info", "The model.", ("name", "version", "provider"), registry=registry)
         info.labels(MODEL_NAME, runtime.version, runtime.provider).set(1)
 
     def request(self, method: str, path: str, code: int, seconds: float) -> None:
-        """Count an answered request; `path` is the route's template, so that their number is bounded."""
+        """Count a completed request. `path` is the route's template, so that the number of label values is bounded."""
         self._requests.labels(method, path, code).inc()
         self._latency.labels(path).observe(seconds)
 
@@ -56,9 +56,9 @@ class Metrics:
             self._stages.labels(stage).observe(value)
 
     def hole_ratio(self, ratio: float) -> None:
-        """Record how much of a picture there was to fill."""
+        """Record the share of an image that was filled."""
         self._hole_ratio.observe(ratio)
 
     def text(self) -> bytes:
-        """Return all of them in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

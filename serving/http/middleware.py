@@ -1,21 +1,27 @@
-"""The last thing every answer passes: headers, metrics, and the one answer to an error nobody foresaw."""
+"""Middleware: request bodies on their way in, and headers, metrics and unhandled exceptions on the way out."""
 
 import logging
+import zlib
 from collections.abc import Mapping
 from time import perf_counter
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.core.errors import InternalServerException
-from serving.http.exception_handlers import error_answer
+from serving.core.errors import (
+    InternalServerError,
+    InvalidRequestError,
+    PayloadTooLargeError,
+    UnsupportedMediaTypeError,
+)
+from serving.http.exception_handlers import handle_exception
 from serving.http.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# No page of this server needs anything from elsewhere; the API pages' own script is inline.
-_SECURITY = {
+# No page of this server loads anything from another origin; the API's pages have an inline script.
+_SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": (
@@ -24,18 +30,19 @@ _SECURITY = {
     ),
 }
 _NO_ROUTE = "(none)"
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-class Edge:
-    """ASGI middleware around the whole app."""
+class ResponseMiddleware:
+    """Outermost ASGI middleware: adds headers, records metrics and answers unhandled exceptions."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, headers: Mapping[str, str]) -> None:
         self._app = app
         self._metrics = metrics
-        self._headers = {**_SECURITY, **headers}
+        self._headers = {**_SECURITY_HEADERS, **headers}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -55,10 +62,69 @@ class Edge:
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             if code:
-                raise  # the answer has begun: all that is left is to break the connection
-            request = Request(scope)
-            error = InternalServerException("The server failed; its log says why.")
-            await error_answer(request, error)(scope, receive, send_with_headers)
+                raise  # the response has started: the only way to report the failure is to close the connection
+            error = InternalServerError("The server failed; see its log.")
+            await handle_exception(Request(scope), error)(scope, receive, send_with_headers)
         finally:
             path = getattr(scope.get("route"), "path", _NO_ROUTE)
             self._metrics.request(scope["method"], path, code, perf_counter() - start)
+
+
+class RequestBodyMiddleware:
+    """ASGI middleware: limits a request's body while it is read, and decompresses it."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http":
+            receive = _BodyReader(receive, Headers(scope=scope), self._max_bytes)
+        await self._app(scope, receive, send)
+
+
+class _BodyReader:
+    """A `receive` that raises an error if the body has more than `max_bytes`, compressed or decompressed."""
+
+    def __init__(self, receive: Receive, headers: Headers, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._content_length = headers.get("content-length", "")
+        self._encoding = headers.get("content-encoding", "identity").lower()
+        self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._received = self._decompressed = 0
+
+    async def __call__(self) -> Message:
+        if self._content_length.isdecimal() and int(self._content_length) > self._max_bytes:
+            raise self._too_large()
+        if self._encoding not in ("identity", "gzip", "deflate"):
+            raise UnsupportedMediaTypeError(
+                f"Content-Encoding {self._encoding[:80]!r} is not supported: use gzip, deflate or none."
+            )
+        message = await self._receive()
+        if message["type"] != "http.request":
+            return message
+        body = message.get("body", b"")
+        self._received += len(body)
+        if self._received > self._max_bytes:
+            raise self._too_large()
+        if self._encoding != "identity":
+            body = self._decompress(body, last=not message.get("more_body", False))
+        return {**message, "body": body}
+
+    def _decompress(self, body: bytes, *, last: bool) -> bytes:
+        try:
+            # One byte more than the limit: enough to detect an oversized body without expanding a zip bomb.
+            chunk = self._decompressor.decompress(body, self._max_bytes - self._decompressed + 1)
+        except zlib.error as error:
+            raise InvalidRequestError(f"The body is not valid {self._encoding}: {error}.") from error
+        self._decompressed += len(chunk)
+        if self._decompressed > self._max_bytes:
+            raise self._too_large()
+        if last and self._received and not self._decompressor.eof:
+            raise InvalidRequestError(f"The body's {self._encoding} data is incomplete.")
+        return chunk
+
+    def _too_large(self) -> PayloadTooLargeError:
+        return PayloadTooLargeError(f"The body is too large: at most {self._max_bytes} bytes are accepted.")

@@ -1,4 +1,4 @@
-"""`python -m serving`: load the model, listen, and say how to try it."""
+"""The command `python -m serving`: load the model, listen, and print how to try it."""
 
 import logging
 import socket
@@ -6,8 +6,8 @@ import sys
 
 import uvicorn
 
-from serving.core.contract import MODEL_NAME
-from serving.core.errors import AddressInUseException, StartupException
+from serving.core.errors import AddressInUseError, StartupError
+from serving.core.graph import MODEL_NAME
 from serving.core.runtime import Runtime
 from serving.http.app import create_app
 from serving.http.routes.page import is_built
@@ -19,7 +19,7 @@ _LOOPBACK = ("127.", "::1", "localhost")
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until a signal says stop. Return the exit code."""
+    """Serve until stopped by a signal. Return the exit code."""
     try:
         settings = load_settings(arguments)
         logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
@@ -31,13 +31,13 @@ def main(arguments: list[str]) -> int:
             threads=settings.threads_per_run,
         )
         _listen(listener)
-    except StartupException as error:
+    except StartupError as error:
         print(f"serving: {error.message}", file=sys.stderr)
         return 1
     print(_how_to_try(settings, runtime, listener), flush=True)
     if settings.api_key is None and not settings.host.startswith(_LOOPBACK):
         logger.warning(
-            "Listening on %s without an API key: set INPAINT_API_KEY to ask for one.", settings.host
+            "Listening on %s without an API key: set INPAINT_API_KEY to require one.", settings.host
         )
     config = uvicorn.Config(
         create_app(settings, runtime),
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _bind(settings: Settings) -> socket.socket:
-    """Take the address, without listening yet: nobody is let in before the model can answer."""
+    """Bind the address without listening: connections are accepted only once the model is ready."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -73,8 +73,8 @@ def _listen(listener: socket.socket) -> None:
         raise _unavailable(f"{host}:{port}", error) from error
 
 
-def _unavailable(address: str, error: OSError) -> AddressInUseException:
-    return AddressInUseException(
+def _unavailable(address: str, error: OSError) -> AddressInUseError:
+    return AddressInUseError(
         f"Cannot listen on {address} ({error.strerror}): choose another --port or --host."
     )
 
@@ -88,7 +88,3 @@ def _how_to_try(settings: Settings, runtime: Runtime, listener: socket.socket) -
 Serving {MODEL_NAME} {runtime.version} on {runtime.provider} at {url} ({page}, API: {url}/docs). Try it:
   curl{key} -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{MODEL_NAME} -o filled.png
   inpaint fill photo.jpg mask.png -o filled.png --url {url}"""
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Everything that can be set about the server, in one object: environment variables and flags."""
+"""The server's settings, from flags and environment variables."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSuppress, SettingsConfigDict
 
-from serving.core.errors import SettingsException
+from serving.core.errors import SettingsError
 from serving.core.pipeline import DEFAULT_MAX_PIXELS
 from serving.core.runtime import Device
 
@@ -17,7 +17,8 @@ _PREFIX = "INPAINT_"
 class Settings(BaseSettings):
     """Serve the inpainting model over HTTP.
 
-    Every flag is also an environment variable: --max-pixels is INPAINT_MAX_PIXELS. The API key is one only.
+    Every flag is also an environment variable: --max-pixels is INPAINT_MAX_PIXELS. The API key is read from the
+    environment only.
     """
 
     model_config = SettingsConfigDict(
@@ -37,33 +38,33 @@ class Settings(BaseSettings):
     model: Path = Path("models/inpaint.onnx")
     """the ONNX model file"""
     page: Path = Path("clients/web/build")
-    """folder of the built web page, served at /; without one, / leads to /docs"""
+    """folder of the built web page, served at /; without one, / redirects to /docs"""
     allow_origin: str | None = None
     """another origin whose pages may use this server, such as https://photos.example; * for any"""
     device: Device = "cpu"
-    """where the model runs; without a GPU, cuda and tensorrt fall back to the CPU with a warning"""
+    """where to run the model; without a GPU, cuda and tensorrt fall back to the CPU with a warning"""
     require_gpu: bool = False
-    """refuse to start where no GPU runs the model"""
+    """refuse to start if no GPU runs the model"""
     threads: int = Field(0, ge=0, le=256)
-    """CPU threads per prediction; 0 shares the cores out among `concurrency`"""
+    """CPU threads per prediction; 0 divides the cores by `concurrency`"""
     concurrency: int = Field(1, ge=1, le=64)
     """predictions that run at the same time"""
     queue_size: int = Field(16, ge=0, le=10_000)
-    """predictions that may wait for their turn; the next one is answered 503 at once"""
+    """predictions that may wait in the queue; further ones are answered 503 immediately"""
     max_body_bytes: int = Field(64 * 2**20, ge=1024)
-    """bytes that a request's body may have"""
+    """maximum size of a request body in bytes"""
     max_pixels: int = Field(DEFAULT_MAX_PIXELS, ge=1024)
-    """pixels that a picture may have"""
+    """maximum number of pixels of an image"""
     api_key: CliSuppress[SecretStr | None] = None
-    """the key that predictions must carry as `Authorization: Bearer KEY`; none by default"""
+    """the key that predictions must send as `Authorization: Bearer KEY`; none by default"""
     graceful_seconds: int = Field(30, ge=0, le=3600)
-    """how long a stop waits for the requests in flight"""
+    """seconds that a stop waits for requests in flight"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """the least severe messages that are logged"""
+    """the lowest level that is logged"""
 
     @property
     def threads_per_run(self) -> int:
-        """CPU threads that one prediction gets."""
+        """CPU threads of one prediction."""
         return self.threads or max(1, len(os.sched_getaffinity(0)) // self.concurrency)
 
 
@@ -71,12 +72,12 @@ def load_settings(arguments: list[str]) -> Settings:
     """Read the settings from flags first, then the environment.
 
     Raises:
-        SettingsException: a value is out of its range, or the API key is among the flags.
-        SystemExit: help was asked for, or there is no such flag.
+        SettingsError: a value is invalid, or the API key was passed as a flag.
+        SystemExit: help was requested, or a flag is unknown.
     """
     if any(argument.startswith("--api") for argument in arguments):
-        raise SettingsException(
-            f"Set the API key in the environment, {_PREFIX}API_KEY: every user can read a command line."
+        raise SettingsError(
+            f"Set the API key in the environment, {_PREFIX}API_KEY: every user of this host can read a command line."
         )
     try:
         return CliApp.run(Settings, cli_args=arguments)
@@ -85,4 +86,4 @@ def load_settings(arguments: list[str]) -> Settings:
             f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}, not {problem['input']!r}"
             for problem in error.errors()
         )
-        raise SettingsException("; ".join(problems)) from error
+        raise SettingsError("; ".join(problems)) from error

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def package_version() -> str:
-    """Return the installed version; "0.0.0" where the project runs from a plain checkout."""
+    """Return the installed version, or "0.0.0" if the project runs from a checkout without being installed."""
     try:
         return version("inpaint-deployment")
     except PackageNotFoundError:

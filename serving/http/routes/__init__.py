@@ -1,1 +1,1 @@
-"""One module for each kind of path that the server answers."""
+"""The routes, one module for each group of paths, and their OpenAPI descriptions."""

@@ -1,4 +1,4 @@
-"""`/v2`: the Open Inference Protocol, which Triton's and KServe's own clients speak."""
+"""`/v2`: the Open Inference Protocol, for the clients of Triton and KServe."""
 
 from time import perf_counter
 
@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.core.contract import MODEL_NAME
-from serving.core.errors import ResourceNotFoundException
-from serving.http.dependencies import ServiceDep, hung_up, server_timing
-from serving.http.inference_protocol_codec import read_infer_request, write_infer_response
+from serving.core.contract import JSON
+from serving.core.errors import ResourceNotFoundError
+from serving.core.graph import CHANNELS, INPUTS, MODEL_NAME, OUTPUT
+from serving.http.dependencies import ServiceDep, client_disconnected, server_timing
+from serving.http.inference_protocol_codec import DATATYPE, decode_tensors, encode_output
 from serving.http.routes.inference_protocol_schemas import (
     INFER_REQUEST,
     INFER_RESPONSES,
@@ -27,12 +28,12 @@ from serving.http.version import package_version
 HEAD_LENGTH = "Inference-Header-Content-Length"
 
 
-async def _known(name: str, service: ServiceDep, version: str | None = None) -> None:
+async def _check_model(name: str, service: ServiceDep, version: str | None = None) -> None:
     if name != MODEL_NAME:
-        raise ResourceNotFoundException(f"There is no model {name[:80]!r}: the model is {MODEL_NAME!r}.")
+        raise ResourceNotFoundError(f"There is no model {name[:80]!r}: the model is {MODEL_NAME!r}.")
     if version not in (None, service.runtime.version):
-        raise ResourceNotFoundException(
-            f"There is no version {version!r:.80} of the model: the version is {service.runtime.version!r}."
+        raise ResourceNotFoundError(
+            f"There is no version {version!r:.80} of the model: its version is {service.runtime.version!r}."
         )
 
 
@@ -40,7 +41,7 @@ health = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 models = APIRouter(
     prefix="/v2/models/{name}",
     tags=["Open Inference Protocol"],
-    dependencies=[Depends(require_key), Depends(_known)],
+    dependencies=[Depends(require_key), Depends(_check_model)],
     responses={code: INFER_RESPONSES[code] for code in (401, 404)},
 )
 _VERSION = "/versions/{version}"
@@ -48,7 +49,7 @@ _VERSION = "/versions/{version}"
 
 @health.get("", summary="Server metadata")
 async def server_metadata(service: ServiceDep) -> ServerMetadata:
-    """Tell the server's name, version and limits."""
+    """Return the server's name, version and limits."""
     settings = service.settings
     return ServerMetadata(
         name="inpaint-serving",
@@ -60,37 +61,37 @@ async def server_metadata(service: ServiceDep) -> ServerMetadata:
 
 @health.get("/health/live", summary="Is the server up")
 async def live() -> Live:
-    """Answer 200 while the process lives."""
+    """Return 200 while the process runs."""
     return Live(live=True)
 
 
 @health.get("/health/ready", summary="Can the server infer")
 async def ready() -> Ready:
-    """Answer 200: the server listens only after its model has answered once, on the device it was told to use."""
+    """Return 200: the server starts to listen only after the model has run once on the configured device."""
     return Ready(ready=True)
 
 
 @models.get(f"{_VERSION}/ready", include_in_schema=False)
 @models.get("/ready", summary="Can the model infer")
 async def model_ready() -> Ready:
-    """Answer 200, as for the server."""
+    """Return 200, as the server's readiness does."""
     return Ready(ready=True)
 
 
 @models.get(_VERSION, include_in_schema=False)
 @models.get("", summary="Model metadata")
 async def model_metadata(service: ServiceDep) -> ModelMetadata:
-    """Tell the model's version, inputs and outputs."""
+    """Return the model's version, inputs and outputs."""
 
-    def tensor(name: str, channels: int) -> TensorMetadata:
-        return TensorMetadata(name=name, datatype="FP32", shape=[-1, channels, -1, -1])
+    def tensor(name: str) -> TensorMetadata:
+        return TensorMetadata(name=name, datatype=DATATYPE, shape=[-1, CHANNELS[name], -1, -1])
 
     return ModelMetadata(
         name=MODEL_NAME,
         versions=[service.runtime.version],
         platform="onnxruntime_onnx",
-        inputs=[tensor("image", 3), tensor("mask", 1)],
-        outputs=[tensor("output", 3)],
+        inputs=[tensor(name) for name in INPUTS],
+        outputs=[tensor(OUTPUT)],
     )
 
 
@@ -104,28 +105,29 @@ async def model_metadata(service: ServiceDep) -> ModelMetadata:
     openapi_extra=INFER_REQUEST,
 )
 async def infer(request: Request, service: ServiceDep) -> Response:
-    """Run the bare model: `image` [N,3,H,W] in [0, 1] and `mask` [N,1,H,W], 1 = known, to `output` [N,3,H,W].
+    """Run the model itself: `image` [N,3,H,W] in [0, 1] and `mask` [N,1,H,W], 1 = known, to `output` [N,3,H,W].
 
-    Besides JSON it takes and gives the binary tensor extension's form.
+    Request and response are JSON, or use the binary tensor data extension.
     """
-    service.admission.check()
+    service.scheduler.check()
     body = await request.body()
     head_length = request.headers.get(HEAD_LENGTH)
 
     def work() -> tuple[bytes, int | None, dict[str, float]]:
         start = perf_counter()
-        tensors = read_infer_request(body, head_length)
-        read = perf_counter()
-        output = service.runtime.run(tensors.images, tensors.masks)
+        tensors = decode_tensors(body, head_length)
+        decoded = perf_counter()
+        output = service.runtime.run(tensors.images, tensors.known)
         ran = perf_counter()
-        answer = write_infer_response(output, tensors, service.runtime.version)
-        return *answer, {"decode": read - start, "run": ran - read, "encode": perf_counter() - ran}
+        content, length = encode_output(output, tensors, service.runtime.version)
+        seconds = {"decode": decoded - start, "run": ran - decoded, "encode": perf_counter() - ran}
+        return content, length, seconds
 
-    answer, length, seconds = await service.admission.run(work, lambda: hung_up(request))
+    content, length, seconds = await service.scheduler.run(work, lambda: client_disconnected(request))
     service.metrics.stages(seconds)
     headers = {"Server-Timing": server_timing(seconds)}
     if length is None:
-        return Response(answer, media_type="application/json", headers=headers)
+        return Response(content, media_type=JSON, headers=headers)
     return Response(
-        answer, media_type="application/octet-stream", headers={**headers, HEAD_LENGTH: str(length)}
+        content, media_type="application/octet-stream", headers={**headers, HEAD_LENGTH: str(length)}
     )

@@ -1,21 +1,21 @@
-"""The Open Inference Protocol's JSON, for the OpenAPI description."""
+"""The Open Inference Protocol's JSON in the OpenAPI description."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from serving.http.routes.schemas import BINARY, REF, RESPONSE_HEADERS, TROUBLE, error_responses
+from serving.http.routes.schemas import BINARY, COMMON_ERRORS, REF, RESPONSE_HEADERS, error_responses
 
 
 class Limits(BaseModel):
-    """What a request may have at most; more is answered 413."""
+    """The limits of a request; a larger one is answered 413."""
 
     max_body_bytes: int
     max_pixels: int
 
 
 class ServerMetadata(BaseModel):
-    """Who answers here; `limits` is this server's own addition to the protocol."""
+    """The server's metadata. `limits` is this server's addition to the protocol."""
 
     name: str
     version: str
@@ -24,19 +24,19 @@ class ServerMetadata(BaseModel):
 
 
 class Live(BaseModel):
-    """The server is up."""
+    """The server is running."""
 
     live: bool
 
 
 class Ready(BaseModel):
-    """The model can answer."""
+    """The model is ready."""
 
     ready: bool
 
 
 class TensorMetadata(BaseModel):
-    """One of the model's inputs or outputs; -1 stands for any number."""
+    """One of the model's inputs or outputs; -1 is a dynamic dimension."""
 
     name: str
     datatype: str
@@ -44,7 +44,7 @@ class TensorMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What the model takes and gives."""
+    """The model's version, inputs and outputs."""
 
     name: str
     versions: list[str]
@@ -54,7 +54,7 @@ class ModelMetadata(BaseModel):
 
 
 class InputTensor(BaseModel):
-    """A tensor: its values flat or nested in `data`, or raw after the JSON as the binary extension has it."""
+    """A tensor: its values in `data`, flat or nested, or as raw bytes after the JSON (binary tensor data extension)."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -64,9 +64,9 @@ class InputTensor(BaseModel):
     """[N, channels, H, W]"""
     datatype: Literal["FP32"]
     data: list[Any] | None = None
-    """The values, row by row."""
+    """The values in row-major order."""
     parameters: dict[str, Any] | None = None
-    """`binary_data_size`: the bytes that this tensor has after the JSON."""
+    """`binary_data_size`: the number of this tensor's bytes after the JSON."""
 
 
 class InferRequest(BaseModel):
@@ -79,7 +79,7 @@ class InferRequest(BaseModel):
 
 
 class OutputTensor(BaseModel):
-    """The filled pictures."""
+    """The filled images."""
 
     name: Literal["output"]
     shape: list[int]
@@ -89,7 +89,7 @@ class OutputTensor(BaseModel):
 
 
 class InferResponse(BaseModel):
-    """An inference answer."""
+    """An inference response."""
 
     model_name: str
     model_version: str
@@ -98,7 +98,7 @@ class InferResponse(BaseModel):
 
 
 class ProtocolError(BaseModel):
-    """An error in the Open Inference Protocol's shape."""
+    """An error in the Open Inference Protocol's format."""
 
     error: str
 
@@ -114,10 +114,10 @@ INFER_REQUEST: dict[str, Any] = {
 }
 INFER_RESPONSES = error_responses(
     ProtocolError,
-    TROUBLE | {400: "Tensors that are no pictures and masks.", 404: "Another model, or version."},
+    COMMON_ERRORS | {400: "Tensors that are not images and masks.", 404: "Unknown model or version."},
 ) | {
     200: {
-        "description": "JSON, or where binary output is asked for, JSON and raw bytes.",
+        "description": "JSON, or if binary output is requested, JSON and raw bytes.",
         "content": {"application/octet-stream": BINARY},
         "headers": RESPONSE_HEADERS,
     }

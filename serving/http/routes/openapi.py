@@ -1,4 +1,4 @@
-"""The OpenAPI description, put right where FastAPI cannot see: bodies that routes read, errors as they are answered."""
+"""Complete the OpenAPI description with what FastAPI cannot infer: bodies that routes read themselves, and errors."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from serving.http.routes.schemas import REF, FormRequest, JsonRequest
 
 
 def complete_openapi(app: FastAPI) -> None:
-    """Make the app describe its request bodies, and none of FastAPI's own 422, which it answers as a 400."""
+    """Add the request bodies to the description, and remove FastAPI's 422, which this application answers as 400."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

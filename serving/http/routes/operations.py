@@ -1,4 +1,4 @@
-"""For those who run the server: is it well, and how busy is it."""
+"""Health and metrics, for operators."""
 
 from typing import Literal
 
@@ -14,14 +14,14 @@ router = APIRouter(tags=["operations"])
 
 
 class Health(BaseModel):
-    """The server is up, and its model answers."""
+    """The server is running and its model is ready."""
 
     status: Literal["Healthy"] = "Healthy"
 
 
-@router.get("/ping", summary="Is the server well")
+@router.get("/ping", summary="Is the server healthy")
 async def ping() -> Health:
-    """Answer as soon as the model is loaded and has answered once; before that, nothing listens."""
+    """Return 200: the server starts to listen only after the model is loaded and has run once."""
     return Health()
 
 
@@ -33,5 +33,5 @@ async def ping() -> Health:
     dependencies=[Depends(require_key)],
 )
 async def metrics(service: ServiceDep) -> Response:
-    """Answer in Prometheus' text format."""
+    """Return the metrics in Prometheus' text format."""
     return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""`/`: the web page, where its build is at hand, and otherwise the way to the documentation."""
+"""`/`: the web page if it is built, or else a redirect to the documentation."""
 
 from pathlib import Path
 
@@ -10,22 +10,22 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 ASSETS = "_app"
-"""The folder of the build that holds everything but `index.html`."""
+"""The folder of the build with everything but `index.html`."""
 
-_IMMUTABLE = f"/{ASSETS}/immutable/"  # files that have their content's hash in their name
-# The page's own policy, which allows it less, stands in its `index.html`: it travels with the build to any host.
+_IMMUTABLE = f"/{ASSETS}/immutable/"  # files with their content's hash in their name
+# The stricter policy of the page itself is in its `index.html`, so that it applies on any host.
 _HEADERS = {
     "Content-Security-Policy": "script-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 }
 
 
 def is_built(folder: Path) -> bool:
-    """Tell whether the folder holds a build of the page."""
+    """Tell whether the folder contains a build of the page."""
     return (folder / "index.html").is_file() and (folder / ASSETS).is_dir()
 
 
 def add_page(app: FastAPI, folder: Path) -> None:
-    """Serve the page's build at `/`; without one, lead from there to the documentation."""
+    """Serve the page's build at `/`; without one, redirect to the documentation."""
     if not is_built(folder):
         app.router.routes.append(Route("/", lambda _: RedirectResponse("/docs")))
         return
@@ -35,11 +35,11 @@ def add_page(app: FastAPI, folder: Path) -> None:
 
 
 class _Files(StaticFiles):
-    """Static files that browsers keep for ever where the name tells the content, and else ask about again."""
+    """Static files, cached forever if their name contains their hash; others are revalidated."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        forever = scope["path"].startswith(scope.get("app_root_path", "") + _IMMUTABLE)
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if forever else "no-cache"
+        immutable = scope["path"].startswith(scope.get("app_root_path", "") + _IMMUTABLE)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if immutable else "no-cache"
         response.headers.update(_HEADERS)
         return response

@@ -1,6 +1,5 @@
-"""`POST /predictions/inpaint`: the REST contract over HTTP."""
+"""`POST /predictions/inpaint`: the REST contract."""
 
-import json
 from collections.abc import Callable
 
 from anyio.from_thread import check_cancelled
@@ -10,66 +9,61 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.core.contract import (
-    MODEL_NAME,
-    AnswerBody,
+    JSON,
     FillRequest,
+    FillResponseBody,
     request_from_fields,
     request_from_json,
-    wants_png,
+    request_media_type,
 )
-from serving.core.errors import InvalidRequestException, UnsupportedMediaTypeException
+from serving.core.errors import InvalidRequestError
+from serving.core.graph import MODEL_NAME
 from serving.core.pipeline import Filled
-from serving.http.dependencies import Service, ServiceDep, hung_up, server_timing
+from serving.http.dependencies import Service, ServiceDep, client_disconnected, server_timing
 from serving.http.routes.schemas import FILL_REQUEST, FILL_RESPONSES
 from serving.http.security import require_key
 
 router = APIRouter(tags=["predictions"], dependencies=[Depends(require_key)])
 
-_MOST_PARTS = 8  # more than the contract has, so that an unknown one is named
+_MAX_PARTS = 8  # more than the contract has, so that the error can name an unknown field
 
 
 @router.post(
     f"/predictions/{MODEL_NAME}",
-    summary="Fill the holes of a picture",
+    summary="Fill the holes of an image",
     operation_id="fill",
-    response_model=AnswerBody,
+    response_model=FillResponseBody,
     responses=FILL_RESPONSES,
     openapi_extra=FILL_REQUEST,
 )
 async def fill(request: Request, service: ServiceDep) -> Response:
-    """Fill the masked part of a picture, at its own size; every other pixel comes back as it was."""
-    service.admission.check()
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "application/json":
+    """Fill the masked part of an image at its own size; every other pixel is unchanged."""
+    service.scheduler.check()  # before reading the body
+    if request_media_type(request.headers.get("content-type")) == JSON:
         body = await request.body()
-        return await _answer(request, service, lambda: request_from_json(body))
-    if media_type == "multipart/form-data":
-        async with request.form(max_files=_MOST_PARTS, max_fields=_MOST_PARTS) as form:
-            return await _answer(request, service, lambda: request_from_fields(_fields(form)))
-    raise UnsupportedMediaTypeException(
-        f"The body's Content-Type is {media_type[:80]!r}: multipart/form-data or application/json is right."
-    )
+        return await _respond(request, service, lambda: request_from_json(body))
+    async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
+        return await _respond(request, service, lambda: request_from_fields(_fields(form)))
 
 
-async def _answer(request: Request, service: Service, read: Callable[[], FillRequest]) -> Response:
-    as_png = wants_png(request.headers.get("accept"))
+async def _respond(request: Request, service: Service, read: Callable[[], FillRequest]) -> Response:
+    accept = request.headers.get("accept")
 
-    def work() -> tuple[Filled, bytes]:
+    def work() -> tuple[Filled, str, bytes]:
         filled = service.pipeline.fill(read(), check_cancelled)
-        answer = filled.answer
-        return filled, answer.png if as_png else json.dumps(answer.to_dict()).encode()
+        return filled, *filled.response.encode(accept)
 
-    filled, body = await service.admission.run(work, lambda: hung_up(request))
+    filled, media_type, content = await service.scheduler.run(work, lambda: client_disconnected(request))
     service.metrics.stages(filled.seconds)
-    service.metrics.hole_ratio(filled.answer.hole_ratio)
+    service.metrics.hole_ratio(filled.response.hole_ratio)
     headers = {"Server-Timing": server_timing(filled.seconds), "Cache-Control": "no-store", "Vary": "Accept"}
-    return Response(body, media_type="image/png" if as_png else "application/json", headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
 
 
 def _fields(form: FormData) -> dict[str, bytes | str]:
     fields: dict[str, bytes | str] = {}
     for name, value in form.multi_items():
         if name in fields:
-            raise InvalidRequestException(f"The field {name[:80]!r} was sent more than once.")
+            raise InvalidRequestError(f"The field {name[:80]!r} was sent more than once.")
         fields[name] = value.file.read() if isinstance(value, UploadFile) else value
     return fields

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from sample_pictures import encode, face, png_file
 
 from serving.core.codec import Picture, decode_image, decode_mask, encode_png
-from serving.core.errors import InvalidImageException, InvalidMaskException, TooManyPixelsException
+from serving.core.errors import InvalidImageError, InvalidMaskError, TooManyPixelsError
 
 LIMIT = 1_000_000
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -201,7 +201,7 @@ def test_a_tiff_whose_zero_is_white_is_turned_over() -> None:
     ids=["cmyk-16", "integer-32", "float-32"],
 )
 def test_kinds_that_are_not_supported_are_refused(file: bytes) -> None:
-    with pytest.raises(InvalidImageException, match="save it"):
+    with pytest.raises(InvalidImageError, match="save it"):
         decode_image(file, LIMIT)
 
 
@@ -255,14 +255,14 @@ def test_the_limit_on_pixels_is_inclusive(limit: int) -> None:
     if limit == 30 * 40:
         assert decode_image(file, limit).size == (30, 40)
     else:
-        with pytest.raises(TooManyPixelsException, match=r"40x30.*1199"):
+        with pytest.raises(TooManyPixelsError, match=r"40x30.*1199"):
             decode_image(file, limit)
 
 
 @pytest.mark.parametrize("decode", [decode_image, decode_mask])
 def test_a_bomb_is_refused_by_its_header(decode: Callable[[bytes, int], object]) -> None:
     header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
-    with pytest.raises(TooManyPixelsException, match="30000x30000"):
+    with pytest.raises(TooManyPixelsError, match="30000x30000"):
         decode(png_file((b"IHDR", header), (b"IDAT", b"")), LIMIT)
 
 
@@ -282,15 +282,15 @@ WHOLE = {
 def test_truncated_files_are_refused(kind: str, share: float) -> None:
     file = WHOLE[kind]
     cut = file[: int(len(file) * share)]
-    with pytest.raises(InvalidImageException):
+    with pytest.raises(InvalidImageError):
         decode_image(cut, LIMIT)
-    with pytest.raises(InvalidMaskException):
+    with pytest.raises(InvalidMaskError):
         decode_mask(cut, LIMIT)
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"This is no picture.", encode(face(40, 50), "GIF"), b"<svg/>"])
 def test_other_files_are_refused_by_name_of_what_is_read(data: bytes) -> None:
-    with pytest.raises(InvalidImageException, match="PNG, JPEG, WebP, BMP or TIFF"):
+    with pytest.raises(InvalidImageError, match="PNG, JPEG, WebP, BMP or TIFF"):
         decode_image(data, LIMIT)
 
 
@@ -305,7 +305,7 @@ def test_damaged_files_raise_nothing_else(kind: str, data: st.DataObject) -> Non
         file[position] = data.draw(st.integers(0, 255))
     try:
         picture = decode_image(bytes(file), LIMIT)
-    except (InvalidImageException, TooManyPixelsException):
+    except (InvalidImageError, TooManyPixelsError):
         return
     height, width, channels = picture.samples.shape
     assert height * width <= LIMIT
@@ -315,7 +315,7 @@ def test_damaged_files_raise_nothing_else(kind: str, data: st.DataObject) -> Non
 
 def test_messages_tell_nothing_of_the_servers_insides() -> None:
     for file in (b"x", WHOLE["png"][:500], WHOLE["tiff-16"][:300]):
-        with pytest.raises(InvalidImageException) as caught:
+        with pytest.raises(InvalidImageError) as caught:
             decode_image(file, LIMIT)
         assert "0x" not in caught.value.message
         assert "object" not in caught.value.message

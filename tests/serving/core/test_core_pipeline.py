@@ -16,10 +16,10 @@ from sample_pictures import as_mask, block, encode, encode_mask, face, scratch
 from serving.core.codec import Picture, decode_image, encode_png
 from serving.core.contract import FillRequest
 from serving.core.errors import (
-    InvalidMaskException,
-    MaskSizeMismatchException,
-    MissingInputException,
-    TooManyPixelsException,
+    InvalidMaskError,
+    MaskSizeMismatchError,
+    MissingInputError,
+    TooManyPixelsError,
 )
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
@@ -44,8 +44,8 @@ def photo(channels: int, dtype: Any, height: int = 120, width: int = 90) -> NDAr
 
 def fill(pipeline: Pipeline, image: bytes, mask: bytes | None, output_size: str = "original") -> Picture:
     filled = pipeline.fill(FillRequest(image, mask, output_size))
-    picture = decode_image(filled.answer.png, 10**6)
-    assert picture.size == (filled.answer.height, filled.answer.width)
+    picture = decode_image(filled.response.png, 10**6)
+    assert picture.size == (filled.response.height, filled.response.width)
     return picture
 
 
@@ -108,7 +108,7 @@ def test_transparency_of_a_palette_is_a_mask_too(pipeline: Pipeline) -> None:
 
 
 def test_no_mask_and_no_transparency_is_told(pipeline: Pipeline) -> None:
-    with pytest.raises(MissingInputException, match="'mask' is missing"):
+    with pytest.raises(MissingInputError, match="'mask' is missing"):
         pipeline.fill(FillRequest(encode(face(40, 40))))
 
 
@@ -116,8 +116,8 @@ def test_no_mask_and_no_transparency_is_told(pipeline: Pipeline) -> None:
 def test_an_empty_mask_changes_nothing(pipeline: Pipeline, output_size: str) -> None:
     samples = photo(3, np.uint8, 178, 178)
     filled = pipeline.fill(FillRequest(encode(samples), encode_mask(np.zeros((178, 178), bool)), output_size))
-    np.testing.assert_array_equal(decode_image(filled.answer.png, 10**6).samples, samples)
-    assert filled.answer.hole_ratio == 0
+    np.testing.assert_array_equal(decode_image(filled.response.png, 10**6).samples, samples)
+    assert filled.response.hole_ratio == 0
 
 
 def test_an_opaque_picture_with_alpha_and_no_mask_has_an_empty_mask(pipeline: Pipeline) -> None:
@@ -127,12 +127,12 @@ def test_an_opaque_picture_with_alpha_and_no_mask_has_an_empty_mask(pipeline: Pi
 
 @pytest.mark.parametrize("output_size", ["original", "model"])
 def test_a_full_mask_is_refused(pipeline: Pipeline, output_size: str) -> None:
-    with pytest.raises(InvalidMaskException, match="whole image"):
+    with pytest.raises(InvalidMaskError, match="whole image"):
         pipeline.fill(FillRequest(encode(face(50, 60)), encode_mask(np.ones((50, 60), bool)), output_size))
 
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(pipeline: Pipeline) -> None:
-    with pytest.raises(MaskSizeMismatchException, match=r"61x50.*60x50"):
+    with pytest.raises(MaskSizeMismatchError, match=r"61x50.*60x50"):
         pipeline.fill(FillRequest(encode(face(50, 60)), encode_mask(np.zeros((50, 61), bool))))
 
 
@@ -140,7 +140,7 @@ def test_either_file_may_have_too_many_pixels(runtime: Runtime) -> None:
     pipeline = Pipeline(runtime, max_pixels=2000)
     small, large = encode(face(40, 50)), encode(face(41, 50))
     for image, mask, name in ((large, small, "image"), (small, large, "mask")):
-        with pytest.raises(TooManyPixelsException, match=name):
+        with pytest.raises(TooManyPixelsError, match=name):
             pipeline.fill(FillRequest(image, mask))
 
 
@@ -164,7 +164,7 @@ def test_the_models_size_loses_no_hole_pixel(pipeline: Pipeline, size: tuple[int
     hole[size[0] // 3, size[1] // 4] = True  # a single pixel
     samples = face(*size).copy()
     samples[hole] = (255, 0, 255)
-    filled = pipeline.fill(FillRequest(encode(samples), encode_mask(hole), "model")).answer
+    filled = pipeline.fill(FillRequest(encode(samples), encode_mask(hole), "model")).response
     assert (filled.width, filled.height) == (178, 178)
     pixels = round(filled.hole_ratio * 178 * 178)
     # It covers this much of the smaller or larger picture, and a pixel of blur to each side.
@@ -189,7 +189,7 @@ def test_a_mask_that_is_full_only_at_the_models_size_is_refused_there(pipeline: 
     hole[::3] = False
     image, mask = encode(face(240, 240)), encode_mask(hole)
     assert fill(pipeline, image, mask).size == (240, 240)
-    with pytest.raises(InvalidMaskException, match="original"):
+    with pytest.raises(InvalidMaskError, match="original"):
         pipeline.fill(FillRequest(image, mask, "model"))
 
 
@@ -202,7 +202,7 @@ def test_the_colour_profile_comes_back(pipeline: Pipeline) -> None:
 
 def test_facts_and_times_are_told(pipeline: Pipeline, runtime: Runtime) -> None:
     filled = pipeline.fill(FillRequest(encode(face(120, 90)), encode_mask(HOLE)))
-    assert filled.answer.hole_ratio == HOLE.mean()
-    assert filled.answer.model_version == runtime.version
+    assert filled.response.hole_ratio == HOLE.mean()
+    assert filled.response.model_version == runtime.version
     assert list(filled.seconds) == ["decode", "prepare", "run", "composite", "encode"]
     assert all(seconds > 0 for seconds in filled.seconds.values())

@@ -64,11 +64,11 @@ def test_every_hole_pixel_is_filled_and_no_other_is_touched(hole: Bools, dtype: 
     # In a picture of one colour every scale and every window can only answer that colour.
     assert (filled == full // 4).all()
     assert all(
-        ((image == 0) | (mask > 0)).all() for image, mask in zip(watched.images, watched.masks, strict=True)
+        ((image == 0) | (mask > 0)).all() for image, mask in zip(watched.images, watched.known, strict=True)
     )
     assert max(watched.calls, default=0) <= batch
-    assert all(min(mask.shape[1:]) >= 32 for mask in watched.masks)
-    assert all(max(mask.shape[1:]) <= WHOLE * SIDE for mask in watched.masks)
+    assert all(min(mask.shape[1:]) >= 32 for mask in watched.known)
+    assert all(max(mask.shape[1:]) <= WHOLE * SIDE for mask in watched.known)
 
 
 @given(holes(largest=400), st.integers(0, 2**32 - 1))
@@ -97,14 +97,14 @@ def test_a_small_picture_goes_through_whole(longest: int) -> None:
     watched = Watched()
     hole = block(100, longest, 10, 10, 80)
     fill_holes(gradient(100, longest), hole, watched.model)
-    assert [mask.shape for mask in watched.masks] == [(1, 100, longest)]
-    np.testing.assert_array_equal(watched.masks[0][0] == 0, hole)
+    assert [mask.shape for mask in watched.known] == [(1, 100, longest)]
+    np.testing.assert_array_equal(watched.known[0][0] == 0, hole)
 
 
 def test_a_picture_smaller_than_the_model_takes_is_padded_with_what_is_unknown() -> None:
     watched = Watched()
     fill_holes(gradient(10, 50), block(10, 50, 4, 20, 3), watched.model)
-    (mask,) = watched.masks
+    (mask,) = watched.known
     assert mask.shape == (1, 32, 50)
     assert (mask[0, 10:] == 0).all()
 
@@ -122,7 +122,7 @@ def test_thin_holes_are_filled_at_the_finest_scale() -> None:
     colours = face(400, 500)
     fill_holes(colours, hole, watched.model)
     windows = [(image * 255).round().astype(np.uint8).transpose(1, 2, 0) for image in watched.images]
-    known = [mask[0] > 0 for mask in watched.masks]
+    known = [mask[0] > 0 for mask in watched.known]
     # Each window is a piece of the picture itself, not of a smaller one.
     for window, seen in zip(windows, known, strict=True):
         score = cv2.matchTemplate(colours, window, cv2.TM_CCORR_NORMED, mask=seen.astype(np.uint8))
@@ -137,7 +137,7 @@ def test_wide_holes_are_filled_from_coarse_to_fine(diameter: int) -> None:
     fill_holes(gradient(1000, 1100), disc(1000, 1100, 480, 530, diameter), watched.model)
     # In no window of the finer scales is there a hole wider than the model is to fill at once.
     assert max(watched.widest_holes(SIDE)) <= THICK + 2
-    assert watched.masks[0].shape[1] < 1000 // 2  # the coarsest comes first
+    assert watched.known[0].shape[1] < 1000 // 2  # the coarsest comes first
     # The last windows are of the picture itself: there a band along the rim is left to fill.
     assert watched.widest_holes(SIDE)[-1] > 6
 
@@ -191,7 +191,7 @@ def test_near_holes_do_not_take_each_other_for_known() -> None:
     hole = block(600, 600, 300, 300, 10) | block(600, 600, 300, 320, 10)
     watched = Watched()
     fill_holes(gradient(600, 600), hole, watched.model)
-    for image, mask in zip(watched.images, watched.masks, strict=True):
+    for image, mask in zip(watched.images, watched.known, strict=True):
         assert (mask == 0).sum() >= 100
         assert (image[:, mask[0] == 0] == 0).all()
 

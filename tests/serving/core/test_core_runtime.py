@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 from sample_pictures import face, scratch
 
-from serving.core.errors import DeviceUnavailableException, ModelFileException, ModelOutputException
+from serving.core.errors import DeviceUnavailableError, ModelFileError, ModelOutputError
 from serving.core.runtime import CPU_PROVIDER, Runtime
 
 
@@ -98,20 +98,20 @@ def test_the_trained_size_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["1\r\nSet-Cookie: a=b", "größer"])
 def test_a_version_that_no_header_can_carry_is_refused(tmp_path: Path, version: str) -> None:
-    with pytest.raises(ModelFileException, match="model_version"):
+    with pytest.raises(ModelFileError, match="model_version"):
         Runtime(saved(tmp_path / "model.onnx", model_version=version))
 
 
 @pytest.mark.parametrize("size", ["large", "-178", "16", ""])
 def test_an_impossible_trained_size_is_refused(tmp_path: Path, size: str) -> None:
-    with pytest.raises(ModelFileException, match="model_size"):
+    with pytest.raises(ModelFileError, match="model_size"):
         Runtime(saved(tmp_path / "model.onnx", model_size=size))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileException, match=r"no model file .*nowhere\.onnx"):
+    with pytest.raises(ModelFileError, match=r"no model file .*nowhere\.onnx"):
         Runtime(tmp_path / "nowhere.onnx")
-    with pytest.raises(ModelFileException, match="no model file"):
+    with pytest.raises(ModelFileError, match="no model file"):
         Runtime(tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
-    with pytest.raises(ModelFileException, match=r"model\.onnx"):
+    with pytest.raises(ModelFileError, match=r"model\.onnx"):
         Runtime(path)
 
 
@@ -134,12 +134,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     ids=["input", "output", "no-mask", "channels"],
 )
 def test_another_kind_of_model_is_refused(tmp_path: Path, model: onnx.ModelProto) -> None:
-    with pytest.raises(ModelFileException):
+    with pytest.raises(ModelFileError):
         Runtime(saved(tmp_path / "model.onnx", model))
 
 
 def test_a_model_that_answers_nan_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileException, match="NaN"):
+    with pytest.raises(ModelFileError, match="NaN"):
         # 0.5 / 0 and, were it black, 0 / 0
         Runtime(saved(tmp_path / "model.onnx", one_operator("Div")))
 
@@ -147,7 +147,7 @@ def test_a_model_that_answers_nan_is_refused_at_the_start(tmp_path: Path) -> Non
 def test_a_model_that_answers_nan_later_raises(tmp_path: Path) -> None:
     # A power with a fractional exponent: fine for the trial's picture, NaN for what is below zero.
     runtime = Runtime(saved(tmp_path / "model.onnx", one_operator("Pow")))
-    with pytest.raises(ModelOutputException, match="NaN"):
+    with pytest.raises(ModelOutputError, match="NaN"):
         runtime.run(np.full((1, 3, 32, 32), -0.5, np.float32), np.full((1, 1, 32, 32), 0.5, np.float32))
 
 
@@ -163,12 +163,12 @@ def test_looks_for_pips_cuda_when_a_gpu_is_asked_for(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
 def test_a_required_gpu_that_is_not_there_stops_the_start(device: str) -> None:
-    with pytest.raises(DeviceUnavailableException, match=rf"'{device}'.*CPUExecutionProvider"):
+    with pytest.raises(DeviceUnavailableError, match=rf"'{device}'.*CPUExecutionProvider"):
         Runtime(engines.MODEL, device=device, require_gpu=True)
 
 
 def test_the_cpu_is_no_gpu() -> None:
-    with pytest.raises(DeviceUnavailableException, match="'cpu'"):
+    with pytest.raises(DeviceUnavailableError, match="'cpu'"):
         Runtime(engines.MODEL, device="cpu", require_gpu=True)
 
 

@@ -34,7 +34,7 @@ def test_a_hole_that_fits_gets_one_window_with_it_in_the_middle() -> None:
     watched = Watched()
     hole = block(600, 700, 300, 400, 60)
     filled(face(600, 700), hole, watched.model)
-    (mask,) = watched.masks
+    (mask,) = watched.known
     rows, columns = np.nonzero(mask[0] == 0)
     assert (rows.min(), rows.max()) == (59, 118)
     assert (columns.min(), columns.max()) == (59, 118)
@@ -45,7 +45,7 @@ def test_a_window_stays_inside_the_picture(row: int, column: int) -> None:
     watched = Watched()
     colours, hole = face(600, 700), block(600, 700, row, column, 10)
     filled(colours, hole, watched.model)
-    (mask,) = watched.masks
+    (mask,) = watched.known
     assert mask.shape == (1, SIDE, SIDE)
     assert (mask == 0).sum() == 100
 
@@ -59,11 +59,10 @@ def test_a_long_scratch_keeps_its_surroundings_in_sight(angle: int) -> None:
     seen = np.zeros(hole.shape, bool)
     coordinates = np.dstack([*np.mgrid[:1000, :1200], np.zeros(hole.shape)]) + 1.0
 
-    def look(images: Floats, masks: Floats) -> Floats:
-        for image, mask in zip(images, masks, strict=True):
-            known = mask[0] > 0
-            top = round(float(image[0][known].min()) * 65535) - 1
-            left = round(float(image[1][known].min()) * 65535) - 1
+    def look(images: Floats, known: Floats) -> Floats:
+        for image, (mask,) in zip(images, known > 0, strict=True):
+            top = round(float(image[0][mask].min()) * 65535) - 1
+            left = round(float(image[1][mask].min()) * 65535) - 1
             inner = (
                 slice(top + CONTEXT // 2, top + SIDE - CONTEXT // 2),
                 slice(left + CONTEXT // 2, left + SIDE - CONTEXT // 2),
@@ -85,7 +84,7 @@ def test_windows_that_disagree_are_blended_without_a_seam(
 ) -> None:
     level = count()
 
-    def run(images: Floats, masks: Floats) -> Floats:
+    def run(images: Floats, known: Floats) -> Floats:
         """Answer black, white, black, white: the worst neighbours that windows can be."""
         return np.stack([np.full_like(image, next(level) % 2) for image in images])
 
@@ -102,8 +101,8 @@ def test_windows_that_disagree_are_blended_without_a_seam(
         assert steps.max() <= steepest
 
 
-def test_the_outermost_pixels_of_a_window_have_no_say() -> None:
-    def run(images: Floats, masks: Floats) -> Floats:
+def test_border_pixels_of_a_window_are_excluded_from_blending() -> None:
+    def run(images: Floats, known: Floats) -> Floats:
         """Answer white within a dozen pixels of the window's edges, grey elsewhere."""
         output = np.ones_like(images)
         output[:, :, 12:-12, 12:-12] = 0.5
@@ -116,7 +115,7 @@ def test_the_outermost_pixels_of_a_window_have_no_say() -> None:
 def test_holes_that_touch_across_a_corner_are_one() -> None:
     watched = Watched()
     filled(face(400, 400), block(400, 400, 140, 140, 20) | block(400, 400, 160, 160, 20), watched.model)
-    assert len(watched.masks) == 1
+    assert len(watched.known) == 1
 
 
 def test_a_scratch_over_a_smooth_picture_leaves_no_trace(runtime: Runtime) -> None:
@@ -142,9 +141,9 @@ def test_a_batch_is_as_large_as_it_may_be() -> None:
 
 
 def test_only_what_is_wanted_is_filled() -> None:
-    unknown = block(400, 400, 100, 100, 60)
+    hole = block(400, 400, 100, 100, 60)
     wanted = block(400, 400, 110, 110, 20)
-    canvas = np.where(unknown[:, :, np.newaxis], np.uint8(0), np.uint8(200)).repeat(3, axis=2)
-    fill_windows(canvas, unknown, wanted, Watched().model, SIDE)
+    canvas = np.where(hole[:, :, np.newaxis], np.uint8(0), np.uint8(200)).repeat(3, axis=2)
+    fill_windows(canvas, hole, wanted, Watched().model, SIDE)
     assert (canvas[wanted] == 200).all()
-    assert (canvas[unknown & ~wanted] == 0).all()
+    assert (canvas[hole & ~wanted] == 0).all()

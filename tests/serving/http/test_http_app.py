@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sample_pictures import encode, encode_mask, face, scratch
 from server_metrics import samples
 
-from serving.core.errors import InpaintException
+from serving.core.errors import InpaintError
 from serving.core.runtime import Runtime
 from serving.http.app import create_app
 from serving.http.settings import Settings
@@ -106,7 +106,7 @@ def test_a_large_body_is_refused_whatever_it_says_of_its_length(client: TestClie
         assert answer.json()["type"] == "PayloadTooLargeException"
 
 
-def test_an_error_nobody_foresaw_is_logged_and_tells_nothing(
+def test_an_unhandled_exception_is_logged_and_not_disclosed(
     client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(type(app.state.service.pipeline), "fill", lambda *_: 1 / 0)
@@ -229,7 +229,7 @@ def test_the_descriptions_example_can_be_sent(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()["components"]["schemas"]["JsonRequest"]["properties"]
     body = {name: schema[name]["examples"][0] for name in ("image", "mask")}
     answer = client.post(URL, json=body)
-    example = client.get("/openapi.json").json()["components"]["schemas"]["AnswerBody"]["example"]
+    example = client.get("/openapi.json").json()["components"]["schemas"]["FillResponseBody"]["example"]
     assert answer.status_code == 200
     assert answer.json().keys() == example.keys()
     for fact in ("width", "height", "hole_ratio", "mime_type", "model"):
@@ -239,7 +239,7 @@ def test_the_descriptions_example_can_be_sent(client: TestClient) -> None:
 def test_every_answer_of_the_errors_tree_is_described(client: TestClient) -> None:
     described = {int(code) for code in client.get("/openapi.json").json()["paths"][URL]["post"]["responses"]}
 
-    def codes(kind: type[InpaintException]) -> set[int]:
+    def codes(kind: type[InpaintError]) -> set[int]:
         return {kind.code}.union(*(codes(child) for child in kind.__subclasses__()))
 
-    assert codes(InpaintException) - {404, 405} == described - {200}
+    assert codes(InpaintError) - {404, 405} == described - {200}

@@ -181,7 +181,7 @@ BAD_HEADS: dict[str, tuple[Any, str]] = {
     "data-1e300": (head(data=[1e300] * 3072), "[0, 1]"),
     "binary-size-wrong": (head(parameters_of_image={"binary_data_size": 5}), "12288 bytes"),
     "binary-size-string": (head(parameters_of_image={"binary_data_size": "12288"}), "12288 bytes"),
-    "binary-without-bytes": (head(parameters_of_image={"binary_data_size": 12288}), "0 bytes are there"),
+    "binary-without-bytes": (head(parameters_of_image={"binary_data_size": 12288}), "0 bytes left"),
     "output-unknown": (head(outputs=[{"name": "mask"}]), "'output'"),
     "outputs-number": (head(outputs=3), "'output'"),
 }
@@ -210,7 +210,7 @@ def test_bytes_left_over_are_refused(onnx_engine: engines.Engine) -> None:
     body = json.dumps(head()).encode()
     headers = {"Inference-Header-Content-Length": str(len(body))}
     answer = requests.post(onnx_engine.url + INFER, data=body + b"\0\0\0\0", headers=headers)
-    assert "4 bytes are left over" in answer.json()["error"]
+    assert "4 extra bytes" in answer.json()["error"]
 
 
 def test_a_json_request_gets_a_json_answer(onnx_engine: engines.Engine, runtime: Runtime) -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
-from serving.core.errors import InpaintException, InvalidRequestException, PayloadTooLargeException
-from serving.core.errors import UnsupportedMediaTypeException as MediaType
-from serving.http.body import BoundedBody
+from serving.core.errors import InpaintError, InvalidRequestError, PayloadTooLargeError
+from serving.core.errors import UnsupportedMediaTypeError as MediaType
+from serving.http.middleware import RequestBodyMiddleware
 
 LIMIT = 1000
 
@@ -39,7 +39,7 @@ def read(chunks: Iterable[bytes], headers: dict[str, str] | None = None, *, cut_
 
     raw = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     scope = {"type": "http", "method": "POST", "path": "/", "headers": raw}
-    anyio.run(BoundedBody(app, LIMIT), scope, receive, send)
+    anyio.run(RequestBodyMiddleware(app, LIMIT), scope, receive, send)
     return body
 
 
@@ -52,7 +52,7 @@ def in_chunks(body: bytes, size: int) -> list[bytes]:
 def test_a_body_within_the_limit_arrives_whole(body: bytes, size: int, encoding: str) -> None:
     packed = {"identity": bytes, "gzip": gzip.compress, "deflate": zlib.compress}[encoding](body)
     if len(packed) > LIMIT:
-        with pytest.raises(PayloadTooLargeException):
+        with pytest.raises(PayloadTooLargeError):
             read(in_chunks(packed, size), {"content-encoding": encoding})
     else:
         assert read(in_chunks(packed, size), {"content-encoding": encoding}) == body
@@ -60,39 +60,39 @@ def test_a_body_within_the_limit_arrives_whole(body: bytes, size: int, encoding:
 
 @pytest.mark.parametrize("size", [10, LIMIT, LIMIT + 1])
 def test_a_body_over_the_limit_is_refused_while_it_streams(size: int) -> None:
-    with pytest.raises(PayloadTooLargeException, match=str(LIMIT)):
+    with pytest.raises(PayloadTooLargeError, match=str(LIMIT)):
         read(in_chunks(bytes(LIMIT + 1), size))
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read_at_all() -> None:
-    with pytest.raises(PayloadTooLargeException):
+    with pytest.raises(PayloadTooLargeError):
         read([b"x"], {"content-length": str(LIMIT + 1)})
 
 
 def test_a_body_may_lie_about_its_length_in_vain() -> None:
-    with pytest.raises(PayloadTooLargeException):
+    with pytest.raises(PayloadTooLargeError):
         read(in_chunks(bytes(LIMIT + 1), 100), {"content-length": "10"})
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
 def test_a_bomb_is_refused(pack: object) -> None:
     bomb = pack(bytes(50_000_000))[:900]  # type: ignore[operator]
-    with pytest.raises(PayloadTooLargeException):
+    with pytest.raises(PayloadTooLargeError):
         read(in_chunks(bomb, 200), {"content-encoding": "gzip"})
 
 
 @pytest.mark.parametrize(
     ("body", "encoding", "kind"),
     [
-        (b"not packed", "gzip", InvalidRequestException),
-        (gzip.compress(b"x" * 100)[:-6], "gzip", InvalidRequestException),
-        (zlib.compress(b"x" * 100)[:-4], "deflate", InvalidRequestException),
+        (b"not packed", "gzip", InvalidRequestError),
+        (gzip.compress(b"x" * 100)[:-6], "gzip", InvalidRequestError),
+        (zlib.compress(b"x" * 100)[:-4], "deflate", InvalidRequestError),
         (b"x", "br", MediaType),
         (b"x", "gzip, gzip", MediaType),
     ],
     ids=["no-gzip", "gzip-cut-off", "deflate-cut-off", "brotli", "twice"],
 )
-def test_what_cannot_be_unpacked_is_refused(body: bytes, encoding: str, kind: type[InpaintException]) -> None:
+def test_what_cannot_be_unpacked_is_refused(body: bytes, encoding: str, kind: type[InpaintError]) -> None:
     with pytest.raises(kind):
         read(in_chunks(body, 7), {"content-encoding": encoding})
 

@@ -9,8 +9,8 @@ import pytest
 from anyio.from_thread import check_cancelled
 from starlette.requests import ClientDisconnect
 
-from serving.core.errors import InvalidImageException, OverloadedException
-from serving.http.scheduling import Admission
+from serving.core.errors import InvalidImageError, OverloadedError
+from serving.http.scheduling import Scheduler
 
 
 async def never() -> None:
@@ -26,68 +26,68 @@ async def until(condition: Callable[[], bool]) -> None:
 def test_work_is_done_off_the_event_loop_and_answered() -> None:
     async def scenario() -> None:
         main = threading.get_ident()
-        assert await Admission(1, 0).run(threading.get_ident, never) != main
+        assert await Scheduler(1, 0).run(threading.get_ident, never) != main
 
     anyio.run(scenario)
 
 
 def test_as_many_run_as_may_and_as_many_wait_as_may() -> None:
     async def scenario() -> None:
-        admission, gate, done = Admission(2, 3), threading.Event(), []
+        scheduler, gate, done = Scheduler(2, 3), threading.Event(), []
 
         async def one(number: int) -> None:
-            done.append(await admission.run(lambda: gate.wait(10) and number, never))
+            done.append(await scheduler.run(lambda: gate.wait(10) and number, never))
 
         async with anyio.create_task_group() as group:
             for number in range(5):
                 group.start_soon(one, number)
-            await until(lambda: (admission.running, admission.waiting) == (2, 3))
+            await until(lambda: (scheduler.running, scheduler.waiting) == (2, 3))
             with pytest.raises(
-                OverloadedException, match="2 predictions are running and 3 are waiting"
+                OverloadedError, match="2 predictions are running and 3 are waiting"
             ) as caught:
-                await admission.run(lambda: 0, never)
+                await scheduler.run(lambda: 0, never)
             assert 1 <= caught.value.retry_after <= 60
             gate.set()
         assert sorted(done) == list(range(5))
-        assert (admission.running, admission.waiting) == (0, 0)
-        assert await admission.run(lambda: "free again", never) == "free again"
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
+        assert await scheduler.run(lambda: "free again", never) == "free again"
 
     anyio.run(scenario)
 
 
 def test_an_error_comes_out_as_it_is_and_frees_the_place() -> None:
     async def scenario() -> None:
-        admission = Admission(1, 0)
+        scheduler = Scheduler(1, 0)
 
         def fail() -> None:
-            raise InvalidImageException("no picture")
+            raise InvalidImageError("no picture")
 
         for _ in range(3):
-            with pytest.raises(InvalidImageException, match="no picture"):
-                await admission.run(fail, never)
-        assert (admission.running, admission.waiting) == (0, 0)
+            with pytest.raises(InvalidImageError, match="no picture"):
+                await scheduler.run(fail, never)
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
 
     anyio.run(scenario)
 
 
 def test_a_client_that_hangs_up_while_waiting_frees_its_place_and_is_never_worked_for() -> None:
     async def scenario() -> None:
-        admission, gate, hang_up = Admission(1, 1), threading.Event(), anyio.Event()
+        scheduler, gate, hang_up = Scheduler(1, 1), threading.Event(), anyio.Event()
         worked = []
 
         async def waiting() -> None:
             with pytest.raises(ClientDisconnect):
-                await admission.run(lambda: worked.append("in vain"), hang_up.wait)
+                await scheduler.run(lambda: worked.append("in vain"), hang_up.wait)
 
         async with anyio.create_task_group() as group:
-            group.start_soon(admission.run, lambda: gate.wait(10), never)
-            await until(lambda: admission.running == 1)
+            group.start_soon(scheduler.run, lambda: gate.wait(10), never)
+            await until(lambda: scheduler.running == 1)
             group.start_soon(waiting)
-            await until(lambda: admission.waiting == 1)
+            await until(lambda: scheduler.waiting == 1)
             hang_up.set()
-            await until(lambda: admission.waiting == 0)
-            admission.check()  # there is room again, though the first still runs
-            assert admission.running == 1
+            await until(lambda: scheduler.waiting == 0)
+            scheduler.check()  # there is room again, though the first still runs
+            assert scheduler.running == 1
             gate.set()
         assert not worked
 
@@ -96,7 +96,7 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_place_and_is_never_worke
 
 def test_work_ends_where_it_asks_once_the_client_has_hung_up() -> None:
     async def scenario() -> None:
-        admission, hang_up, finished = Admission(1, 0), anyio.Event(), []
+        scheduler, hang_up, finished = Scheduler(1, 0), anyio.Event(), []
 
         def work() -> None:
             for _ in range(10_000):
@@ -106,40 +106,40 @@ def test_work_ends_where_it_asks_once_the_client_has_hung_up() -> None:
 
         async def running() -> None:
             with pytest.raises(ClientDisconnect):
-                await admission.run(work, hang_up.wait)
+                await scheduler.run(work, hang_up.wait)
 
         async with anyio.create_task_group() as group:
             group.start_soon(running)
-            await until(lambda: admission.running == 1)
+            await until(lambda: scheduler.running == 1)
             hang_up.set()
         assert not finished
-        assert (admission.running, admission.waiting) == (0, 0)
-        assert await admission.run(lambda: "free again", never) == "free again"
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
+        assert await scheduler.run(lambda: "free again", never) == "free again"
 
     anyio.run(scenario)
 
 
 def test_work_that_does_not_ask_is_seen_through() -> None:
     async def scenario() -> None:
-        admission, gate, hang_up, worked = Admission(1, 0), threading.Event(), anyio.Event(), []
+        scheduler, gate, hang_up, worked = Scheduler(1, 0), threading.Event(), anyio.Event(), []
 
         async def running() -> None:
             # Its answer is for nobody, so either it is returned or the hang-up is told.
             try:
-                await admission.run(lambda: worked.append(gate.wait(10)), hang_up.wait)
+                await scheduler.run(lambda: worked.append(gate.wait(10)), hang_up.wait)
             except ClientDisconnect:
                 worked.append("gone")
 
         async with anyio.create_task_group() as group:
             group.start_soon(running)
-            await until(lambda: admission.running == 1)
+            await until(lambda: scheduler.running == 1)
             hang_up.set()
             await anyio.sleep(0.01)
-            with pytest.raises(OverloadedException):
-                admission.check()  # the thread is still taken
+            with pytest.raises(OverloadedError):
+                scheduler.check()  # the thread is still taken
             gate.set()
         assert worked[0] is True
-        assert admission.running == 0
+        assert scheduler.running == 0
 
     anyio.run(scenario)
 
@@ -149,14 +149,14 @@ def test_advice_on_when_to_come_back_follows_how_long_work_takes(monkeypatch: py
     monkeypatch.setattr("serving.http.scheduling.perf_counter", lambda: next(clock))
 
     async def scenario() -> int:
-        admission, gate = Admission(1, 0), threading.Event()
+        scheduler, gate = Scheduler(1, 0), threading.Event()
         for _ in range(30):
-            await admission.run(lambda: None, never)
+            await scheduler.run(lambda: None, never)
         async with anyio.create_task_group() as group:
-            group.start_soon(admission.run, lambda: gate.wait(10), never)
-            await until(lambda: admission.running == 1)
-            with pytest.raises(OverloadedException) as caught:
-                admission.check()
+            group.start_soon(scheduler.run, lambda: gate.wait(10), never)
+            await until(lambda: scheduler.running == 1)
+            with pytest.raises(OverloadedError) as caught:
+                scheduler.check()
             gate.set()
         return caught.value.retry_after
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.core.errors import SettingsException
+from serving.core.errors import SettingsError
 from serving.http.settings import load_settings
 
 
@@ -47,14 +47,14 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_values_out_of_range_are_one_line_that_says_what_is_right(arguments: list[str], words: str) -> None:
-    with pytest.raises(SettingsException, match=words) as caught:
+    with pytest.raises(SettingsError, match=words) as caught:
         load_settings(arguments)
     assert "\n" not in caught.value.message
 
 
 def test_so_are_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INPAINT_REQUIRE_GPU", "perhaps")
-    with pytest.raises(SettingsException, match=r"--require-gpu.*'perhaps'"):
+    with pytest.raises(SettingsError, match=r"--require-gpu.*'perhaps'"):
         load_settings([])
 
 
@@ -70,7 +70,7 @@ def test_the_api_key_is_kept_out_of_command_lines_and_logs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments in (["--api-key", "secret"], ["--api-key=secret"], ["--api", "secret"]):
-        with pytest.raises(SettingsException, match="INPAINT_API_KEY") as caught:
+        with pytest.raises(SettingsError, match="INPAINT_API_KEY") as caught:
             load_settings(arguments)
         assert "secret" not in caught.value.message
     monkeypatch.setenv("INPAINT_API_KEY", "secret")

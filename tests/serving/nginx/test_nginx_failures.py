@@ -92,7 +92,7 @@ def test_a_request_that_an_engine_broke_off_at_is_not_given_to_the_next(onnx_eng
     assert hits
     for answer in answers:
         if answer.status_code != 200:
-            assert_error(answer, 502, "BadGatewayException", "broke off")
+            assert_error(answer, 502, "BadGatewayException", "closed the connection")
     assert len([answer for answer in answers if answer.ok]) == answered(onnx_engine) - before == 4 - len(hits)
 
 

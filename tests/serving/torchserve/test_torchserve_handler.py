@@ -13,7 +13,7 @@ import pytest
 from sample_pictures import block, decode_rgba, encode, encode_mask, face
 from ts.context import Context, RequestProcessor
 
-from serving.core.errors import DeviceUnavailableException, ModelFileException
+from serving.core.errors import DeviceUnavailableError, ModelFileError
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
 from serving.torchserve.handler import InpaintHandler
@@ -176,20 +176,20 @@ def test_refuses_to_load_where_a_gpu_was_meant_and_the_cpu_would_serve(
 ) -> None:
     # Hides the GPUs of a host that has some; also undone after the test, since the handler writes it.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    with pytest.raises(DeviceUnavailableException, match="GPU"):
+    with pytest.raises(DeviceUnavailableError, match="GPU"):
         InpaintHandler().initialize(context_of(config=config, gpu=gpu))
 
 
 def test_shows_the_runtime_the_assigned_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,-1,7")
-    with pytest.raises(DeviceUnavailableException):
+    with pytest.raises(DeviceUnavailableError):
         InpaintHandler().initialize(context_of(gpu=1))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
 
 
 def test_refuses_what_is_no_model(tmp_path: Path) -> None:
     (tmp_path / engines.MODEL.name).write_bytes(b"no model")
-    with pytest.raises(ModelFileException):
+    with pytest.raises(ModelFileError):
         InpaintHandler().initialize(context_of(tmp_path))
 
 
