@@ -107,12 +107,14 @@ class Handler(BaseHTTPRequestHandler):
         if not kind.startswith("multipart/form-data"):
             return {}
         message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
-        return {
-            part.get_param("name", header="Content-Disposition"): Part(
-                part.get_filename(), part.get_payload(decode=True)
+        parts = {}
+        for part in message.iter_parts():
+            content = part.get_payload(decode=True)
+            assert isinstance(content, bytes)
+            parts[str(part.get_param("name", header="Content-Disposition"))] = Part(
+                part.get_filename(), content
             )
-            for part in message.iter_parts()
-        }
+        return parts
 
     def log_message(self, *args: object) -> None:
         pass

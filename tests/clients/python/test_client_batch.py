@@ -141,6 +141,10 @@ def test_invalid_folders_are_rejected(folders: Folders) -> None:
     for masks in (folders.photos / "none", folders.photos / "a.png"):
         with pytest.raises(InvalidInputError, match=f"cannot read the folder {masks}"):
             plan([folders.photos], folders.outputs, masks=masks)
+    with pytest.raises(InvalidInputError, match=r"none\.png: no such file"):
+        plan([folders.photos, folders.photos / "none.png"], folders.outputs)
+    with pytest.raises(InvalidInputError, match=r"none\.png: no such file"):
+        plan([folders.photos], folders.outputs, mask=folders.photos / "none.png")
     for outputs in (folders.photos, folders.masks, folders.photos / ".." / "photos"):
         with pytest.raises(InvalidInputError, match="would replace the inputs"):
             plan([folders.photos], outputs, masks=folders.masks)

@@ -30,8 +30,8 @@ def inpaint(
     def run(*arguments: object) -> Output:
         try:
             code = main([str(argument) for argument in arguments])
-        except SystemExit as ending:
-            code = ending.code
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
         output = capsys.readouterr()
         assert "Traceback" not in output.err
         return code, output.out, output.err

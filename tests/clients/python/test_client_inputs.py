@@ -1,9 +1,10 @@
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from inpaint_client import InvalidInputError
+from inpaint_client import ImageInput, InvalidInputError
 from inpaint_client.inputs import load_image, load_mask, scale_mask
 from inpaint_loopback import encode
 from PIL import Image
@@ -148,13 +149,14 @@ def test_unreadable_paths_are_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("empty", [b"", bytearray(), io.BytesIO()])
-def test_empty_inputs_are_rejected(empty: object) -> None:
+def test_empty_inputs_are_rejected(empty: ImageInput) -> None:
     with pytest.raises(InvalidInputError, match="0 bytes"):
         load_image(empty)
 
 
 def test_unsupported_types_are_rejected() -> None:
-    for wrong, message in ((3, "int"), ([[1]], "list"), (io.StringIO("x"), "binary mode")):
+    unsupported: list[tuple[Any, str]] = [(3, "int"), ([[1]], "list"), (io.StringIO("x"), "binary mode")]
+    for wrong, message in unsupported:
         with pytest.raises(InvalidInputError, match=message):
             load_image(wrong)
     closed = io.BytesIO(b"x")

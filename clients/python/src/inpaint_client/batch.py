@@ -83,8 +83,11 @@ def plan(
         overwrite: whether to fill photos whose results already exist.
 
     Raises:
-        InvalidInputError: there are no photos, two have the same name, or a result would replace an input.
+        InvalidInputError: an input does not exist, two photos have the same name, or a result would replace an input.
     """
+    missing = [str(path) for path in (*photos, mask) if path is not None and not path.exists()]
+    if missing:
+        raise InvalidInputError(f"{', '.join(missing)}: no such file or folder")
     folders = [path for path in (*photos, masks) if path is not None and path.is_dir()]
     if any(outputs.resolve() == folder.resolve() for folder in folders):
         raise InvalidInputError(

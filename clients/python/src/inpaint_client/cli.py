@@ -75,21 +75,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY",
         help="API key (default: INPAINT_API_KEY, which is not visible in process lists and shell history)",
     )
-    group.add_argument(
-        "--timeout",
-        type=float,
-        default=DEFAULT_TIMEOUT,
-        metavar="SECONDS",
-        help=f"time for one fill in total, including retries (default: {DEFAULT_TIMEOUT:g})",
-    )
-    group.add_argument(
-        "--retry-for",
-        type=float,
-        default=DEFAULT_RETRY_FOR,
-        metavar="SECONDS",
-        help="time to keep retrying while the server cannot be reached or is overloaded "
-        f"(default: {DEFAULT_RETRY_FOR:g}; 0: do not retry)",
-    )
 
     parser = _Parser(prog="inpaint", description="Fill holes in photos with an inpainting server.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -131,6 +116,21 @@ def _parser() -> argparse.ArgumentParser:
     fill.add_argument("--recursive", action="store_true", help="include subfolders")
     fill.add_argument("--overwrite", action="store_true", help="do not skip existing results")
     fill.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help=f"time for one fill in total, including retries (default: {DEFAULT_TIMEOUT:g})",
+    )
+    fill.add_argument(
+        "--retry-for",
+        type=float,
+        default=DEFAULT_RETRY_FOR,
+        metavar="SECONDS",
+        help="time to keep retrying while the server cannot be reached or is overloaded "
+        f"(default: {DEFAULT_RETRY_FOR:g}; 0: do not retry)",
+    )
+    fill.add_argument(
         "--concurrency", type=int, default=4, metavar="N", help="concurrent requests (default: 4)"
     )
     fill.set_defaults(run=_fill)
@@ -139,14 +139,16 @@ def _parser() -> argparse.ArgumentParser:
     health.add_argument(
         "--wait", type=float, metavar="SECONDS", help="wait up to this long until the model is ready"
     )
-    health.set_defaults(run=_health)
+    health.set_defaults(run=_health, timeout=DEFAULT_TIMEOUT, retry_for=DEFAULT_RETRY_FOR)
     return parser
 
 
 def _fill(client: InpaintClient, options: argparse.Namespace) -> int:
     given: list[str] = options.photos
     photos = [photo for path in given for photo in ([path] if path == "-" else expand_pattern(path))]
-    to_folder = options.output != "-" and (Path(options.output).is_dir() or options.output.endswith("/"))
+    to_folder = options.output != "-" and (
+        Path(options.output).is_dir() or options.output.endswith(("/", os.sep))
+    )
     several = (
         options.masks is not None
         or photos != given

@@ -49,6 +49,8 @@ _MAX_BACKOFF_SECONDS = 8.0
 _RETRIED_CODES = frozenset({429, 502, 503, 504, 507})
 _TORCHSERVE_WORKER_DIED = "Worker died"
 
+_CHECK_SERVER = "check that the server is running and that the URL (INPAINT_URL) is correct"
+
 _MESSAGES = {
     401: "the server requires an API key",
     403: "the server rejected the API key",
@@ -218,12 +220,14 @@ class Transport:
                 now = time.monotonic()
                 if retries == 0:
                     last_retry = now + retry_for
-                delay = _backoff(retries, _retry_after(error), last_retry - now)
-                if not _is_temporary(error) or delay is None or now + delay >= deadline:
+                remaining, retry_after = last_retry - now, _retry_after(error)
+                delay = min(retry_after + _backoff(retries), remaining)
+                in_time = remaining > 0 and retry_after <= remaining and now + delay < deadline
+                if not (_is_temporary(error) and in_time):
                     raise
                 retries += 1
                 level = logging.INFO if retries == 1 else logging.DEBUG
-                _log.log(level, "%s; retrying for up to %g s", error, round(last_retry - now, 1))
+                _log.log(level, "%s; retrying for up to %g s", error, round(remaining, 1))
             await self.backend.sleep(delay)
 
     async def close(self) -> None:
@@ -240,18 +244,21 @@ class Transport:
         deadline: float,
     ) -> Response:
         request = f"{method} {self.url}{path}"
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            raise RequestTimeoutError(f"{request}: no response within {timeout:g} s")
         # The field's name is also sent as the file name, because the user's own file names are private.
         parts = {name: (name, content, "application/octet-stream") for name, content in files.items()}
         try:
             response = await self.backend.send(
                 method,
                 self.url + path,
-                seconds=deadline - time.monotonic(),
+                seconds=seconds,
                 data=data,
                 files=parts or None,
             )
         except httpx2.RequestError as error:
-            raise _transport_error(error, request, timeout) from error
+            raise _transport_error(error, request, timeout, _connect_seconds(seconds)) from error
         if response.status_code >= 400:
             raise _status_error(response, request, sum(map(len, files.values())))
         if 300 <= response.status_code < 400 and "Location" in response.headers:
@@ -267,7 +274,11 @@ class Transport:
 
 
 def _timeout(seconds: float) -> httpx2.Timeout:
-    return httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
+    return httpx2.Timeout(seconds, connect=_connect_seconds(seconds))
+
+
+def _connect_seconds(seconds: float) -> float:
+    return min(_CONNECT_SECONDS, seconds)
 
 
 def _normalize_url(url: str) -> str:
@@ -308,22 +319,21 @@ def _is_temporary(error: ConnectError | HTTPStatusError) -> bool:
     return True
 
 
-def _backoff(retries: int, retry_after: float, remaining: float) -> float | None:
-    """Return the seconds to wait before the next retry, or None if there is no time left for one."""
-    if remaining <= 0 or retry_after > remaining:
-        return None
+def _backoff(retries: int) -> float:
+    """Return the seconds to wait after so many retries."""
     longest = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** min(retries, 16))
-    jitter = random.uniform(0, longest)  # noqa: S311 - not used for security
-    return min(retry_after + jitter, remaining)
+    return random.uniform(0, longest)  # noqa: S311 - not used for security
 
 
 def _retry_after(error: ConnectError | HTTPStatusError) -> float:
     return getattr(error, "retry_after", None) or 0.0
 
 
-def _transport_error(error: httpx2.RequestError, request: str, timeout: float) -> TransportError:
+def _transport_error(
+    error: httpx2.RequestError, request: str, timeout: float, connect_timeout: float
+) -> TransportError:
     if isinstance(error, httpx2.ConnectTimeout):
-        return ConnectError(f"{request}: no connection within {_CONNECT_SECONDS:g} s; {_CHECK_SERVER}")
+        return ConnectError(f"{request}: no connection within {connect_timeout:.2g} s; {_CHECK_SERVER}")
     if isinstance(error, httpx2.TimeoutException):
         return RequestTimeoutError(f"{request}: no response within {timeout:g} s")
     cause = _root_cause(error)
@@ -335,9 +345,6 @@ def _transport_error(error: httpx2.RequestError, request: str, timeout: float) -
             hint = "the server closed the connection; the request may exceed its size limit"
         return ConnectError(f"{request}: {getattr(cause, 'strerror', None) or cause}; {hint}")
     return TransportError(f"{request}: {cause}")
-
-
-_CHECK_SERVER = "check that the server is running and that the URL (INPAINT_URL) is correct"
 
 
 def _root_cause(error: BaseException) -> BaseException:
