@@ -226,7 +226,7 @@ def test_a_cancelled_async_fill_ends_at_once(
     async def cancel() -> None:
         async with AsyncInpaintClient(server.url) as client:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.fill(photo_png, mask_png), 0.2)
+                await asyncio.wait_for(client.fill(photo_png, mask_png), 1)
 
     asyncio.run(cancel())
     assert len(server.predictions) == 1

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Python client for the inpainting REST service.
 
     from inpaint_client import InpaintClient
