@@ -113,6 +113,7 @@ def test_a_checkpoint_is_timed_in_every_form(tmp_path: Path) -> None:
     assert all(t.least > 0 for t in timings)
 
 
+@pytest.mark.engines
 def test_a_server_is_measured_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INPAINT_API_KEY", "the user's own, of no concern here")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")

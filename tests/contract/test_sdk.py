@@ -63,6 +63,7 @@ def test_fill_accepts_every_type_of_input(
     assert (np.asarray(Image.open(tmp_path / "filled.png")) == expected).all()
 
 
+@pytest.mark.deployed
 def test_fill_accepts_a_bool_mask(client: InpaintClient, expected: np.ndarray) -> None:
     assert (client.fill(PHOTO, HOLE).to_array() == expected).all()
 
@@ -77,6 +78,7 @@ def test_fill_at_the_models_size(client: InpaintClient) -> None:
     assert result.to_array().shape == (178, 178, 3)
 
 
+@pytest.mark.deployed
 def test_fill_many_keeps_the_order_and_continues_after_a_failure(client: InpaintClient) -> None:
     pairs: list[tuple[ImageInput, ImageInput]] = [(np.roll(PHOTO, shift, axis=1), HOLE) for shift in range(5)]
     alone = [client.fill(*pair).png for pair in pairs]
@@ -88,6 +90,7 @@ def test_fill_many_keeps_the_order_and_continues_after_a_failure(client: Inpaint
     assert [outcome.png for outcome in outcomes if isinstance(outcome, FillResult)] == alone
 
 
+@pytest.mark.deployed
 def test_health_and_readiness(client: InpaintClient, engine: Engine, rest: RestClient) -> None:
     assert client.health().status == "Healthy"
     ready = client.wait_until_ready(timeout=60)
@@ -134,6 +137,7 @@ def test_a_rejected_pair_is_a_client_error(client: InpaintClient, name: str) -> 
     assert client.fill(PHOTO, HOLE).width == WIDTH
 
 
+@pytest.mark.deployed
 def test_a_body_over_the_limit_is_a_client_error_that_names_its_size(client: InpaintClient) -> None:
     with pytest.raises(ClientError, match="413") as caught:
         client.fill(bytes(65 * 2**20), HOLE)

@@ -55,6 +55,7 @@ def test_fill_many_health_and_readiness(onnx_engine: Engine) -> None:
     asyncio.run(use())
 
 
+@pytest.mark.engines
 def test_no_fill_is_lost_when_the_server_is_killed_and_started_again(tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "serving", "--port", str(port), "--model", str(MODEL)]

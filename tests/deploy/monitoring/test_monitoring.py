@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 import requests
 import yaml
@@ -24,20 +25,9 @@ QUERIES = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _prometheus_is_installed() -> None:
-    command = [
-        "sh",
-        str(ROOT / "tests" / "system-packages.sh"),
-        "prometheus=prometheus",
-        "promtool=prometheus",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(done.stdout.strip().rpartition("\n")[2])
-
-
+@pytest.mark.engines
 def test_promtool_accepts_the_configuration_and_the_alerts() -> None:
+    needs.programs(promtool="prometheus")
     subprocess.run(["promtool", "check", "config", str(PROMETHEUS / "prometheus.yml")], check=True)
     tests = str(Path(__file__).with_name("alerts_test.yml"))
     done = subprocess.run(["promtool", "test", "rules", tests], capture_output=True, text=True, check=False)
@@ -124,6 +114,7 @@ def scraped(
     onnx_engine: Engine, torchserve_engine: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
     """A query of a Prometheus that has seen both engines at work."""
+    needs.programs(prometheus="prometheus")
     ports = {"onnx": onnx_engine.metrics_port, "torchserve": torchserve_engine.metrics_port}
     for engine in (onnx_engine, torchserve_engine):
         traffic(engine)

@@ -18,6 +18,8 @@ from requests_in_flight import PATIENCE, PREDICT, large, post, small, until
 from sample_pictures import decode_rgba
 from server_metrics import metrics
 
+pytestmark = pytest.mark.engines
+
 
 def load(url: str) -> tuple[float, float]:
     """How many predictions are running and waiting, as the server's metrics have it."""

@@ -18,6 +18,8 @@ from tritonclient.http import InferenceServerClient, InferInput
 
 from serving.http.settings import Settings
 
+pytestmark = pytest.mark.engines
+
 TORCHSERVE = ROOT / "serving" / "torchserve"
 
 

@@ -19,6 +19,8 @@ from proxies import START, nginx
 from requests_in_flight import PATIENCE, PREDICT, large, until
 from server_metrics import metrics
 
+pytestmark = pytest.mark.engines
+
 
 @contextmanager
 def listener(answer: Callable[[socket.socket], None]) -> Iterator[str]:

@@ -6,6 +6,8 @@ from engines import ROOT, Engine
 from nginx_requests import INDEX, assert_error, get, post
 from proxies import Proxy
 
+pytestmark = pytest.mark.engines
+
 SCRIPT = "/_app/immutable/start.4f2a.js"
 
 

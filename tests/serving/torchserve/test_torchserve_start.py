@@ -15,12 +15,20 @@ from contextlib import suppress
 from pathlib import Path
 
 import engines
+import needs
 import psutil
 import pytest
 import requests
 from requests_in_flight import PATIENCE, until
 from sample_pictures import encode, encode_mask, face, scratch
 from torchserve_process import Started, started
+
+pytestmark = pytest.mark.engines
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _java() -> None:
+    needs.java()
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,11 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import requests
 import sample_pictures
 from PIL import Image
@@ -89,6 +90,12 @@ class Filled:
     def rgb(self) -> sample_pictures.Samples:
         """The picture without its alpha, HW3 RGB, uint8 or uint16."""
         return self.rgba[:, :, :3]
+
+
+def deployed(cases: Collection[str], *chosen: str) -> list[Any]:
+    """The names of a test's cases as its parameters; the chosen ones are marked `deployed`."""
+    assert set(chosen) <= set(cases)
+    return [pytest.param(case, marks=pytest.mark.deployed if case in chosen else ()) for case in cases]
 
 
 class RestClient:
