@@ -38,13 +38,20 @@ export class Session {
 	reviewing = $state(false);
 	progress: Progress | null = $state.raw(null);
 	error: ErrorMessage | null = $state.raw(null);
+	/** Something the user should know about the opened photo; not an error. */
+	notice = $state('');
 	opening = $state(false);
 	#saved: Version | null = null;
 	#stop = new AbortController();
+	/** The access key for this server, '' for none. */
 	#key = storedKey();
 
-	/** Open a photo in place of the current one, after a confirmation if that would discard unsaved work. */
-	async open(file: Blob, name: string): Promise<void> {
+	/**
+	 * Open a photo in place of the current one, after a confirmation if that would discard unsaved work.
+	 *
+	 * @param ignored how many other files came with it
+	 */
+	async open(file: Blob, name: string, ignored = 0): Promise<void> {
 		this.error = null;
 		this.opening = true;
 		try {
@@ -54,6 +61,7 @@ export class Session {
 			for (const version of this.versions) releasePhoto(version.photo);
 			this.versions = [];
 			this.#show(new Version(photo, null), false);
+			this.notice = noticeFor(photo, ignored);
 		} catch (error) {
 			const unknown = new UserError("Can't open this image. Choose another one.");
 			this.error = describeError(error instanceof UserError ? error : unknown);
@@ -95,6 +103,7 @@ export class Session {
 		if (!version || this.progress) return;
 		const { signal } = (this.#stop = new AbortController());
 		this.error = null;
+		this.notice = '';
 		this.progress = { phase: 'uploading', fraction: 0 };
 		try {
 			const mask = await encodedMask(version);
@@ -107,10 +116,11 @@ export class Session {
 					(this.progress = seconds ? { phase: 'waiting', seconds } : { phase: 'uploading', fraction: 0 })
 			);
 			const photo = await openPhoto(png, filledName(version.photo.name), null);
+			if (this.#key) storeKey(this.#key);
 			if (signal.aborted) releasePhoto(photo);
 			else this.#show(new Version(photo, version), true);
 		} catch (error) {
-			if (!signal.aborted) this.error = describeError(error);
+			if (!signal.aborted) this.error = describeError(error, this.#key);
 		} finally {
 			if (!signal.aborted) this.progress = null;
 		}
@@ -132,9 +142,13 @@ export class Session {
 		this.progress = null;
 	}
 
+	get key(): string {
+		return this.#key;
+	}
+
+	/** Retry with an access key. It is stored once the server accepts it. */
 	useKey(key: string): void {
-		this.#key = key;
-		storeKey(key);
+		this.#key = key.trim();
 		void this.fill();
 	}
 
@@ -157,6 +171,14 @@ export class Session {
 		this.current = version;
 		this.reviewing = reviewing;
 	}
+}
+
+function noticeFor({ name, animated }: Photo, ignored: number): string {
+	const notices = [];
+	if (ignored === 1) notices.push(`Opened ${name}. The other file was ignored.`);
+	if (ignored > 1) notices.push(`Opened ${name}. The other ${ignored} files were ignored.`);
+	if (animated) notices.push('This image is animated. Only its first frame will be used.');
+	return notices.join(' ');
 }
 
 async function encodedMask({ edits, photo }: Version): Promise<Blob> {

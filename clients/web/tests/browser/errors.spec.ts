@@ -1,6 +1,6 @@
 import { App } from './app';
 import { expect, test, type Page } from './fixtures';
-import { photo } from './images';
+import { photo, withMissingRows } from './images';
 import { Server } from './server';
 
 // Chromium logs every error response.
@@ -71,7 +71,7 @@ test.describe('a busy server', () => {
 		const other = keepBusy(server, await hardWork(page, 4000)).catch(() => 'cut off');
 		await expect.poll(() => running(server.url), { intervals: [20] }).toBe('1');
 		await app.remove.click();
-		await page.getByText(/Trying again/).waitFor();
+		await page.getByText(/Trying again in/).waitFor();
 		await app.button('Cancel').click();
 		await expect(app.remove).toBeEnabled();
 		expect((await app.saveMask()).equals(before)).toBe(true);
@@ -128,7 +128,9 @@ test('the access key is asked for once per session', async ({ page }) => {
 		await expect(key).toBeFocused();
 		await key.fill('sesame');
 		await page.keyboard.press('Enter');
-		await expect(page.getByRole('alert')).toContainText('This server needs an access key');
+		await expect(page.getByRole('alert')).toContainText("That access key isn't right.");
+		await expect(key).toHaveValue('sesame');
+		await expect(key).toBeFocused();
 		await key.fill('open sesame');
 		await app.button('Continue').click();
 		await app.download.waitFor();
@@ -143,13 +145,40 @@ test('the access key is asked for once per session', async ({ page }) => {
 	}
 });
 
+test('a wrong key is not stored', async ({ page }) => {
+	const server = await Server.start([], { INPAINT_API_KEY: 'open sesame' });
+	try {
+		const app = await painted(page, server.url);
+		await app.remove.click();
+		await page.getByRole('textbox', { name: 'Access key' }).fill('ключ');
+		await app.button('Continue').click();
+		await expect(page.getByRole('alert')).toContainText("That access key isn't right.");
+		expect(await page.evaluate(() => sessionStorage.length)).toBe(0);
+	} finally {
+		await server.stop();
+	}
+});
+
+test('an access key can have any characters', async ({ page }) => {
+	const server = await Server.start([], { INPAINT_API_KEY: 'ключ 鍵 é' });
+	try {
+		const app = await painted(page, server.url);
+		await app.remove.click();
+		await page.getByRole('textbox', { name: 'Access key' }).fill('ключ 鍵 é');
+		await app.button('Continue').click();
+		await app.download.waitFor();
+	} finally {
+		await server.stop();
+	}
+});
+
 test("the server's reason for a refusal is shown, and the paint is kept", async ({ page }) => {
-	// A truncated file: Chromium shows the part there is, the server refuses it.
+	// A PNG without its last rows: Chromium shows the part there is, the server refuses it.
 	const server = await Server.start();
 	try {
 		const app = await App.open(page, server.url);
-		const jpeg = await photo(page, 800, 600);
-		await app.choose(jpeg.subarray(0, jpeg.length - 400), 'half.jpg');
+		const png = withMissingRows(await photo(page, 200, 150, 'image/png'));
+		await app.choose(png, 'half.png', 'image/png');
 		await app.picture.waitFor();
 		await app.paint([0.3, 0.3], [0.6, 0.6]);
 		const before = await app.saveMask();

@@ -99,6 +99,25 @@ test.describe('on a phone', () => {
 	});
 });
 
+test('impatient clicks on Remove do not start a download', async ({ page, server }) => {
+	const app = await App.open(page, server.url);
+	await app.openSample();
+	await app.paint([0.27, 0.04], [0.62, 0.82]);
+	const downloads: string[] = [];
+	page.on('download', (download) => downloads.push(download.suggestedFilename()));
+	const { x, y, width, height } = (await app.remove.boundingBox())!;
+	const click = () => page.mouse.click(x + width / 2, y + height / 2);
+	await click();
+	while (!(await app.download.isVisible())) await click();
+	for (let i = 0; i < 8; i++) {
+		await click();
+		await page.waitForTimeout(150);
+	}
+	expect(downloads).toEqual([]);
+	await app.saveResult();
+	expect(downloads).toHaveLength(1);
+});
+
 test('a ? opens the keyboard shortcuts, on every screen', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	const dialog = page.getByRole('dialog', { name: 'Keyboard shortcuts' });

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import type { Page } from '@playwright/test';
 
 export interface Samples {
@@ -51,6 +52,28 @@ export async function photo(page: Page, width: number, height: number, type = 'i
 		{ width, height, type }
 	);
 	return Buffer.from(encoded, 'base64');
+}
+
+/** Turn a PNG into an animated one: an `acTL` chunk after its header announces two frames. */
+export function withFrames(png: Buffer): Buffer {
+	const chunk = Buffer.alloc(20);
+	chunk.writeUInt32BE(8, 0);
+	chunk.write('acTL', 4, 'latin1');
+	chunk.writeUInt32BE(2, 8);
+	chunk.writeUInt32BE(crc32(chunk.subarray(4, 16)), 16);
+	return Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)]);
+}
+
+/** Shorten the pixel data of a PNG with a single IDAT chunk; its chunks stay valid. */
+export function withMissingRows(png: Buffer): Buffer {
+	const at = png.indexOf('IDAT') - 4;
+	const length = png.readUInt32BE(at);
+	const body = png.subarray(at + 4, at + 8 + Math.floor(length / 2));
+	const chunk = Buffer.alloc(body.length + 8);
+	chunk.writeUInt32BE(body.length - 4, 0);
+	body.copy(chunk, 4);
+	chunk.writeUInt32BE(crc32(body), body.length + 4);
+	return Buffer.concat([png.subarray(0, at), chunk, png.subarray(png.indexOf('IEND') - 4)]);
 }
 
 /** Add an EXIF orientation, 1 to 8, to a JPEG. */

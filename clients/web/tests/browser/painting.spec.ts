@@ -69,6 +69,36 @@ test('hidden paint is kept', async ({ page }) => {
 	expect(holes(await mask())).toBeGreaterThan(0);
 });
 
+test('painting shows the hidden paint', async ({ page }) => {
+	await page.keyboard.press('h');
+	await expect(app.button('Hide paint')).toHaveAttribute('aria-pressed', 'true');
+	await app.paint([0.2, 0.5], [0.8, 0.5]);
+	await expect(app.button('Hide paint')).toHaveAttribute('aria-pressed', 'false');
+	await expect(app.stage.locator('canvas')).not.toHaveCSS('opacity', '0');
+});
+
+test('a stroke beside the photo is not kept', async ({ page }) => {
+	await app.paint([-0.2, 0.2], [-0.1, 0.9]);
+	await app.paint([1.2, 0.5], [1.2, 0.5]);
+	await expect(app.button('Undo')).toBeDisabled();
+	await expect(app.remove).toBeDisabled();
+	await app.paint([-0.1, 0.5], [0.1, 0.5]);
+	await expect(app.remove).toBeEnabled();
+	await page.keyboard.press('Control+z');
+	await expect(app.remove).toBeDisabled();
+});
+
+test('a click outside closes the menu and does not paint', async ({ page }) => {
+	await app.button('More').click();
+	await expect(app.button('Save mask')).toBeVisible();
+	const { x, y } = await app.at([0.5, 0.5]);
+	await page.mouse.click(x, y);
+	await expect(app.button('Save mask')).toBeHidden();
+	await expect(app.button('Undo')).toBeDisabled();
+	await page.mouse.click(x, y);
+	await expect(app.button('Undo')).toBeEnabled();
+});
+
 test('the brush size can be set by slider and by key', async ({ page }) => {
 	const slider = page.getByRole('slider', { name: 'Brush size' });
 	const thickness = async () => {
@@ -251,6 +281,18 @@ test.describe('a finger', () => {
 		await dispatch('touchStart', { x: from.x + 200, y: from.y }, { x: from.x, y: from.y + 100 });
 		await dispatch('touchEnd');
 		await expect(app.button('Undo')).toBeEnabled();
+	});
+
+	test('closes the menu by tapping outside, and does not paint', async ({ page }) => {
+		await app.button('More').tap();
+		await expect(app.button('Save mask')).toBeVisible();
+		const { x, y } = await app.at([0.5, 0.2]);
+		await page.touchscreen.tap(x, y);
+		await expect(app.button('Save mask')).toBeHidden();
+		await expect(app.button('Undo')).toBeDisabled();
+		await app.button('More').tap();
+		await app.button('More').tap();
+		await expect(app.button('Save mask')).toBeHidden();
 	});
 
 	test('leaves a dot when it taps', async () => {

@@ -1,6 +1,6 @@
 import { App } from './app';
 import { expect, test } from './fixtures';
-import { compare, photo, withOrientation } from './images';
+import { compare, photo, withFrames, withOrientation } from './images';
 import { Server } from './server';
 
 test.describe('a photo with an EXIF orientation', () => {
@@ -66,6 +66,44 @@ for (const type of ['image/webp', 'image/png', 'image/jpeg']) {
 		await app.button('New photo').click();
 		await send('drop');
 		await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+	});
+}
+
+test('of several dropped files, the first image is opened, and the page says so', async ({ page, server }) => {
+	const app = await App.open(page, server.url);
+	const encoded = (await photo(page, 300, 200)).toString('base64');
+	await page.evaluate((encoded) => {
+		const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+		const dataTransfer = new DataTransfer();
+		dataTransfer.items.add(new File(['text'], 'notes.txt', { type: 'text/plain' }));
+		dataTransfer.items.add(new File([bytes], 'first.jpg', { type: 'image/jpeg' }));
+		document.body.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));
+	}, encoded);
+	await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+	const notice = page.getByRole('main').getByText('Opened first.jpg. The other file was ignored.');
+	await expect(notice).toBeVisible();
+	await expect(page.getByRole('status')).toHaveText('Opened first.jpg. The other file was ignored.');
+	await app.paint([0.3, 0.3], [0.6, 0.6]);
+	await expect(notice).toBeHidden();
+});
+
+test('an animated image is opened, and the page says that only its first frame is used', async ({ page, server }) => {
+	const app = await App.open(page, server.url);
+	await app.choose(withFrames(await photo(page, 300, 200, 'image/png')), 'animated.png', 'image/png');
+	await expect(page.getByRole('main')).toContainText('This image is animated. Only its first frame will be used.');
+	await app.button('Dismiss').click();
+	await expect(page.getByRole('main')).not.toContainText('animated');
+	await app.paint([0.3, 0.3], [0.6, 0.6]);
+	await app.remove.click();
+	await app.download.waitFor();
+});
+
+for (const type of ['image/jpeg', 'image/png', 'image/webp']) {
+	test(`a truncated ${type} is refused when it is opened`, async ({ page, server }) => {
+		const app = await App.open(page, server.url);
+		const file = await photo(page, 800, 600, type);
+		await app.choose(file.subarray(0, file.length - 400), 'half', type);
+		await expect(page.getByRole('alert')).toContainText('This image is damaged');
 	});
 }
 

@@ -5,6 +5,7 @@ import {
 	NO_EDITS,
 	rasterize,
 	redo,
+	touches,
 	undo,
 	visible,
 	type Edit,
@@ -99,6 +100,30 @@ describe('undo and redo', () => {
 		expect(rasterize(cleared, SIZE).holes()).toBe(0);
 		expect(holesInRow(undo(cleared), 10)).toBeGreaterThan(40);
 	});
+});
+
+test.each([
+	['across the photo', [-20, 20], [80, 20], true],
+	['through a corner', [-10, 12], [12, -10], true],
+	['within', [10, 10], [12, 12], true],
+	['a tap within', [10, 10], [10, 10], true],
+	['just at the edge', [-1, 20], [-1, 30], true],
+	['beside', [-9, 0], [-9, 40], false],
+	['below', [0, 49], [60, 49], false],
+	['past a corner', [-20, 10], [10, -20], false],
+	['a tap beside', [70, 20], [70, 20], false],
+	['towards the photo, but not up to it', [-30, 20], [-4, 20], false]
+] as const)('touches: %s', (_, [x1, y1], [x2, y2], expected) => {
+	const stroke: Stroke = {
+		kind: 'stroke',
+		erase: false,
+		dabs: [
+			{ x: x1, y: y1, radius: 3 },
+			{ x: x2, y: y2, radius: 3 }
+		]
+	};
+	expect(touches(stroke, SIZE)).toBe(expected);
+	expect(rasterize(add(NO_EDITS, stroke), SIZE).holes() > 0).toBe(expected);
 });
 
 describe('an imported mask', () => {

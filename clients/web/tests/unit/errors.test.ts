@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ApiError, errorFrom } from '../../src/lib/api/errors';
+import { bearer } from '../../src/lib/api/key';
 import { describeError } from '../../src/lib/api/error-messages';
 import { UserError } from '../../src/lib/errors';
 
@@ -39,6 +40,13 @@ describe('an error message', () => {
 		expect(describeError(new ApiError(status, 'the reason'))).toMatchObject({ action, title });
 	});
 
+	test('says that a key was wrong', () => {
+		expect(describeError(new ApiError(401), 'guess')).toMatchObject({
+			action: 'key',
+			title: "That access key isn't right."
+		});
+	});
+
 	test("includes the server's reason", () => {
 		expect(describeError(new ApiError(400, 'The mask is empty.')).text).toBe('The mask is empty.');
 		expect(describeError(new ApiError(413, 'At most 64.')).text).toMatch(/^At most 64\. Make it smaller/);
@@ -56,4 +64,14 @@ describe('an error message', () => {
 		expect(describeError(new TypeError('x is undefined'))).toMatchObject({ action: 'retry' });
 		expect(JSON.stringify(describeError(new TypeError('x is undefined')))).not.toContain('undefined');
 	});
+});
+
+test.each([
+	['open sesame', 'Bearer open sesame'],
+	['é', 'Bearer \xc3\xa9'],
+	['鍵', 'Bearer \xe9\x8d\xb5'],
+	['line\r\nbreak', 'Bearer linebreak']
+])('the key %j is sent as UTF-8 bytes', (key, header) => {
+	expect(bearer(key)).toBe(header);
+	expect(() => new Headers({ Authorization: bearer(key) })).not.toThrow();
 });

@@ -8,8 +8,12 @@ export interface ErrorMessage {
 	readonly action: 'retry' | 'key' | 'none';
 }
 
-/** Describe an error in plain language, with what to do about it. */
-export function describeError(error: unknown): ErrorMessage {
+/**
+ * Describe an error in plain language, with what to do about it.
+ *
+ * @param key the access key that was sent, or '' for none
+ */
+export function describeError(error: unknown, key = ''): ErrorMessage {
 	if (error instanceof UserError) return { title: error.message, text: '', action: 'none' };
 	if (!(error instanceof ApiError)) {
 		return { title: 'Something went wrong', text: 'Try again. Your work is still here.', action: 'retry' };
@@ -23,7 +27,9 @@ export function describeError(error: unknown): ErrorMessage {
 		};
 	}
 	if (status === 401 || status === 403) {
-		return { title: 'This server needs an access key.', text: '', action: 'key' };
+		return key
+			? { title: "That access key isn't right.", text: 'Check it and try again.', action: 'key' }
+			: { title: 'This server needs an access key.', text: '', action: 'key' };
 	}
 	if (status === 413) {
 		return {

@@ -1,4 +1,5 @@
 import { ApiError, errorFrom } from './errors';
+import { bearer } from './key';
 import { apiUrl } from './url';
 import type { components } from './schema';
 
@@ -33,7 +34,7 @@ export function fill(photo: Blob, mask: Blob, { key, signal, onUpload }: FillOpt
 		request.open('POST', apiUrl('/predictions/inpaint'));
 		request.responseType = 'blob';
 		request.setRequestHeader('Accept', 'image/png');
-		if (key) request.setRequestHeader('Authorization', `Bearer ${key}`);
+		if (key) request.setRequestHeader('Authorization', bearer(key));
 		request.upload.onprogress = ({ loaded, total }) => onUpload(total ? loaded / total : 0);
 		request.upload.onload = () => onUpload(1);
 		request.onload = () => {

@@ -1,7 +1,8 @@
 import type { Limits } from '../api/limits';
 import { UserError } from '../errors';
 import type { Size } from '../view/view';
-import { ACCEPTED, HEAD_BYTES, detectFileType } from './file-type';
+import { ACCEPTED, detectFileType, HEAD_BYTES } from './file-type';
+import { isAnimated, isTruncated } from './inspect';
 
 /** An image file, unchanged. Its size is the displayed size: EXIF orientation is applied, as on the server. */
 export interface Photo extends Size {
@@ -9,8 +10,10 @@ export interface Photo extends Size {
 	readonly file: Blob;
 	/** Object URL for `<img>`, valid until `releasePhoto`. */
 	readonly url: string;
+	readonly animated: boolean;
 }
 
+const DAMAGED = "This image is damaged and can't be opened. Choose another one.";
 const MEGA = 1_000_000;
 /** Fraction of the request reserved for the mask and the form encoding. */
 const FORM_OVERHEAD = 0.02;
@@ -33,6 +36,8 @@ export async function openPhoto(file: Blob, name: string, limits: Limits | null)
 				'Save it as a JPEG or make it smaller, then try again.'
 		);
 	}
+	const bytes = new Uint8Array(await file.arrayBuffer());
+	if (isTruncated(bytes, type)) throw new UserError(DAMAGED);
 	const url = URL.createObjectURL(file);
 	try {
 		const { width, height } = await sizeOf(url);
@@ -42,7 +47,7 @@ export async function openPhoto(file: Blob, name: string, limits: Limits | null)
 					`${mega(limits.max_pixels)} megapixels. Make it smaller, then try again.`
 			);
 		}
-		return { name, file, url, width, height };
+		return { name, file, url, width, height, animated: isAnimated(bytes, type) };
 	} catch (error) {
 		URL.revokeObjectURL(url);
 		throw error;
@@ -57,7 +62,7 @@ function sizeOf(url: string): Promise<Size> {
 	return new Promise((resolve, reject) => {
 		const image = new Image();
 		image.onload = () => resolve({ width: image.naturalWidth, height: image.naturalHeight });
-		image.onerror = () => reject(new UserError("This image is damaged and can't be opened. Choose another one."));
+		image.onerror = () => reject(new UserError(DAMAGED));
 		image.src = url;
 	});
 }

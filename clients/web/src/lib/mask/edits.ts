@@ -65,6 +65,26 @@ export function* segments(stroke: Stroke, from = 0): Generator<[Dab, Dab]> {
 	}
 }
 
+/**
+ * Whether a stroke reaches the photo: some segment crosses the photo's rectangle, grown by the brush's radius. The grown
+ * rectangle's corners are not rounded, so a stroke just outside a corner may count as well.
+ */
+export function touches(stroke: Stroke, { width, height }: Size): boolean {
+	for (const [start, end] of segments(stroke)) {
+		const across = timeWithin(start.x, end.x, -end.radius, width + end.radius);
+		const down = timeWithin(start.y, end.y, -end.radius, height + end.radius);
+		if (Math.max(0, across[0], down[0]) < Math.min(1, across[1], down[1])) return true;
+	}
+	return false;
+}
+
+/** The times between which a point that moves from `a` (at 0) to `b` (at 1) is between `min` and `max`. */
+function timeWithin(a: number, b: number, min: number, max: number): [number, number] {
+	if (a === b) return a > min && a < max ? [0, 1] : [1, 0];
+	const times = [(min - a) / (b - a), (max - a) / (b - a)] as const;
+	return [Math.min(...times), Math.max(...times)];
+}
+
 /** Draw the mask at the photo's size. */
 export function rasterize(edits: Edits, { width, height }: Size): Mask {
 	const { base, strokes } = visible(edits);
