@@ -83,6 +83,7 @@ class FillResponse:
         height: height of the image in pixels.
         hole_ratio: share of its pixels that were filled, in [0, 1].
         model_version: version of the model that filled them.
+        model: its name.
     """
 
     png: bytes
@@ -90,6 +91,7 @@ class FillResponse:
     height: int
     hole_ratio: float
     model_version: str
+    model: str = MODEL_NAME
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields of `FillResponseBody`."""
@@ -100,7 +102,7 @@ class FillResponse:
                 width=self.width,
                 height=self.height,
                 hole_ratio=round(self.hole_ratio, 6),
-                model=MODEL_NAME,
+                model=self.model,
                 model_version=self.model_version,
             )
         )

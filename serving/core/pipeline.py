@@ -77,7 +77,8 @@ class Pipeline:
         with clock.stage("encode"):
             png = encode_png(picture)
         height, width = picture.size
-        response = FillResponse(png, width, height, float(hole.mean()), self._runtime.version)
+        ratio, runtime = float(hole.mean()), self._runtime
+        response = FillResponse(png, width, height, ratio, runtime.version, runtime.name)
         return Filled(response, clock.seconds)
 
     def _filling(
@@ -91,7 +92,8 @@ class Pipeline:
                 return self._runtime.run(images, known)
 
         rgb = np.broadcast_to(picture.colours, (*picture.size, 3))
-        return fill_holes(rgb, hole, Model(run, self._runtime.side, self._runtime.batch))[hole]
+        model = Model(run, self._runtime.side, self._runtime.batch, self._runtime.fixed)
+        return fill_holes(rgb, hole, model)[hole]
 
     def _decode(self, request: FillRequest) -> tuple[Picture, Bools]:
         picture = decode_image(request.image, self._max_pixels)

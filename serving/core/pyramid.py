@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.core.graph import Bools
+from serving.core.graph import MODEL_SIZE, Bools
 from serving.core.tiling import Model, fill_windows
 
 WHOLE = 1.5  # an image of at most this many times the model's side is filled in one window, at its own size
-THICK = 32  # pixels: a hole is too wide for one scale where a disc of this diameter fits into it
+# A hole is too wide for one scale where a disc of this diameter fits into it. In pixels for a model of `MODEL_SIZE`;
+# it is proportional to the model's size.
+THICK = 32
 RIM = 8  # pixels: width of the band along a wide hole's rim that is filled at the finer scale
 _MARGIN = 1  # half-size pixels around a filled one that upscaling reads
 
@@ -39,7 +41,7 @@ def _fill(canvas: NDArray[Any], hole: Bools, wanted: Bools, model: Model) -> Non
     """Fill the wanted part of the hole in place; the rest of the hole stays zero."""
     if not wanted.any():
         return
-    if max(hole.shape) <= WHOLE * model.side:
+    if max(hole.shape) <= model.side * (1 if model.fixed else WHOLE):
         fill_windows(canvas, hole, wanted, model, max(hole.shape))
         return
     core = _fill_core(canvas, hole, wanted, model)
@@ -48,10 +50,11 @@ def _fill(canvas: NDArray[Any], hole: Bools, wanted: Bools, model: Model) -> Non
 
 def _fill_core(canvas: NDArray[Any], hole: Bools, wanted: Bools, model: Model) -> Bools:
     """Fill the middle of wide holes in place, from half the scale. Return HW: True where it was filled."""
+    thick = THICK * model.side / MODEL_SIZE
     half_hole: Bools = np.all(_quarters(hole), axis=0)
     # Opening by a disc is erosion, then dilation; a smaller dilation also excludes the rim.
-    middle = _distance(half_hole) > THICK / 4
-    half_core = (_distance(~middle) <= (THICK / 2 - RIM) / 2) & np.any(_quarters(wanted), axis=0)
+    middle = _distance(half_hole) > thick / 4
+    half_core = (_distance(~middle) <= (thick / 2 - RIM) / 2) & np.any(_quarters(wanted), axis=0)
     core = np.zeros_like(hole)
     if not half_core.any():
         return core

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -9,18 +10,11 @@ from typing import Literal
 import numpy as np
 import onnxruntime as ort
 
-from serving.core.errors import DeviceUnavailableError, ModelFileError, ModelOutputError
-from serving.core.graph import (
-    CHANNELS,
-    IMAGE,
-    INPUTS,
-    MASK,
-    MODEL_SIZE,
-    OUTPUT,
-    Floats,
-    MetadataKey,
-    known_from_hole,
-)
+from serving.core.adapter import Adapter
+from serving.core.binding import Binding
+from serving.core.description import find_binding
+from serving.core.errors import DeviceUnavailableError, ModelFileError
+from serving.core.graph import MODEL_NAME, Floats, MetadataKey
 from serving.core.tiling import MIN_WINDOW
 
 logger = logging.getLogger(__name__)
@@ -36,39 +30,56 @@ _PROVIDERS: dict[Device, list[str]] = {
 # On a CPU a batch is no faster than its images one by one, and takes more memory.
 _BATCH_CPU, _BATCH_GPU = 1, 8
 
+NAME_RULE = "letters, digits, '.', '_' and '-', at most 64, with a letter or digit first"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a model may have this name: it is part of URLs and file names."""
+    return _NAME.fullmatch(text) is not None
+
 
 class Runtime:
     """One loaded model. Its methods are thread-safe.
 
     Attributes:
+        name: the model's name: as given, or from its metadata, or else `inpaint`.
         version: the model's version from its metadata, or else derived from the file's sha256.
-        side: height and width in pixels that the model was trained on.
+        side: height and width in pixels that the model was trained on, or its fixed size.
+        fixed: whether the model takes no larger image than that.
         metadata: the ONNX file's metadata; `graph.MetadataKey` lists the keys.
         provider: the ONNX Runtime execution provider that runs the model.
         batch: how many images of the trained size are run at a time.
     """
 
     def __init__(
-        self, path: Path, *, device: Device = "cpu", require_gpu: bool = False, threads: int = 0
+        self,
+        path: Path,
+        *,
+        name: str | None = None,
+        device: Device = "cpu",
+        require_gpu: bool = False,
+        threads: int = 0,
     ) -> None:
         """Load a model.
 
         Args:
-            path: an ONNX file that follows the graph contract (`serving.core.graph`).
+            path: an ONNX file that follows the graph contract (`serving.core.graph`), or that is described.
+            name: the model's name in URLs.
             device: where to run it; without a GPU it falls back to the CPU, with a warning.
             require_gpu: fail instead of falling back.
             threads: CPU threads per run, 0 for one per core.
 
         Raises:
-            ModelFileError: the file is missing, or is not an inpainting model.
+            ModelFileError: the file is missing, or is not an inpainting model, or its description is wrong.
             DeviceUnavailableError: a GPU is required, and no GPU runs the model.
         """
         if device != "cpu":
             ort.preload_dlls()  # the system's loader does not find CUDA installed by pip
         providers = [provider for provider in _PROVIDERS[device] if provider in ort.get_available_providers()]
-        self._session = _open(path, providers, threads)
+        session = _open(path, providers, threads)
         # ONNX Runtime silently skips a provider whose libraries do not load: ask which one is in use.
-        self.provider: str = self._session.get_providers()[0]
+        self.provider: str = session.get_providers()[0]
         if self.provider == CPU_PROVIDER and (require_gpu or device != "cpu"):
             problem = (
                 f"No GPU runs the model: the requested device is '{device}', "
@@ -77,17 +88,23 @@ class Runtime:
             if require_gpu:
                 raise DeviceUnavailableError(f"{problem} {_advice()}, or do not require a GPU.")
             logger.warning("%s Falling back to the CPU.", problem)
-        self.batch = _BATCH_CPU if self.provider == CPU_PROVIDER else _BATCH_GPU
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        binding = find_binding(path, self.metadata, session.get_inputs(), session.get_outputs())
+        self.name = name or _name(path, self.metadata)
         self.version = _version(path, self.metadata)
-        self.side = _side(path, self.metadata)
-        self._warm_up(path)
+        self.side = _side(path, self.metadata, binding)
+        self.fixed = binding.fixed is not None
+        self._one_by_one = binding.fixed_batch
+        self.batch = _BATCH_CPU if self._one_by_one or self.provider == CPU_PROVIDER else _BATCH_GPU
+        self._adapter = Adapter(session, binding)
+        self._check(path)
 
     def run(self, images: Floats, known: Floats) -> Floats:
         """Fill images.
 
         Args:
-            images: [N,3,H,W] float32 in [0, 1], H and W at least 32; values inside a hole have no effect.
+            images: [N,3,H,W] float32 in [0, 1], H and W at least 32, and at most `side` if `fixed`;
+                values inside a hole have no effect.
             known: [N,1,H,W] float32, 1 = known, 0 = hole.
 
         Returns:
@@ -95,36 +112,24 @@ class Runtime:
 
         Raises:
             ModelOutputError: the output contains NaN or infinity.
+            TooManyPixelsError: the images are larger than the model's fixed size.
         """
-        parts = [
-            self._session.run([OUTPUT], {IMAGE: images[part], MASK: known[part]})[0]
-            for part in self._parts(images.shape)
-        ]
-        output = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        if not np.isfinite(output).all():
-            raise ModelOutputError(
-                "The model's output contains NaN or infinity: the file is damaged or was exported incorrectly."
-            )
-        return np.asarray(output)
+        parts = [self._adapter.run(images[part], known[part]) for part in self._parts(images.shape)]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _parts(self, shape: tuple[int, ...]) -> Iterator[slice]:
         """Split a batch so that one run takes no more memory than `batch` images of the trained size."""
-        step = max(1, self.batch * self.side**2 // (shape[2] * shape[3]))
+        step = 1 if self._one_by_one else max(1, self.batch * self.side**2 // (shape[2] * shape[3]))
         return (slice(start, start + step) for start in range(0, shape[0], step))
 
-    def _warm_up(self, path: Path) -> None:
+    def _check(self, path: Path) -> None:
         """Run once, so that a model that cannot run fails at startup and the first request is not slow."""
-        hole = np.zeros((1, CHANNELS[MASK], self.side, self.side), np.bool_)
-        hole[:, :, self.side // 4 : self.side // 2] = True
-        images = np.full((1, CHANNELS[IMAGE], self.side, self.side), 0.5, np.float32)
         try:
-            output = self.run(images, known_from_hole(hole))
+            self._adapter.check(self.side)
+        except ModelFileError as error:
+            raise ModelFileError(f"The model in {path} cannot be used: {error}") from error
         except Exception as error:
             raise ModelFileError(f"The model in {path} cannot be run: {error}") from error
-        if output.shape != images.shape:
-            raise ModelFileError(
-                f"The model in {path} outputs the shape {output.shape} instead of {images.shape}."
-            )
 
 
 def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSession:
@@ -139,16 +144,9 @@ def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSessio
     # Spinning threads are slightly faster on an idle machine, but several times slower on a busy one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = ort.InferenceSession(path, options, providers=providers)
+        return ort.InferenceSession(path, options, providers=providers)
     except Exception as error:
         raise ModelFileError(f"{path} is not a model that ONNX Runtime can load: {error}") from error
-    names = sorted(node.name for node in session.get_inputs()), [node.name for node in session.get_outputs()]
-    if names != (sorted(INPUTS), [OUTPUT]):
-        raise ModelFileError(
-            f"{path} is not an inpainting model: its inputs and outputs are {names[0]} and {names[1]} "
-            f"instead of {sorted(INPUTS)} and {[OUTPUT]}."
-        )
-    return session
 
 
 def _advice() -> str:
@@ -164,13 +162,25 @@ def _version(path: Path, metadata: dict[str, str]) -> str:
     return version
 
 
-def _side(path: Path, metadata: dict[str, str]) -> int:
-    text = metadata.get(MetadataKey.MODEL_SIZE, str(MODEL_SIZE))
-    if not text.isdecimal() or int(text) < MIN_WINDOW:
+def _name(path: Path, metadata: dict[str, str]) -> str:
+    name = metadata.get(MetadataKey.MODEL_NAME) or MODEL_NAME
+    if not is_name(name):
+        raise ModelFileError(f"{path} has the model_name {name!r:.80}: it must be {NAME_RULE}.")
+    return name
+
+
+def _side(path: Path, metadata: dict[str, str], binding: Binding) -> int:
+    text = metadata.get(MetadataKey.MODEL_SIZE)
+    if text is not None and (not text.isdecimal() or int(text) < MIN_WINDOW):
         raise ModelFileError(
             f"{path} has the model_size {text!r}: it must be an integer of at least {MIN_WINDOW}."
         )
-    return int(text)
+    side = binding.side if text is None or binding.fixed else int(text)
+    if side < MIN_WINDOW:
+        raise ModelFileError(
+            f"{path} takes images of {side} pixels: the least that is supported is {MIN_WINDOW}."
+        )
+    return side
 
 
 def _sha256(path: Path) -> str:

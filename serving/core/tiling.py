@@ -34,11 +34,13 @@ class Model:
             all float32, H and W at least `MIN_SIZE`.
         side: height and width that the model was trained on, in pixels.
         batch: how many windows to run at a time.
+        fixed: whether the model takes no larger image than `side`.
     """
 
     run: Callable[[Floats, Floats], Floats]
     side: int
     batch: int = 1
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
