@@ -93,5 +93,5 @@ def test_files_that_are_mounted_are_there() -> None:
 
 
 @pytest.mark.parametrize("variable", sorted(set(re.findall(r"\$\{(\w+):-", FILE.read_text()))))
-def test_every_setting_is_in_the_readme(variable: str) -> None:
-    assert f"`{variable}`" in (ROOT / "README.md").read_text()
+def test_every_setting_is_documented(variable: str) -> None:
+    assert f"`{variable}`" in (ROOT / "docs" / "containers.md").read_text()
