@@ -27,6 +27,13 @@ TIERS = {
     "torchserve_container_engine": "containers",
 }
 
+SLOW_FILES = {
+    "test_export_cli.py",
+    "test_export_int8.py",
+    "test_export_parity.py",
+    "test_training_resume.py",
+}
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -44,7 +51,9 @@ def _is_deployed(item: pytest.Item) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark a test with the tier of the fixtures that it uses."""
+    """Mark a test with the tier of the fixtures that it uses, or of its file."""
+    if item.path.name in SLOW_FILES:
+        item.add_marker("slow")
     tiers = {TIERS[name] for name in getattr(item, "fixturenames", ()) if name in TIERS}
     # The container tier includes what a container is compared with.
     if "containers" in tiers:

@@ -34,7 +34,8 @@ def nearest_known(photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[
     )
     colours = np.empty((nearest.max() + 1, 3), np.uint8)
     colours[nearest[~hole]] = photo[~hole]
-    return colours[nearest]
+    replaced: NDArray[np.uint8] = colours[nearest]
+    return replaced
 
 
 @pytest.mark.deployed

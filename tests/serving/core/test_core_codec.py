@@ -1,11 +1,14 @@
 """Picture files to arrays and back: every mode, format, depth and orientation; and hostile files."""
 
 import io
+import itertools
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
 import cv2
+import hostile_images
 import numpy as np
 import pytest
 from deep_files import png16, tiff
@@ -17,7 +20,13 @@ from PIL import Image, ImageCms
 from sample_pictures import encode, face, png_file
 
 from serving.core.codec import Picture, decode_image, decode_mask, encode_png
-from serving.core.errors import InvalidImageError, InvalidMaskError, TooManyPixelsError
+from serving.core.errors import (
+    InvalidImageError,
+    InvalidMaskError,
+    InvalidRequestError,
+    TooManyPixelsError,
+)
+from serving.core.image_headers import is_ordinary
 
 LIMIT = 1_000_000
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -102,7 +111,7 @@ def test_a_palettes_transparent_entry_becomes_alpha() -> None:
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_transparent_colour_becomes_alpha(mode: str) -> None:
     image = Image.fromarray(noise(9, 9, 3) // 128 * 128).convert(mode)
-    key = image.getpixel((4, 4))
+    key: Any = image.getpixel((4, 4))
     samples = decode_image(encode(image, transparency=key), LIMIT).samples
     is_key = (np.asarray(image).reshape(9, 9, -1) == np.atleast_1d(key)).all(axis=2)
     np.testing.assert_array_equal(samples[:, :, -1] == 0, is_key)
@@ -223,7 +232,7 @@ def test_the_first_of_several_frames_is_taken(picture_format: str) -> None:
     first, second = Image.new("RGB", (32, 24), (200, 0, 0)), Image.new("RGB", (32, 24), (0, 200, 0))
     options = {"lossless": True} if picture_format == "WEBP" else {}
     file = encode(first, picture_format, save_all=True, append_images=[second], **options)
-    assert Image.open(io.BytesIO(file)).n_frames == 2
+    assert getattr(Image.open(io.BytesIO(file)), "n_frames", 1) == 2
     assert np.abs(decode_image(file, LIMIT).samples.astype(int) - (200, 0, 0)).max() <= 2
 
 
@@ -324,4 +333,76 @@ def test_messages_tell_nothing_of_the_servers_insides() -> None:
 def test_opencv_reads_what_is_written() -> None:
     samples = noise(10, 10, 3, dtype=np.uint16)
     read = cv2.imdecode(np.frombuffer(encode_png(Picture(samples)), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert read is not None
     np.testing.assert_array_equal(read[:, :, ::-1], samples)
+
+
+@pytest.mark.parametrize("kind", hostile_images.REFUSED)
+@pytest.mark.parametrize("decode", [decode_image, decode_mask])
+def test_hostile_files_are_refused(kind: str, decode: Callable[[bytes, int], object]) -> None:
+    with pytest.raises((InvalidRequestError, TooManyPixelsError)):
+        decode(hostile_images.REFUSED[kind](), 64_000_000)
+
+
+def test_an_animated_png_of_16_bits_is_its_first_frame() -> None:
+    samples = decode_image(hostile_images.apng_of_16_bits(), LIMIT).samples
+    np.testing.assert_array_equal(samples, np.zeros((4, 4, 3), np.uint16))
+
+
+def test_a_file_that_takes_too_long_is_refused() -> None:
+    with pytest.raises(InvalidImageError, match="too long"):
+        decode_image(hostile_images.png_of_many_chunks(), 64_000_000)
+
+
+def test_decoding_is_cancelled_by_the_checkpoint() -> None:
+    class GoneError(Exception):
+        pass
+
+    calls = itertools.count()
+
+    def checkpoint() -> None:
+        if next(calls) > 1:
+            raise GoneError
+
+    started = time.monotonic()
+    with pytest.raises(GoneError):
+        decode_image(hostile_images.png_of_many_chunks(), 64_000_000, checkpoint)
+    assert time.monotonic() - started < 3
+
+
+def test_12_bits_are_spread_over_16() -> None:
+    grey = np.array([[0, 1, 2048, 4095], [7, 70, 700, 4000]], np.uint16)
+    samples = decode_image(hostile_images.tiff_of_12_bits(grey), LIMIT).samples[:, :, 0]
+    np.testing.assert_array_equal(samples, np.rint(grey * (65535 / 4095)))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_8_bit_planes_are_read_right(compression: str | None) -> None:
+    planes = noise(3, 9, 14)
+    file = hostile_images.tiff(planes, planarconfig="separate", compression=compression)
+    np.testing.assert_array_equal(decode_image(file, LIMIT).samples, planes.transpose(1, 2, 0))
+
+
+def test_16_bit_colours_are_divided_by_their_alpha() -> None:
+    samples = np.array([[[100, 2000, 30000, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]], np.uint16)
+    file = tiff(samples, photometric="rgb", extrasamples=["assocalpha"])
+    expected = [[[199, 3999, 59998, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]]
+    np.testing.assert_array_equal(decode_image(file, LIMIT).samples, expected)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_ordinary_files_are_decoded_in_this_process(kind: str) -> None:
+    assert is_ordinary(WHOLE[kind]) is (kind in ("png", "jpeg", "webp"))
+
+
+def test_files_are_the_same_in_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    for picture_format in ("PNG", "JPEG", "WEBP"):
+        file = encode(face(40, 50), picture_format, exif=exif, icc_profile=SRGB)
+        here = decode_image(file, LIMIT)
+        with monkeypatch.context() as patch:
+            patch.setattr("serving.core.codec.is_ordinary", lambda _: False)
+            there = decode_image(file, LIMIT)
+        np.testing.assert_array_equal(here.samples, there.samples)
+        assert here.icc_profile == there.icc_profile == SRGB

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from sample_pictures import as_mask, block, encode, encode_mask, face, scratch
 
 from serving.core.codec import Picture, decode_image, encode_png
-from serving.core.contract import FillRequest
+from serving.core.contract import FillRequest, OutputSize
 from serving.core.errors import (
     InvalidMaskError,
     MaskSizeMismatchError,
@@ -37,12 +37,15 @@ def photo(channels: int, dtype: Any, height: int = 120, width: int = 90) -> NDAr
         alpha[:, : width // 2] = 160
         samples = np.concatenate([samples, alpha], axis=2)
     if dtype == np.uint16:
-        low = np.random.default_rng(1).integers(0, 256, samples.shape, np.uint16)
-        return samples.astype(np.uint16) * 256 + low
+        low: NDArray[np.uint16] = np.random.default_rng(1).integers(0, 256, samples.shape, np.uint16)
+        deep: NDArray[np.uint16] = samples.astype(np.uint16) * 256 + low
+        return deep
     return samples
 
 
-def fill(pipeline: Pipeline, image: bytes, mask: bytes | None, output_size: str = "original") -> Picture:
+def fill(
+    pipeline: Pipeline, image: bytes, mask: bytes | None, output_size: OutputSize = "original"
+) -> Picture:
     filled = pipeline.fill(FillRequest(image, mask, output_size))
     picture = decode_image(filled.response.png, 10**6)
     assert picture.size == (filled.response.height, filled.response.width)
@@ -113,7 +116,7 @@ def test_no_mask_and_no_transparency_is_told(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("output_size", ["original", "model"])
-def test_an_empty_mask_changes_nothing(pipeline: Pipeline, output_size: str) -> None:
+def test_an_empty_mask_changes_nothing(pipeline: Pipeline, output_size: OutputSize) -> None:
     samples = photo(3, np.uint8, 178, 178)
     filled = pipeline.fill(FillRequest(encode(samples), encode_mask(np.zeros((178, 178), bool)), output_size))
     np.testing.assert_array_equal(decode_image(filled.response.png, 10**6).samples, samples)
@@ -126,7 +129,7 @@ def test_an_opaque_picture_with_alpha_and_no_mask_has_an_empty_mask(pipeline: Pi
 
 
 @pytest.mark.parametrize("output_size", ["original", "model"])
-def test_a_full_mask_is_refused(pipeline: Pipeline, output_size: str) -> None:
+def test_a_full_mask_is_refused(pipeline: Pipeline, output_size: OutputSize) -> None:
     with pytest.raises(InvalidMaskError, match="whole image"):
         pipeline.fill(FillRequest(encode(face(50, 60)), encode_mask(np.ones((50, 60), bool)), output_size))
 
@@ -147,15 +150,15 @@ def test_either_file_may_have_too_many_pixels(runtime: Runtime) -> None:
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 4]), st.sampled_from(["original", "model"]))
 @settings(max_examples=10, deadline=None, derandomize=True)
 def test_what_is_under_the_hole_does_not_matter(
-    pipeline: Pipeline, seed: int, channels: int, output_size: str
+    pipeline: Pipeline, seed: int, channels: int, output_size: OutputSize
 ) -> None:
     rng = np.random.default_rng(seed)
     first = photo(channels, np.uint8)
     second = first.copy()
     second[HOLE, : 3 if channels > 2 else 1] = rng.integers(0, 256, (HOLE.sum(), 3 if channels > 2 else 1))
     mask = encode_mask(HOLE)
-    pictures = [fill(pipeline, encode_png(Picture(s)), mask, output_size).samples for s in (first, second)]
-    np.testing.assert_array_equal(*pictures)
+    one, other = (fill(pipeline, encode_png(Picture(s)), mask, output_size).samples for s in (first, second))
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("size", [(178, 178), (50, 60), (400, 600), (1000, 40), (178, 900)])

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from sample_pictures import face, scratch
 
 from serving.core.errors import DeviceUnavailableError, ModelFileError, ModelOutputError
-from serving.core.runtime import CPU_PROVIDER, Runtime
+from serving.core.runtime import CPU_PROVIDER, Device, Runtime
 
 
 def saved(path: Path, model: onnx.ModelProto | None = None, **metadata: str) -> Path:
@@ -162,7 +162,7 @@ def test_looks_for_pips_cuda_when_a_gpu_is_asked_for(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_a_required_gpu_that_is_not_there_stops_the_start(device: str) -> None:
+def test_a_required_gpu_that_is_not_there_stops_the_start(device: Device) -> None:
     with pytest.raises(DeviceUnavailableError, match=rf"'{device}'.*CPUExecutionProvider"):
         Runtime(engines.MODEL, device=device, require_gpu=True)
 

@@ -176,7 +176,7 @@ def test_without_the_key_there_is_no_prediction(guarded: TestClient, headers: di
 
 
 def test_with_the_key_there_is(guarded: TestClient) -> None:
-    headers = {"Authorization": "Bearer schlüssel-1".encode()}
+    headers = {b"Authorization": "Bearer schlüssel-1".encode()}
     assert guarded.post(URL, files=FILES, headers=headers).status_code == 200
     assert guarded.get("/metrics", headers=headers).status_code == 200
 

@@ -27,7 +27,7 @@ def client(onnx_engine: engines.Engine) -> Iterator[triton.InferenceServerClient
 
 
 def pictures(batch: int = 1, height: int = 178, width: int = 178) -> tuple[Floats, Floats]:
-    image = face(height, width).transpose(2, 0, 1).astype(np.float32) / 255
+    image = face(height, width).transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     images = np.stack([np.roll(image, 9 * number, axis=2) for number in range(batch)])
     mask = np.where(scratch(height, width, 7), 0, 1).astype(np.float32)
     return images, np.stack([mask[np.newaxis]] * batch)

@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import anyio
 import pytest
@@ -50,7 +50,12 @@ def in_chunks(body: bytes, size: int) -> list[bytes]:
 @given(st.binary(max_size=LIMIT), st.integers(1, 300), st.sampled_from(["identity", "gzip", "deflate"]))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_a_body_within_the_limit_arrives_whole(body: bytes, size: int, encoding: str) -> None:
-    packed = {"identity": bytes, "gzip": gzip.compress, "deflate": zlib.compress}[encoding](body)
+    pack: dict[str, Callable[[bytes], bytes]] = {
+        "identity": bytes,
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+    }
+    packed = pack[encoding](body)
     if len(packed) > LIMIT:
         with pytest.raises(PayloadTooLargeError):
             read(in_chunks(packed, size), {"content-encoding": encoding})

@@ -121,7 +121,8 @@ def test_work_ends_where_it_asks_once_the_client_has_hung_up() -> None:
 
 def test_work_that_does_not_ask_is_seen_through() -> None:
     async def scenario() -> None:
-        scheduler, gate, hang_up, worked = Scheduler(1, 0), threading.Event(), anyio.Event(), []
+        scheduler, gate, hang_up = Scheduler(1, 0), threading.Event(), anyio.Event()
+        worked: list[bool | str] = []
 
         async def running() -> None:
             # Its answer is for nobody, so either it is returned or the hang-up is told.

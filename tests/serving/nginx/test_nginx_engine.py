@@ -9,39 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-import yaml
-from engines import ROOT, Engine, free_port
+from engines import Engine, free_port
 from nginx_requests import INFER, assert_error, fill, get, post
-from proxies import START, Proxy, nginx, readable_folder
+from proxies import Proxy, nginx, readable_folder
 from requests_in_flight import PATIENCE, PREDICT, until
 from tritonclient.http import InferenceServerClient, InferInput
 
-from serving.http.settings import Settings
-
 pytestmark = pytest.mark.engines
 
-TORCHSERVE = ROOT / "serving" / "torchserve"
-
-
-def default(name: str) -> int:
-    """What start.sh sets where the environment does not say."""
-    _, found, rest = START.read_text().partition(f"${{{name}:=")
-    assert found
-    return int(rest.partition("}")[0])
-
-
-def test_its_limits_are_the_engines() -> None:
-    lines = (TORCHSERVE / "config.properties").read_text().splitlines()
-    properties = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    assert default("PROXY_MAX_BODY_BYTES") == Settings.model_fields["max_body_bytes"].default
-    assert default("PROXY_MAX_BODY_BYTES") == int(properties["max_request_size"])
-    config = yaml.safe_load((TORCHSERVE / "model-config.yaml").read_text())
-    assert default("PROXY_READ_SECONDS") == config["responseTimeout"]
+LIMIT = 64 * 2**20  # bytes of a body, by default, as on both engines
 
 
 def test_a_body_over_the_limit_under_the_inference_protocol(proxy: Proxy) -> None:
-    answer = post(proxy.url + INFER, data=b"x" * (default("PROXY_MAX_BODY_BYTES") + 1))
-    assert_error(answer, 413, "", str(default("PROXY_MAX_BODY_BYTES")))
+    answer = post(proxy.url + INFER, data=b"x" * (LIMIT + 1))
+    assert_error(answer, 413, "", str(LIMIT))
 
 
 def test_another_limit_is_told(onnx_engine: Engine) -> None:

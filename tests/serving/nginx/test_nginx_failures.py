@@ -23,7 +23,7 @@ pytestmark = pytest.mark.engines
 
 
 @contextmanager
-def listener(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+def listener(answer: Callable[[socket.socket], object]) -> Iterator[str]:
     """Something that accepts connections and is no engine. Give its address."""
     server = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
@@ -68,9 +68,17 @@ def test_an_engine_that_is_down_is_a_502_that_says_when_to_come_back(path: str) 
         assert int(answer.headers["Retry-After"]) >= 1
 
 
+def test_it_waits_as_long_as_torchserve_does(torchserve_engine: Engine) -> None:
+    management = f"http://127.0.0.1:{torchserve_engine.port + 1}/models/inpaint"
+    (description,) = requests.get(management, timeout=PATIENCE).json()
+    with nginx(f"127.0.0.1:{free_port()}") as proxy:
+        answer = post(proxy.url + PREDICT, data=b"x")
+    assert_error(answer, 502, "BadGatewayException", f"{description['responseTimeout']} seconds")
+
+
 def test_an_engine_that_hangs_is_a_504() -> None:
     over = threading.Event()
-    with listener(lambda _: bool(over.wait(PATIENCE)) and None) as address:
+    with listener(lambda _: over.wait(PATIENCE)) as address:
         with nginx(address, read_seconds="1") as proxy:
             assert_error(fill(proxy.url), 504, "GatewayTimeoutException", "1 seconds")
         over.set()
