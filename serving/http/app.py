@@ -19,13 +19,13 @@ _DESCRIPTION = """
 Send an image and a mask, and get the image back at its own size with the white part of the mask filled in. Every other
 pixel is unchanged.
 
-`POST /predictions/inpaint` is identical on TorchServe. Under `/v2` the server implements the Open Inference
-Protocol, for the clients of Triton and KServe.
+`POST /predictions/{model}` is identical on TorchServe; the default model is `inpaint`. Under `/v2` the server
+implements the Open Inference Protocol, for the clients of Triton and KServe.
 """
 
 
-def create_app(settings: Settings, runtime: Runtime) -> FastAPI:
-    """Create the application for a loaded model."""
+def create_app(settings: Settings, *runtimes: Runtime) -> FastAPI:
+    """Create the application for the loaded models, at least one."""
     # FastAPI's documentation page loads its script from a CDN; FastAPIOffline serves it from this server.
     app = FastAPIOffline(
         docs_url="/docs",
@@ -34,10 +34,11 @@ def create_app(settings: Settings, runtime: Runtime) -> FastAPI:
         version=package_version(),
         description=_DESCRIPTION,
     )
-    app.state.service = service = Service.build(settings, runtime)
+    app.state.service = service = Service.build(settings, runtimes)
     for router in (
         predictions.router,
         inference_protocol.health,
+        inference_protocol.repository,
         inference_protocol.models,
         operations.router,
     ):
@@ -55,6 +56,5 @@ def create_app(settings: Settings, runtime: Runtime) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["Retry-After", *RESPONSE_HEADERS],
         )
-    model_headers = {"X-Model-Version": runtime.version, "X-Execution-Provider": runtime.provider}
-    app.add_middleware(ResponseMiddleware, metrics=service.metrics, headers=model_headers)
+    app.add_middleware(ResponseMiddleware, metrics=service.metrics, default=service.default)
     return app

@@ -21,7 +21,6 @@ from serving.core.graph import (
     KNOWN,
     MASK,
     MIN_SIZE,
-    MODEL_NAME,
     OUTPUT,
     VALUE_RANGE,
     Floats,
@@ -89,14 +88,16 @@ def decode_tensors(body: bytes, head_length: str | None) -> InferenceTensors:
     )
 
 
-def encode_output(output: Floats, request: InferenceTensors, version: str) -> tuple[bytes, int | None]:
+def encode_output(
+    output: Floats, request: InferenceTensors, model: str, version: str
+) -> tuple[bytes, int | None]:
     """Encode the response to a request.
 
     Returns:
         The body, and the length of its JSON head if raw bytes follow it.
     """
     tensor: dict[str, Any] = {"name": OUTPUT, "datatype": DATATYPE, "shape": list(output.shape)}
-    head: dict[str, Any] = {"model_name": MODEL_NAME, "model_version": version, "outputs": [tensor]}
+    head: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": [tensor]}
     if request.id is not None:
         head["id"] = request.id
     if not request.binary:

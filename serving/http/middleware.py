@@ -2,7 +2,6 @@
 
 import logging
 import zlib
-from collections.abc import Mapping
 from time import perf_counter
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +14,7 @@ from serving.core.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
+from serving.http.dependencies import ServedModel
 from serving.http.exception_handlers import handle_exception
 from serving.http.metrics import Metrics
 
@@ -36,10 +36,10 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 class ResponseMiddleware:
     """Outermost ASGI middleware: adds headers, records metrics and answers unhandled exceptions."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, default: ServedModel) -> None:
         self._app = app
         self._metrics = metrics
-        self._headers = {**_SECURITY_HEADERS, **headers}
+        self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -53,7 +53,8 @@ class ResponseMiddleware:
             if message["type"] == "http.response.start":
                 code = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
+                model = _model(scope) or self._default
+                for name, value in {**_SECURITY_HEADERS, **model.headers}.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -67,7 +68,16 @@ class ResponseMiddleware:
             await handle_exception(Request(scope), error)(scope, receive, send_with_headers)
         finally:
             path = getattr(scope.get("route"), "path", _NO_ROUTE)
-            self._metrics.request(scope["method"], path, code, perf_counter() - start)
+            model = _model(scope)
+            self._metrics.request(
+                scope["method"], path, model.name if model else "", code, perf_counter() - start
+            )
+
+
+def _model(scope: Scope) -> ServedModel | None:
+    """Return the model that the request's path named, or None for other paths."""
+    model: ServedModel | None = scope.get("state", {}).get("model")
+    return model
 
 
 class RequestBodyMiddleware:

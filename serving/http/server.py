@@ -7,7 +7,7 @@ import sys
 import uvicorn
 
 from serving.core.errors import AddressInUseError, StartupError
-from serving.core.graph import MODEL_NAME
+from serving.core.models import load_models, model_sources
 from serving.core.runtime import Runtime
 from serving.http.app import create_app
 from serving.http.routes.page import is_built
@@ -24,8 +24,8 @@ def main(arguments: list[str]) -> int:
         settings = load_settings(arguments)
         logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
         listener = _bind(settings)
-        runtime = Runtime(
-            settings.model,
+        runtimes = load_models(
+            model_sources(settings.model),
             device=settings.device,
             require_gpu=settings.require_gpu,
             threads=settings.threads_per_run,
@@ -34,13 +34,13 @@ def main(arguments: list[str]) -> int:
     except StartupError as error:
         print(f"serving: {error.message}", file=sys.stderr)
         return 1
-    print(_how_to_try(settings, runtime, listener), flush=True)
+    print(_how_to_try(settings, runtimes, listener), flush=True)
     if settings.api_key is None and not settings.host.startswith(_LOOPBACK):
         logger.warning(
             "Listening on %s without an API key: set INPAINT_API_KEY to require one.", settings.host
         )
     config = uvicorn.Config(
-        create_app(settings, runtime),
+        create_app(settings, *runtimes),
         log_level=settings.log_level,
         timeout_graceful_shutdown=settings.graceful_seconds,
         server_header=False,
@@ -79,12 +79,14 @@ def _unavailable(address: str, error: OSError) -> AddressInUseError:
     )
 
 
-def _how_to_try(settings: Settings, runtime: Runtime, listener: socket.socket) -> str:
+def _how_to_try(settings: Settings, runtimes: list[Runtime], listener: socket.socket) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $INPAINT_API_KEY"'
     page = f"page: {url}" if is_built(settings.page) else "no page: it is not built"
+    models = ", ".join(f"{runtime.name} {runtime.version}" for runtime in runtimes)
+    name = runtimes[0].name
     return f"""\
-Serving {MODEL_NAME} {runtime.version} on {runtime.provider} at {url} ({page}, API: {url}/docs). Try it:
-  curl{key} -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{MODEL_NAME} -o filled.png
+Serving {models} on {runtimes[0].provider} at {url} ({page}, API: {url}/docs). Try it:
+  curl{key} -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{name} -o filled.png
   inpaint fill photo.jpg mask.png -o filled.png --url {url}"""

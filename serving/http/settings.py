@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, CliApp, CliSuppress, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, CliApp, CliSuppress, NoDecode, SettingsConfigDict
 
 from serving.core.errors import SettingsError
 from serving.core.pipeline import DEFAULT_MAX_PIXELS
@@ -35,8 +35,8 @@ class Settings(BaseSettings):
     """address to listen on; 0.0.0.0 for every network interface"""
     port: int = Field(8080, ge=0, le=65535)
     """port to listen on; 0 for any free one"""
-    model: Path = Path("models/inpaint.onnx")
-    """the ONNX model file"""
+    model: Annotated[list[str], NoDecode] = ["models/inpaint.onnx"]
+    """an ONNX file, NAME=FILE or a folder of ONNX files; may be repeated, or be several with commas in between"""
     page: Path = Path("clients/web/build")
     """folder of the built web page, served at /; without one, / redirects to /docs"""
     allow_origin: str | None = None
@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     """seconds that a stop waits for requests in flight"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """the lowest level that is logged"""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _split_models(cls, value: object) -> object:
+        return list(filter(None, value.split(","))) if isinstance(value, str) else value
 
     @property
     def threads_per_run(self) -> int:

@@ -8,12 +8,13 @@ from starlette.responses import Response
 
 from serving.core.contract import JSON
 from serving.core.errors import ResourceNotFoundError
-from serving.core.graph import CHANNELS, INPUTS, MODEL_NAME, OUTPUT
-from serving.http.dependencies import ServiceDep, client_disconnected, server_timing
+from serving.core.graph import CHANNELS, INPUTS, OUTPUT
+from serving.http.dependencies import ModelDep, ServiceDep, client_disconnected, server_timing
 from serving.http.inference_protocol_codec import DATATYPE, decode_tensors, encode_output
 from serving.http.routes.inference_protocol_schemas import (
     INFER_REQUEST,
     INFER_RESPONSES,
+    IndexedModel,
     InferResponse,
     Limits,
     Live,
@@ -28,20 +29,24 @@ from serving.http.version import package_version
 HEAD_LENGTH = "Inference-Header-Content-Length"
 
 
-async def _check_model(name: str, service: ServiceDep, version: str | None = None) -> None:
-    if name != MODEL_NAME:
-        raise ResourceNotFoundError(f"There is no model {name[:80]!r}: the model is {MODEL_NAME!r}.")
-    if version not in (None, service.runtime.version):
+async def _check_version(model: ModelDep, version: str | None = None) -> None:
+    if version not in (None, model.runtime.version):
         raise ResourceNotFoundError(
-            f"There is no version {version!r:.80} of the model: its version is {service.runtime.version!r}."
+            f"There is no version {version!r:.80} of the model: its version is {model.runtime.version!r}."
         )
 
 
 health = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-models = APIRouter(
-    prefix="/v2/models/{name}",
+repository = APIRouter(
+    prefix="/v2/repository",
     tags=["Open Inference Protocol"],
-    dependencies=[Depends(require_key), Depends(_check_model)],
+    dependencies=[Depends(require_key)],
+    responses={401: INFER_RESPONSES[401]},
+)
+models = APIRouter(
+    prefix="/v2/models/{model}",
+    tags=["Open Inference Protocol"],
+    dependencies=[Depends(require_key), Depends(_check_version)],
     responses={code: INFER_RESPONSES[code] for code in (401, 404)},
 )
 _VERSION = "/versions/{version}"
@@ -71,6 +76,14 @@ async def ready() -> Ready:
     return Ready(ready=True)
 
 
+@repository.get("/index", summary="The models")
+@repository.post("/index", include_in_schema=False)  # the method of Triton's model repository extension
+async def repository_index(service: ServiceDep) -> list[IndexedModel]:
+    """Return the name, version and state of every model, the default model first. All of them are ready."""
+    models = sorted(service.models.values(), key=lambda model: model is not service.default)
+    return [IndexedModel(name=model.name, version=model.runtime.version) for model in models]
+
+
 @models.get(f"{_VERSION}/ready", include_in_schema=False)
 @models.get("/ready", summary="Can the model infer")
 async def model_ready() -> Ready:
@@ -80,15 +93,15 @@ async def model_ready() -> Ready:
 
 @models.get(_VERSION, include_in_schema=False)
 @models.get("", summary="Model metadata")
-async def model_metadata(service: ServiceDep) -> ModelMetadata:
+async def model_metadata(model: ModelDep) -> ModelMetadata:
     """Return the model's version, inputs and outputs."""
 
     def tensor(name: str) -> TensorMetadata:
         return TensorMetadata(name=name, datatype=DATATYPE, shape=[-1, CHANNELS[name], -1, -1])
 
     return ModelMetadata(
-        name=MODEL_NAME,
-        versions=[service.runtime.version],
+        name=model.name,
+        versions=[model.runtime.version],
         platform="onnxruntime_onnx",
         inputs=[tensor(name) for name in INPUTS],
         outputs=[tensor(OUTPUT)],
@@ -104,7 +117,7 @@ async def model_metadata(service: ServiceDep) -> ModelMetadata:
     responses=INFER_RESPONSES,
     openapi_extra=INFER_REQUEST,
 )
-async def infer(request: Request, service: ServiceDep) -> Response:
+async def infer(request: Request, service: ServiceDep, model: ModelDep) -> Response:
     """Run the model itself: `image` [N,3,H,W] in [0, 1] and `mask` [N,1,H,W], 1 = known, to `output` [N,3,H,W].
 
     Request and response are JSON, or use the binary tensor data extension.
@@ -117,14 +130,14 @@ async def infer(request: Request, service: ServiceDep) -> Response:
         start = perf_counter()
         tensors = decode_tensors(body, head_length)
         decoded = perf_counter()
-        output = service.runtime.run(tensors.images, tensors.known)
+        output = model.runtime.run(tensors.images, tensors.known)
         ran = perf_counter()
-        content, length = encode_output(output, tensors, service.runtime.version)
+        content, length = encode_output(output, tensors, model.name, model.runtime.version)
         seconds = {"decode": decoded - start, "run": ran - decoded, "encode": perf_counter() - ran}
         return content, length, seconds
 
     content, length, seconds = await service.scheduler.run(work, lambda: client_disconnected(request))
-    service.metrics.stages(seconds)
+    service.metrics.stages(model.name, seconds)
     headers = {"Server-Timing": server_timing(seconds)}
     if length is None:
         return Response(content, media_type=JSON, headers=headers)

@@ -35,6 +35,15 @@ class Ready(BaseModel):
     ready: bool
 
 
+class IndexedModel(BaseModel):
+    """A model of the server."""
+
+    name: str
+    version: str
+    state: Literal["READY"] = "READY"
+    reason: str = ""
+
+
 class TensorMetadata(BaseModel):
     """One of the model's inputs or outputs; -1 is a dynamic dimension."""
 

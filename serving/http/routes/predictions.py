@@ -1,4 +1,4 @@
-"""`POST /predictions/inpaint`: the REST contract."""
+"""`POST /predictions/{model}`: the REST contract."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,15 @@ from serving.core.contract import (
     request_media_type,
 )
 from serving.core.errors import InvalidRequestError
-from serving.core.graph import MODEL_NAME
 from serving.core.pipeline import Filled
-from serving.http.dependencies import Service, ServiceDep, client_disconnected, server_timing
+from serving.http.dependencies import (
+    ModelDep,
+    ServedModel,
+    Service,
+    ServiceDep,
+    client_disconnected,
+    server_timing,
+)
 from serving.http.routes.schemas import FILL_REQUEST, FILL_RESPONSES
 from serving.http.security import require_key
 
@@ -29,33 +35,35 @@ _MAX_PARTS = 8  # more than the contract has, so that the error can name an unkn
 
 
 @router.post(
-    f"/predictions/{MODEL_NAME}",
+    "/predictions/{model}",
     summary="Fill the holes of an image",
     operation_id="fill",
     response_model=FillResponseBody,
     responses=FILL_RESPONSES,
     openapi_extra=FILL_REQUEST,
 )
-async def fill(request: Request, service: ServiceDep) -> Response:
+async def fill(request: Request, service: ServiceDep, model: ModelDep) -> Response:
     """Fill the masked part of an image at its own size; every other pixel is unchanged."""
     service.scheduler.check()  # before reading the body
     if request_media_type(request.headers.get("content-type")) == JSON:
         body = await request.body()
-        return await _respond(request, service, lambda: request_from_json(body))
+        return await _respond(request, service, model, lambda: request_from_json(body))
     async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
-        return await _respond(request, service, lambda: request_from_fields(_fields(form)))
+        return await _respond(request, service, model, lambda: request_from_fields(_fields(form)))
 
 
-async def _respond(request: Request, service: Service, read: Callable[[], FillRequest]) -> Response:
+async def _respond(
+    request: Request, service: Service, model: ServedModel, read: Callable[[], FillRequest]
+) -> Response:
     accept = request.headers.get("accept")
 
     def work() -> tuple[Filled, str, bytes]:
-        filled = service.pipeline.fill(read(), check_cancelled)
+        filled = model.pipeline.fill(read(), check_cancelled)
         return filled, *filled.response.encode(accept)
 
     filled, media_type, content = await service.scheduler.run(work, lambda: client_disconnected(request))
-    service.metrics.stages(filled.seconds)
-    service.metrics.hole_ratio(filled.response.hole_ratio)
+    service.metrics.stages(model.name, filled.seconds)
+    service.metrics.hole_ratio(model.name, filled.response.hole_ratio)
     headers = {"Server-Timing": server_timing(filled.seconds), "Cache-Control": "no-store", "Vary": "Accept"}
     return Response(content, media_type=media_type, headers=headers)
 

@@ -114,6 +114,7 @@ FILL_RESPONSES = error_responses(
     COMMON_ERRORS
     | {
         400: "A file is missing or cannot be decoded, image and mask differ in size, or a field is unknown.",
+        404: "Unknown model.",
         415: "Neither multipart/form-data nor application/json.",
     },
 ) | {

@@ -21,6 +21,7 @@ from serving.http.settings import Settings
 IMAGE, MASK = encode(face(60, 80)), encode_mask(scratch(60, 80, 5))
 FILES = {"image": IMAGE, "mask": MASK}
 URL = "/predictions/inpaint"
+TEMPLATE = "/predictions/{model}"
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_a_large_body_is_refused_whatever_it_says_of_its_length(client: TestClie
 def test_an_unhandled_exception_is_logged_and_not_disclosed(
     client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(type(app.state.service.pipeline), "fill", lambda *_: 1 / 0)
+    monkeypatch.setattr(type(app.state.service.default.pipeline), "fill", lambda *_: 1 / 0)
     answer = client.post(URL, files=FILES)
     assert answer.status_code == 500
     error = answer.json()
@@ -130,12 +131,13 @@ def test_metrics_count_what_was_answered(client: TestClient, runtime: Runtime) -
     def grew(name: str) -> float:
         return after[name] - before.get(name, 0)
 
-    assert grew(f'inpaint_http_requests_total{{code="200",method="POST",path="{URL}"}}') == 1
-    assert grew(f'inpaint_http_requests_total{{code="400",method="POST",path="{URL}"}}') == 1
-    assert grew(f'inpaint_http_request_seconds_count{{path="{URL}"}}') == 2
+    labels = f'method="POST",model="inpaint",path="{TEMPLATE}"'
+    assert grew(f'inpaint_http_requests_total{{code="200",{labels}}}') == 1
+    assert grew(f'inpaint_http_requests_total{{code="400",{labels}}}') == 1
+    assert grew(f'inpaint_http_request_seconds_count{{model="inpaint",path="{TEMPLATE}"}}') == 2
     for stage in ("decode", "prepare", "run", "composite", "encode"):
-        assert grew(f'inpaint_stage_seconds_count{{stage="{stage}"}}') == 1
-    assert grew("inpaint_hole_ratio_count") == 1
+        assert grew(f'inpaint_stage_seconds_count{{model="inpaint",stage="{stage}"}}') == 1
+    assert grew('inpaint_hole_ratio_count{model="inpaint"}') == 1
     assert after["inpaint_predictions_running"] == after["inpaint_predictions_waiting"] == 0
     info = f'inpaint_model_info{{name="inpaint",provider="{runtime.provider}",version="{runtime.version}"}}'
     assert after[info] == 1
@@ -146,7 +148,7 @@ def test_metrics_count_what_was_answered(client: TestClient, runtime: Runtime) -
 def test_apps_have_metrics_of_their_own(runtime: Runtime, client: TestClient) -> None:
     client.post(URL, files=FILES)
     with TestClient(create_app(Settings(), runtime)) as other:
-        assert samples(other.get("/metrics").text)["inpaint_hole_ratio_count"] == 0
+        assert samples(other.get("/metrics").text)['inpaint_hole_ratio_count{model="inpaint"}'] == 0
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def test_health_and_documentation_need_no_key(guarded: TestClient, path: str) ->
 
 def test_the_description_tells_all_of_a_prediction(client: TestClient) -> None:
     description = client.get("/openapi.json").json()
-    operation = description["paths"][URL]["post"]
+    operation = description["paths"][TEMPLATE]["post"]
     assert operation["operationId"] == "fill"
     bodies = operation["requestBody"]["content"]
     assert set(bodies) == {"multipart/form-data", "application/json"}
@@ -202,7 +204,7 @@ def test_the_description_tells_all_of_a_prediction(client: TestClient) -> None:
         assert all("description" in field for field in schema["properties"].values())
     assert schemas["FormRequest"]["properties"]["image"]["format"] == "binary"
     responses = operation["responses"]
-    assert set(responses) == {"200", "400", "401", "413", "415", "500", "503"}
+    assert set(responses) == {"200", "400", "401", "404", "413", "415", "500", "503"}
     assert set(responses["200"]["content"]) == {"application/json", "image/png"}
     assert "Retry-After" in responses["503"]["headers"]
     for code in set(responses) - {"200"}:
@@ -237,9 +239,10 @@ def test_the_descriptions_example_can_be_sent(client: TestClient) -> None:
 
 
 def test_every_answer_of_the_errors_tree_is_described(client: TestClient) -> None:
-    described = {int(code) for code in client.get("/openapi.json").json()["paths"][URL]["post"]["responses"]}
+    operation = client.get("/openapi.json").json()["paths"][TEMPLATE]["post"]
+    described = {int(code) for code in operation["responses"]}
 
     def codes(kind: type[InpaintError]) -> set[int]:
         return {kind.code}.union(*(codes(child) for child in kind.__subclasses__()))
 
-    assert codes(InpaintError) - {404, 405} == described - {200}
+    assert codes(InpaintError) - {405} == described - {200}

@@ -170,8 +170,9 @@ def test_a_client_that_hangs_up_in_the_queue_makes_room(tmp_path: Path) -> None:
 
 
 def test_a_client_that_hangs_up_is_not_worked_for_any_longer(tmp_path: Path) -> None:
-    finished = 'inpaint_stage_seconds_count{stage="encode"}'
-    broken_off = f'inpaint_http_requests_total{{code="499",method="POST",path="{PREDICT}"}}'
+    finished = 'inpaint_stage_seconds_count{model="inpaint",stage="encode"}'
+    labels = 'code="499",method="POST",model="inpaint",path="/predictions/{model}"'
+    broken_off = f"inpaint_http_requests_total{{{labels}}}"
     with engines.onnx_server(tmp_path) as engine:
         before = metrics(engine.url)[finished]
         with asked(engine.url, large()):

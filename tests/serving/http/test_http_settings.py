@@ -1,7 +1,6 @@
 """Flags and environment variables."""
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ def test_the_defaults_are_safe() -> None:
     settings = load_settings([])
     assert settings.host == "127.0.0.1"
     assert settings.port == 8080
-    assert settings.model == Path("models/inpaint.onnx")
+    assert settings.model == ["models/inpaint.onnx"]
     assert settings.device == "cpu"
     assert settings.api_key is None
 
@@ -50,6 +49,22 @@ def test_values_out_of_range_are_one_line_that_says_what_is_right(arguments: lis
     with pytest.raises(SettingsError, match=words) as caught:
         load_settings(arguments)
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "models"),
+    [
+        (["--model", "a.onnx"], ["a.onnx"]),
+        (["--model", "lama=a.onnx", "--model", "b.onnx"], ["lama=a.onnx", "b.onnx"]),
+        (["--model", "lama=a.onnx,b.onnx"], ["lama=a.onnx", "b.onnx"]),
+        ([], ["c.onnx", "lama=d.onnx"]),
+    ],
+)
+def test_models_are_repeated_or_separated_by_commas(
+    arguments: list[str], models: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INPAINT_MODEL", "c.onnx,lama=d.onnx")
+    assert load_settings(arguments).model == models
 
 
 def test_so_are_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:

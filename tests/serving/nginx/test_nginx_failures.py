@@ -50,7 +50,8 @@ def running(engine: Engine) -> float:
 
 
 def answered(engine: Engine) -> float:
-    line = f'inpaint_http_requests_total{{code="200",method="POST",path="{PREDICT}"}}'
+    labels = 'code="200",method="POST",model="inpaint",path="/predictions/{model}"'
+    line = f"inpaint_http_requests_total{{{labels}}}"
     return metrics(engine.url).get(line, 0)
 
 
