@@ -38,7 +38,7 @@ torchserve: $(VENV)/.torchserve $(ARTIFACTS)/model-store/inpaint.mar ## serve it
 check: lint ## run the linters and the quick tests
 	$(RUN_PYTHON) -m pytest
 
-test: $(VENV)/.dev lint ## run every check and test; what is missing for some of them is listed at the end
+test: $(VENV)/.dev lint ## run every check and test; skipped tests are listed with what they need
 	@if $(HAS_NODE); then $(MAKE) --no-print-directory page; fi
 	$(RUN_PYTHON) -m pytest -m "" --cov --cov-report=term:skip-covered
 

@@ -27,10 +27,14 @@ TIERS = {
     "torchserve_container_engine": "containers",
 }
 
+# Files whose tests train, export or compare whole networks.
 SLOW_FILES = {
     "test_export_cli.py",
     "test_export_int8.py",
+    "test_export_onnx.py",
     "test_export_parity.py",
+    "test_training_evaluate.py",
+    "test_training_fit.py",
     "test_training_resume.py",
 }
 
