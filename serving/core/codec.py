@@ -1,53 +1,42 @@
-"""Image files to arrays and back: every mode and format, at full bit depth.
+"""Image files to pictures and back: every mode and format, at full bit depth.
 
-Pillow decodes. It silently reduces 16-bit colour to 8 bits, so OpenCV decodes 16-bit files, which are recognised by
-their header. OpenCV also encodes, in a third of Pillow's time for a large photo.
+Ordinary files are decoded in this process, all others in a process of their own (`sandbox`): a decoder's crash, and the
+memory and time that it takes, cost one request. OpenCV encodes, in a third of Pillow's time for a large photo.
 """
 
 import io
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL import Image
 
-from serving.core.errors import (
-    InvalidImageError,
-    InvalidMaskError,
-    InvalidRequestError,
-    TooManyPixelsError,
-)
+from serving.core import image_files
+from serving.core.errors import InvalidImageError, InvalidMaskError, InvalidRequestError
+from serving.core.image_files import FORMATS, Samples, decode_file
+from serving.core.image_headers import is_ordinary
+from serving.core.sandbox import Checkpoint, Sandbox, SandboxedCallError
+from serving.core.sandbox_process import LocalCall
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+__all__ = ["FORMATS", "Picture", "Samples", "decode_image", "decode_mask", "encode_png"]
 
-# `max_pixels` limits the number of pixels and is checked on the header of every file opened here.
-# Pillow's own limit is global, only warns at first, and refuses photos of the largest cameras.
-Image.MAX_IMAGE_PIXELS = None
+logger = logging.getLogger(__name__)
 
-Samples = NDArray[Any]
+_sandbox = Sandbox([image_files.__name__])
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
-_WHITE_IS_ZERO, _SEPARATED = 0, 5  # values of the latter; separated is CMYK
-_GREY_WITH_ALPHA = 4  # a PNG's colour type
-_FULL_16 = np.uint16(65535)
-
-# How to undo each of EXIF's eight orientations; the array's first two axes are rows and columns.
-_UPRIGHT: dict[int, Callable[[Samples], Samples]] = {
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
-    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
-    8: lambda a: a.swapaxes(0, 1)[::-1],
-}
+_WALL_SECONDS_PER_CPU_SECOND = 3  # other processes use the cores, too
 
 # Fast, and as small as zlib's default: for photos the filter matters, not zlib's effort.
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+
+
+def _no_checkpoint() -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -87,26 +76,31 @@ class Picture:
         return replace(self, samples=samples)
 
 
-def decode_image(data: bytes, max_pixels: int) -> Picture:
+def decode_image(data: bytes, max_pixels: int, checkpoint: Checkpoint = _no_checkpoint) -> Picture:
     """Decode an image file: its first frame, with the EXIF orientation applied, at its own bit depth.
 
+    Args:
+        data: the file's bytes.
+        max_pixels: files with more pixels are refused.
+        checkpoint: called while the file is decoded. An exception that it raises cancels the decoding.
+
     Raises:
         TooManyPixelsError: width times height, read from the header, is over `max_pixels`.
-        InvalidImageError: the data is not a complete image in one of `FORMATS`.
+        InvalidImageError: the data is not a complete image in one of `FORMATS`, or takes too much memory or time.
     """
-    return _decode(data, "image", InvalidImageError, max_pixels)
+    return _decode(data, "image", InvalidImageError, max_pixels, checkpoint)
 
 
-def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.bool_]:
+def decode_mask(data: bytes, max_pixels: int, checkpoint: Checkpoint = _no_checkpoint) -> NDArray[np.bool_]:
     """Decode a mask file to a hole: HW bool, True (white, at least half of full scale) = hole to fill.
 
-    A mask with transparency is composited on black.
+    A mask with transparency is composited on black. The arguments are those of `decode_image`.
 
     Raises:
         TooManyPixelsError: width times height, read from the header, is over `max_pixels`.
-        InvalidMaskError: the data is not a complete image in one of `FORMATS`.
+        InvalidMaskError: the data is not a complete image in one of `FORMATS`, or takes too much memory or time.
     """
-    picture = _decode(data, "mask", InvalidMaskError, max_pixels)
+    picture = _decode(data, "mask", InvalidMaskError, max_pixels, checkpoint)
     colours = picture.colours
     grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY) if colours.shape[2] == 3 else colours[:, :, 0]
     full = int(np.iinfo(grey.dtype).max)
@@ -140,66 +134,36 @@ def encode_png(picture: Picture) -> bytes:
     return png.tobytes()
 
 
-def _decode(data: bytes, name: str, invalid: type[InvalidRequestError], max_pixels: int) -> Picture:
+def _decode(
+    data: bytes, name: str, invalid: type[InvalidRequestError], max_pixels: int, checkpoint: Checkpoint
+) -> Picture:
+    checkpoint()
+    if is_ordinary(data):
+        call = LocalCall()
+        decode_file(call, name.encode(), str(max_pixels).encode(), data)
+        return _picture(call.arrays)
     try:
-        file = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception as error:
-        raise invalid(
-            f"The {name} cannot be read ({len(data)} bytes): send a complete PNG, JPEG, WebP, BMP or TIFF file."
-        ) from error
-    width, height = file.size
-    if width * height > max_pixels:
-        raise TooManyPixelsError(
-            f"The {name} has {width}x{height} pixels; at most {max_pixels} are accepted."
-        )
-    # Malformed files make the decoders raise many other types, too: SyntaxError, struct.error, cv2.error and more.
+        return _decode_in_sandbox(data, name, max_pixels, checkpoint)
+    except SandboxedCallError as error:
+        logger.warning("The decoder %s on a file of %d bytes.", error, len(data))
+        reason = "it takes too long" if error.timed_out else "it is damaged, or takes too long"
+        raise invalid(f"The {name} cannot be decoded: {reason}.") from error
+
+
+def _decode_in_sandbox(data: bytes, name: str, max_pixels: int, checkpoint: Checkpoint) -> Picture:
+    arguments = name.encode(), str(max_pixels).encode(), data
+    seconds = _WALL_SECONDS_PER_CPU_SECOND * image_files.cpu_seconds(max_pixels)
+    started = time.monotonic()
     try:
-        file.load()
-        return _deep(file, data) if _is_deep(file, data) else _shallow(file)
-    except (OSError, ValueError) as error:
-        raise invalid(f"The {name} cannot be decoded: {error}.") from error
-    except Exception as error:
-        raise invalid(f"The {name} cannot be decoded: it is damaged.") from error
+        result = _sandbox.run(decode_file, *arguments, seconds=seconds, checkpoint=checkpoint)
+    except SandboxedCallError as error:
+        # Out of memory, the system may have killed the process of an honest file.
+        if error.timed_out or time.monotonic() - started > image_files.cpu_seconds(0):
+            raise
+        result = _sandbox.run(decode_file, *arguments, seconds=seconds, checkpoint=checkpoint)
+    return _picture(result.arrays)
 
 
-def _is_deep(file: Image.Image, data: bytes) -> bool:
-    if file.format == "PNG":
-        return data[24] == 16  # the bit depth in IHDR, always the first chunk
-    return isinstance(file, TiffImageFile) and max(file.tag_v2.get(_BITS_PER_SAMPLE, (1,))) == 16
-
-
-def _shallow(file: Image.Image) -> Picture:
-    if file.mode in ("I", "F"):
-        raise ValueError("it has 32 bits per sample: save it with 8 or 16")
-    grey = file.mode in ("1", "L", "LA", "La")
-    mode = ("L" if grey else "RGB") + "A" * file.has_transparency_data
-    samples = _upright(file, np.asarray(file if file.mode == mode else file.convert(mode)))
-    # A CMYK profile does not apply to the converted samples.
-    profile = None if file.mode == "CMYK" else file.info.get("icc_profile")
-    return Picture(samples[:, :, np.newaxis] if samples.ndim == 2 else samples, profile)
-
-
-def _deep(file: Image.Image, data: bytes) -> Picture:
-    photometric = file.tag_v2.get(_PHOTOMETRIC) if isinstance(file, TiffImageFile) else None
-    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != np.uint16 or photometric == _SEPARATED:
-        raise ValueError("this kind of 16-bit file is not supported: save it as grey, RGB or RGBA")
-    if samples.ndim == 2:
-        samples = samples[:, :, np.newaxis]
-        if photometric == _WHITE_IS_ZERO:
-            samples = _FULL_16 - samples
-        if (key := file.info.get("transparency")) is not None:
-            samples = np.concatenate([samples, np.where(samples == key, np.uint16(0), _FULL_16)], axis=2)
-    else:
-        samples = cv2.cvtColor(samples, cv2.COLOR_BGR2RGB if samples.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-        if file.format == "PNG" and data[25] == _GREY_WITH_ALPHA:
-            samples = samples[:, :, [0, 3]]
-    # OpenCV applies the orientation of a TIFF itself, but not of other 16-bit files.
-    samples = samples if file.format == "TIFF" else _upright(file, samples)
-    return Picture(samples, file.info.get("icc_profile"))
-
-
-def _upright(file: Image.Image, array: Samples) -> Samples:
-    # The file must be loaded: only then has Pillow rotated a TIFF and dropped the tag, or read a PNG's trailing EXIF.
-    turn = _UPRIGHT.get(file.getexif().get(ExifTags.Base.Orientation, 1))
-    return array if turn is None else np.ascontiguousarray(turn(array))
+def _picture(arrays: Mapping[str, NDArray[Any]]) -> Picture:
+    profile = arrays.get("icc_profile")
+    return Picture(arrays["samples"], None if profile is None else profile.tobytes())

@@ -55,8 +55,8 @@ class Pipeline:
 
         Args:
             request: the image, the mask and the options.
-            checkpoint: called before each run of the model; a large image takes hundreds. An exception that it
-                raises cancels the work.
+            checkpoint: called before each run of the model, of which a large image takes hundreds, and while files
+                are decoded. An exception that it raises cancels the work.
 
         Raises:
             InvalidImageError, InvalidMaskError: a file cannot be decoded, or the mask covers the whole image.
@@ -67,7 +67,7 @@ class Pipeline:
         """
         clock = _Clock()
         with clock.stage("decode"):
-            picture, hole = self._decode(request)
+            picture, hole = self._decode(request, checkpoint)
         with clock.stage("prepare"):
             if request.output_size == "model":
                 picture, hole = _resized(picture, hole, self._runtime.side)
@@ -95,10 +95,10 @@ class Pipeline:
         model = Model(run, self._runtime.side, self._runtime.batch, self._runtime.fixed)
         return fill_holes(rgb, hole, model)[hole]
 
-    def _decode(self, request: FillRequest) -> tuple[Picture, Bools]:
-        picture = decode_image(request.image, self._max_pixels)
+    def _decode(self, request: FillRequest, checkpoint: Callable[[], None]) -> tuple[Picture, Bools]:
+        picture = decode_image(request.image, self._max_pixels, checkpoint)
         if request.mask is not None:
-            hole = decode_mask(request.mask, self._max_pixels)
+            hole = decode_mask(request.mask, self._max_pixels, checkpoint)
         elif picture.has_alpha:
             hole = picture.transparent()
         else:
