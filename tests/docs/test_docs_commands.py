@@ -15,9 +15,14 @@ import numpy as np
 import pytest
 import yaml
 from engines import ROOT, Engine, free_port, running
+from other_graphs import LAMA_255, MIGAN, save_mean_filler
 from pages import blocks, commands, name, pages_with
 from PIL import Image
 
+from serving.core.description import ready_descriptions
+from serving.core.description_yaml import parse_description
+
+TRAINING = ROOT / "docs" / "training.md"
 BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 STAGES = set(re.findall(r"^FROM .* AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
@@ -37,12 +42,14 @@ SMALLER = {
 class Clone:
     """A folder with what the commands need of a clone, and a running server in place of the one at port 8080."""
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
-        self.folder, self.engine = folder, engine
+    def __init__(self, folder: Path, address: str = "127.0.0.1:8080") -> None:
+        self.folder, self.address = folder, address
         for part in ("docs", "models", "training"):
             (folder / part).symlink_to(ROOT / part)
         for part in ("serving", "clients/python"):
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for file, signature in (("lama_fp32.onnx", LAMA_255), ("migan_pipeline_v2.onnx", MIGAN)):
+            save_mean_filler(folder / file, signature)
         (folder / "FOLDER").mkdir()
         rng = np.random.default_rng(0)
         portrait = cv2.imread(str(ROOT / "docs/scratched.png"))
@@ -54,16 +61,18 @@ class Clone:
 
     def localised(self, text: str) -> str:
         """A command or a program with this server's address and the tests' environment."""
-        return text.replace("127.0.0.1:8080", f"127.0.0.1:{self.engine.port}").replace(".venv/bin/", "")
+        return text.replace("127.0.0.1:8080", self.address).replace(".venv/bin/", "")
 
     def run(self, *command: str) -> None:
         settings = {
-            "INPAINT_URL": self.engine.url,
+            "INPAINT_URL": f"http://{self.address}",
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
         }
         environment = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300
+        )
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
 
     def shell(self, command: str) -> None:
@@ -147,12 +156,19 @@ def runner(command: str, clone: Clone) -> Callable[[str], None]:
 
 @pytest.fixture
 def clone(onnx_engine: Engine, tmp_path: Path) -> Clone:
-    return Clone(tmp_path, onnx_engine)
+    return Clone(tmp_path, f"127.0.0.1:{onnx_engine.port}")
 
 
-@pytest.mark.parametrize("page", pages_with("sh"), ids=name)
+@pytest.mark.parametrize("page", [page for page in pages_with("sh") if page != TRAINING], ids=name)
 def test_the_commands_run(page: Path, clone: Clone) -> None:
     for command in commands(page):
+        runner(command, clone)(command)
+
+
+@pytest.mark.slow
+def test_the_commands_of_training_run(tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    for command in commands(TRAINING):
         runner(command, clone)(command)
 
 
@@ -165,10 +181,16 @@ def test_the_python_examples_run(page: Path, clone: Clone) -> None:
 
 
 @pytest.mark.parametrize("page", pages_with("yaml"), ids=name)
-def test_the_compose_files_follow_the_specification(page: Path, tmp_path: Path) -> None:
+def test_compose_files_and_descriptions_of_graphs_are_valid(page: Path, tmp_path: Path) -> None:
     for number, text in enumerate(blocks(page, "yaml")):
-        (tmp_path / f"{number}.yaml").write_text(text)
+        if page.name == "models.md":
+            parse_description(text, page.name, "description", ready_descriptions())
+        else:
+            (tmp_path / f"{number}.yaml").write_text(text)
     command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec"]
-    command += map(str, tmp_path.iterdir())
+    files = list(map(str, tmp_path.iterdir()))
+    if not files:
+        return
+    command += files
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
