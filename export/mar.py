@@ -1,6 +1,7 @@
-"""ONNX → TorchServe's model archive, `inpaint.mar`: the model, the handler and the package `serving.core`.
+"""ONNX → TorchServe's model archive, `NAME.mar`: the model, the handler and the package `serving.core`.
 
-The archive is self-contained: a TorchServe host needs onnxruntime, numpy, pillow and opencv, but not this project.
+The archive is self-contained: beside TorchServe, which needs pyyaml, a host needs onnxruntime, numpy, pillow and
+opencv, but not this project.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from pathlib import Path
 
 import serving
 from export.errors import ArtifactError
+from serving.core.description import description_file
 from serving.core.errors import InpaintError
-from serving.core.graph import MODEL_NAME
-from serving.core.runtime import Runtime
+from serving.core.runtime import NAME_RULE, Runtime, is_name
 
 _PACKAGE = Path(serving.__file__).parent
 _TORCHSERVE = _PACKAGE / "torchserve"
@@ -27,42 +28,47 @@ _MANIFEST = "MAR-INF/MANIFEST.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 
 
-def build_mar(artifact: Path, folder: Path) -> Path:
+def build_mar(artifact: Path, folder: Path, name: str | None = None) -> Path:
     """Pack a model for TorchServe. The same model makes the same archive, byte for byte.
 
     Args:
-        artifact: An ONNX file under the graph contract.
-        folder: Where to write `inpaint.mar`, atomically; created if necessary.
+        artifact: An ONNX file under the graph contract, or one that is described; a YAML file beside it is packed.
+        folder: Where to write `NAME.mar`, atomically; created if necessary.
+        name: The model's name; by default that of its metadata, or else `inpaint`.
 
     Returns:
         The archive's path.
 
     Raises:
-        ArtifactError: The model is missing or is not an inpainting model, or the archiver failed.
+        ArtifactError: The model is missing or is not an inpainting model, its name is invalid, or the archiver failed.
     """
+    if name is not None and not is_name(name):
+        raise ArtifactError(f"The model name {name!r:.80} must be {NAME_RULE}.")
     try:
-        version = Runtime(artifact).version
+        model = Runtime(artifact, name=name)
     except InpaintError as error:
         raise ArtifactError(error.message) from error
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{MODEL_NAME}.mar"
+    target = folder / f"{model.name}.mar"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".mar-") as scratch:
-        archive = _archive(artifact, version, Path(scratch))
+        archive = _archive(artifact, model, Path(scratch))
         finished = Path(scratch, "finished")
         finished.write_bytes(_reproducible(archive))
         finished.replace(target)
     return target
 
 
-def _archive(artifact: Path, version: str, scratch: Path) -> Path:
-    """Run the archiver, which deletes $TMPDIR/inpaint before it starts and therefore gets a TMPDIR of its own."""
+def _archive(artifact: Path, model: Runtime, scratch: Path) -> Path:
+    """Run the archiver, which deletes $TMPDIR/NAME before it starts and therefore gets a TMPDIR of its own."""
     sources, temporary = scratch / "sources", scratch / "temporary"
     temporary.mkdir(parents=True)
     _copy_core(sources)
+    if (description := description_file(artifact)).is_file():
+        shutil.copyfile(description, sources / description.name)
     command = [
         *(sys.executable, "-m", "model_archiver.model_packaging"),
-        *("--model-name", MODEL_NAME),
-        *("--version", version),
+        *("--model-name", model.name),
+        *("--version", model.version),
         *("--serialized-file", str(artifact)),
         *("--handler", str(_TORCHSERVE / "handler.py")),
         *("--extra-files", str(sources)),
@@ -77,7 +83,7 @@ def _archive(artifact: Path, version: str, scratch: Path) -> Path:
         raise ArtifactError(
             f"The model archiver failed; is torch-model-archiver installed? Its error: {reason}"
         )
-    return scratch / f"{MODEL_NAME}.mar"
+    return scratch / f"{model.name}.mar"
 
 
 def _copy_core(sources: Path) -> None:

@@ -57,6 +57,7 @@ class InpaintHandler:
             _show_only(gpu)
         self._runtime = Runtime(
             folder / context.manifest["model"]["serializedFile"],
+            name=context.model_name,
             device="cpu" if gpu is None else "cuda",
             require_gpu=gpu is not None,
             threads=_threads(config),

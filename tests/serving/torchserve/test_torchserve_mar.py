@@ -6,18 +6,20 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import engines
 import pytest
 import yaml
+from other_graphs import LAMA_255, save_mean_filler
 
 from export.errors import ArtifactError
 from export.mar import build_mar
 from serving.core.runtime import Runtime
 
 # What the handler may import beside Python's own modules: all that a stock TorchServe host must have.
-STOCK = {"PIL", "cv2", "numpy", "onnxruntime", "ts"}
+STOCK = {"PIL", "cv2", "numpy", "onnxruntime", "ts", "yaml"}
 
 _USE_IT = """
 import json, sys
@@ -69,7 +71,10 @@ def test_holds_the_model_the_handler_the_config_and_no_web_framework(mar: Path) 
     assert names - modules == {"MAR-INF/MANIFEST.json", "handler.py", "inpaint.onnx", "model-config.yaml"}
     assert {"serving/__init__.py", "serving/core/pipeline.py", "serving/core/runtime.py"} <= modules
     assert all(name == "serving/__init__.py" or name.startswith("serving/core/") for name in modules)
-    assert all(name.endswith(".py") for name in modules)
+    assert {name for name in modules if not name.endswith(".py")} == {
+        "serving/core/graphs/lama.yaml",
+        "serving/core/graphs/migan.yaml",
+    }
 
 
 def test_manifest_tells_the_models_own_version(unpacked: Path) -> None:
@@ -127,6 +132,23 @@ def test_the_same_model_makes_the_same_bytes(mar: Path, tmp_path: Path) -> None:
     assert again.name == "inpaint.mar"
     assert again.read_bytes() == mar.read_bytes()
     assert list(again.parent.iterdir()) == [again]  # no scratch files
+
+
+def test_a_described_model_is_packed_with_its_description_under_its_name(tmp_path: Path) -> None:
+    signature = replace(LAMA_255, dims=(1, 128, 128))
+    artifact = save_mean_filler(tmp_path / "lama_fp32.onnx", signature, "graph: lama")
+    mar = build_mar(artifact, tmp_path / "store", "lama")
+    assert mar == tmp_path / "store" / "lama.mar"
+    with zipfile.ZipFile(mar) as archive:
+        assert archive.read("lama_fp32.yaml") == b"graph: lama"
+        model = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]
+    assert (model["modelName"], model["serializedFile"]) == ("lama", "lama_fp32.onnx")
+
+
+@pytest.mark.parametrize("name", ["../lama", "", "my lama"])
+def test_a_name_that_no_url_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="must be letters"):
+        build_mar(engines.MODEL, tmp_path, name)
 
 
 def test_leaves_other_files_of_the_temporary_folder_alone(
