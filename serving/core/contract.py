@@ -38,6 +38,9 @@ FIELDS: Final = {
 """The fields of a request and their descriptions. A form sends the files as they are, JSON in base64."""
 
 
+_MAX_JSON_VALUES = 1000  # far more than there are fields, so that an error can name an unknown one
+
+
 @dataclass(frozen=True)
 class FillRequest:
     """What a client asks for, still encoded. `FIELDS` describes the attributes.
@@ -138,7 +141,7 @@ def request_from_json(body: bytes | object) -> FillRequest:
         InvalidImageError, InvalidMaskError: that field is not valid base64.
     """
     if isinstance(body, bytes | bytearray):
-        body = parse_json(body)
+        body = parse_json(body, _MAX_JSON_VALUES)
     if not isinstance(body, dict):
         raise InvalidRequestError(
             'The JSON body must be an object such as {"image": "<base64>", "mask": "<base64>"}, '
@@ -151,12 +154,18 @@ def request_from_json(body: bytes | object) -> FillRequest:
     return request_from_fields(fields)
 
 
-def parse_json(text: bytes | bytearray) -> Any:
+def parse_json(text: bytes | bytearray, max_values: int) -> Any:
     """Parse JSON.
 
+    Args:
+        text: the JSON text.
+        max_values: how many values it may have. A value of two bytes takes up to 70 in memory.
+
     Raises:
-        InvalidRequestError: the text is not valid JSON.
+        InvalidRequestError: the text is not valid JSON, or has too many values.
     """
+    if sum(map(text.count, (b",", b"[", b"{"))) > max_values:  # at least as many as there are values
+        raise InvalidRequestError(f"The body is not valid JSON: it has more than {max_values} values.")
     try:
         return json.loads(text)
     except UnicodeDecodeError as error:

@@ -33,6 +33,7 @@ def create_app(settings: Settings, *runtimes: Runtime) -> FastAPI:
         title="Inpainting",
         version=package_version(),
         description=_DESCRIPTION,
+        redirect_slashes=False,  # a redirect of /ping/ would go to the name in the Host header
     )
     app.state.service = service = Service.build(settings, runtimes)
     for router in (

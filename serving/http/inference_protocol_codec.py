@@ -5,14 +5,16 @@ raw little-endian bytes, in order.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.contract import parse_json
-from serving.core.errors import InvalidRequestError, TooManyPixelsError
+from serving.core.errors import InvalidRequestError, PayloadTooLargeError, TooManyPixelsError
 from serving.core.graph import (
     CHANNELS,
     HOLE,
@@ -25,12 +27,25 @@ from serving.core.graph import (
     VALUE_RANGE,
     Floats,
 )
+from serving.core.sandbox import Sandbox, SandboxedCallError
+from serving.core.sandbox_process import Call
 
 DATATYPE = "FP32"
 MAX_BATCH = 64
 MAX_PIXELS = 512 * 512  # of one image: the memory of a run grows with them
 
+MAX_JSON_VALUES = 4_000_000
+"""Numbers of a request in JSON; the binary tensor data extension has no such limit."""
+
 _DTYPE = np.dtype("<f4")  # FP32
+# Parsing JSON keeps Python's global lock: a larger head is parsed in a process of its own.
+_MAX_HEAD_IN_PROCESS = 256 * 1024
+_MAX_DEPTH = 8  # of lists in lists: a tensor has four axes
+_MAX_ID = 1000  # characters
+_MEMORY, _MEMORY_PER_BYTE, _MEMORY_PER_VALUE = 128 * 2**20, 6, 160  # what parsing may take, in bytes
+_CPU_SECONDS, _WALL_SECONDS = 20, 60.0
+
+_sandbox = Sandbox([__name__])
 _INPUT_NAMES = " and ".join(map(repr, INPUTS))
 
 
@@ -51,19 +66,56 @@ class InferenceTensors:
     id: str | None
 
 
-def decode_tensors(body: bytes, head_length: str | None) -> InferenceTensors:
+def decode_tensors(
+    body: bytes, head_length: str | None, checkpoint: Callable[[], None] = lambda: None
+) -> InferenceTensors:
     """Decode an inference request.
 
     Args:
         body: the whole body.
         head_length: the header `Inference-Header-Content-Length`, or None if the body is JSON only.
+        checkpoint: called while a large body is parsed. An exception that it raises cancels that.
 
     Raises:
         InvalidRequestError: the request is malformed, or its tensors are not images and masks.
         TooManyPixelsError: its tensors are too large.
+        PayloadTooLargeError: it has too many numbers as JSON.
     """
     length = _head_length(head_length, len(body))
-    head = parse_json(body[:length])
+    if body.count(b",", 0, length) > MAX_JSON_VALUES:
+        raise PayloadTooLargeError(
+            f"The request has more than {MAX_JSON_VALUES} numbers in JSON: use the binary tensor data extension."
+        )
+    if length <= _MAX_HEAD_IN_PROCESS:
+        return _decode(body, length)
+    try:
+        result = _sandbox.run(
+            decode_in_sandbox, str(length).encode(), body, seconds=_WALL_SECONDS, checkpoint=checkpoint
+        )
+    except SandboxedCallError as error:
+        raise InvalidRequestError("The body is not valid JSON, or takes too long to parse.") from error
+    return InferenceTensors(result.arrays[IMAGE], result.arrays[MASK], **result.facts)
+
+
+def decode_in_sandbox(call: Call, length: bytes, body: bytes) -> dict[str, Any]:
+    """Decode an inference request in a process of the sandbox."""
+    memory = _MEMORY + _MEMORY_PER_BYTE * len(body) + _MEMORY_PER_VALUE * body.count(b",", 0, int(length))
+    call.limit(memory=memory, cpu_seconds=_CPU_SECONDS)
+    try:
+        tensors = _decode(body, int(length))
+    except MemoryError as error:
+        raise InvalidRequestError("The body is not valid JSON: it takes too much memory to parse.") from error
+    call.put(IMAGE, tensors.images)
+    call.put(MASK, tensors.known)
+    return {"binary": tensors.binary, "id": tensors.id}
+
+
+def warm_up() -> None:
+    """Do nothing: there is nothing to load before the first call in a process of the sandbox."""
+
+
+def _decode(body: bytes, length: int) -> InferenceTensors:
+    head = parse_json(body[:length], MAX_JSON_VALUES + 1000)
     if not isinstance(head, dict) or not isinstance(inputs := head.get("inputs"), list):
         raise InvalidRequestError("The request must be a JSON object with a list of 'inputs'.")
     tensors: dict[str, Floats] = {}
@@ -79,13 +131,7 @@ def decode_tensors(body: bytes, head_length: str | None) -> InferenceTensors:
         if name not in tensors:
             raise InvalidRequestError(f"The input '{name}' is missing: the inputs are {_INPUT_NAMES}.")
     _check_pair(tensors[IMAGE], tensors[MASK])
-    identifier = head.get("id")
-    return InferenceTensors(
-        tensors[IMAGE],
-        tensors[MASK],
-        _wants_binary(head),
-        None if identifier is None else str(identifier),
-    )
+    return InferenceTensors(tensors[IMAGE], tensors[MASK], _wants_binary(head), _id(head))
 
 
 def encode_output(
@@ -164,16 +210,32 @@ def _shape(name: str, shape: Any) -> list[int]:
 
 
 def _from_json(name: str, data: Any, shape: list[int]) -> Floats:
+    numbers = _flat(name, data)
     try:
-        values = np.array(data)
-    except ValueError as error:
-        raise InvalidRequestError(f"The input '{name}' has ragged 'data'.") from error
-    if values.dtype.kind not in "iuf":
-        raise InvalidRequestError(f"The input '{name}' must have 'data', a list of numbers.")
+        # numpy would make strings as wide as the longest of them, and arrays of objects.
+        values = np.fromiter(numbers, np.float64, len(numbers))
+    except OverflowError as error:
+        raise InvalidRequestError(f"The input '{name}' has numbers that are too large.") from error
     if values.size != np.prod(shape):
         raise InvalidRequestError(f"The input '{name}' has {values.size} values for the shape {shape}.")
     _check_values(name, values)
     return values.astype(np.float32).reshape(shape)
+
+
+def _flat(name: str, data: Any) -> list[Any]:
+    """Return the numbers of nested lists, which must be all of the same depth and length."""
+    for _ in range(_MAX_DEPTH):
+        kinds = set(map(type, data)) if isinstance(data, list) else set()
+        if kinds != {list}:
+            break
+        if len(set(map(len, data))) > 1:
+            raise InvalidRequestError(f"The input '{name}' has ragged 'data'.")
+        data = list(chain.from_iterable(data))
+    if kinds and kinds <= {int, float}:
+        return list(data)
+    if list in kinds:
+        raise InvalidRequestError(f"The input '{name}' has ragged 'data'.")
+    raise InvalidRequestError(f"The input '{name}' must have 'data', a list of numbers.")
 
 
 def _check_values(name: str, values: NDArray[Any]) -> None:
@@ -203,6 +265,15 @@ def _wants_binary(head: dict[str, Any]) -> bool:
     ):
         raise InvalidRequestError(f"The only output is '{OUTPUT}'.")
     return bool(_parameter(outputs[0], "binary_data", _parameter(head, "binary_data_output", False)))
+
+
+def _id(head: dict[str, Any]) -> str | None:
+    identifier = head.get("id")
+    if identifier is None:
+        return None
+    if isinstance(identifier, list | dict) or len(str(identifier)) > _MAX_ID:
+        raise InvalidRequestError(f"The 'id' must be a string of at most {_MAX_ID} characters.")
+    return str(identifier)
 
 
 def _parameter(entry: dict[str, Any], name: str, default: object = None) -> object:

@@ -30,6 +30,7 @@ _SECURITY_HEADERS = {
     ),
 }
 _NO_ROUTE = "(none)"
+_MAX_GZIP_MEMBERS = 10_000
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
@@ -103,7 +104,7 @@ class _BodyReader:
         self._content_length = headers.get("content-length", "")
         self._encoding = headers.get("content-encoding", "identity").lower()
         self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
-        self._received = self._decompressed = 0
+        self._received = self._decompressed = self._members = 0
 
     async def __call__(self) -> Message:
         if self._content_length.isdecimal() and int(self._content_length) > self._max_bytes:
@@ -124,17 +125,26 @@ class _BodyReader:
         return {**message, "body": body}
 
     def _decompress(self, body: bytes, *, last: bool) -> bytes:
-        try:
-            # One byte more than the limit: enough to detect an oversized body without expanding a zip bomb.
-            chunk = self._decompressor.decompress(body, self._max_bytes - self._decompressed + 1)
-        except zlib.error as error:
-            raise InvalidRequestError(f"The body is not valid {self._encoding}: {error}.") from error
-        self._decompressed += len(chunk)
-        if self._decompressed > self._max_bytes:
-            raise self._too_large()
+        parts = []
+        while body:
+            if self._decompressor.eof:  # gzip allows several members one after the other
+                self._members += 1
+                if self._encoding != "gzip" or self._members > _MAX_GZIP_MEMBERS:
+                    raise InvalidRequestError(f"The body has extra bytes after its {self._encoding} data.")
+                self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+            try:
+                # One byte more than the limit: enough to detect an oversized body without expanding a zip bomb.
+                part = self._decompressor.decompress(body, self._max_bytes - self._decompressed + 1)
+            except zlib.error as error:
+                raise InvalidRequestError(f"The body is not valid {self._encoding}: {error}.") from error
+            parts.append(part)
+            self._decompressed += len(part)
+            if self._decompressed > self._max_bytes:
+                raise self._too_large()
+            body = self._decompressor.unused_data
         if last and self._received and not self._decompressor.eof:
             raise InvalidRequestError(f"The body's {self._encoding} data is incomplete.")
-        return chunk
+        return b"".join(parts)
 
     def _too_large(self) -> PayloadTooLargeError:
         return PayloadTooLargeError(f"The body is too large: at most {self._max_bytes} bytes are accepted.")

@@ -23,6 +23,7 @@ class Scheduler:
         self._capacity = concurrency + queue_size
         self._admitted = 0
         self._typical_seconds = 1.0
+        self._started: dict[object, float] = {}  # by prediction
 
     @property
     def running(self) -> int:
@@ -37,12 +38,20 @@ class Scheduler:
     def check(self) -> None:
         """Raise OverloadedError if the queue is full. Routes call this before reading the body."""
         if self._admitted >= self._capacity:
-            seconds = self._typical_seconds * self._admitted / self._threads.total_tokens
             raise OverloadedError(
                 f"The queue is full: {self.running} predictions are running and {self.waiting} are waiting. "
                 "Try again later.",
-                retry_after=min(max(1, ceil(seconds)), _MAX_RETRY_AFTER),
+                retry_after=min(max(1, ceil(self._expected_seconds())), _MAX_RETRY_AFTER),
             )
+
+    def _expected_seconds(self) -> float:
+        """Return how long what runs and what waits will probably take."""
+        now = perf_counter()
+        elapsed = [now - start for start in list(self._started.values())]
+        # What has taken longer than is typical is probably large: half done, for want of anything better.
+        running = sum(max(self._typical_seconds - seconds, seconds) for seconds in elapsed)
+        not_started = self._admitted - len(elapsed)
+        return (running + not_started * self._typical_seconds) / self._threads.total_tokens
 
     async def run(self, work: Callable[[], T], disconnected: Callable[[], Awaitable[None]]) -> T:
         """Wait in the queue, do the work in a thread, and return its result or raise its error.
@@ -63,7 +72,11 @@ class Scheduler:
 
         def timed() -> T:
             start = perf_counter()
-            result = work()
+            self._started[prediction := object()] = start
+            try:
+                result = work()
+            finally:
+                del self._started[prediction]
             self._typical_seconds += 0.2 * (perf_counter() - start - self._typical_seconds)
             return result
 

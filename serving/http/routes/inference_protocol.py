@@ -2,6 +2,7 @@
 
 from time import perf_counter
 
+from anyio.from_thread import check_cancelled
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
@@ -128,7 +129,7 @@ async def infer(request: Request, service: ServiceDep, model: ModelDep) -> Respo
 
     def work() -> tuple[bytes, int | None, dict[str, float]]:
         start = perf_counter()
-        tensors = decode_tensors(body, head_length)
+        tensors = decode_tensors(body, head_length, check_cancelled)
         decoded = perf_counter()
         output = model.runtime.run(tensors.images, tensors.known)
         ran = perf_counter()

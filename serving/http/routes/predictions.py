@@ -1,6 +1,7 @@
 """`POST /predictions/{model}`: the REST contract."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from anyio.from_thread import check_cancelled
 from fastapi import APIRouter, Depends
@@ -48,8 +49,21 @@ async def fill(request: Request, service: ServiceDep, model: ModelDep) -> Respon
     if request_media_type(request.headers.get("content-type")) == JSON:
         body = await request.body()
         return await _respond(request, service, model, lambda: request_from_json(body))
-    async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
+    async with _form(request) as form:
         return await _respond(request, service, model, lambda: request_from_fields(_fields(form)))
+
+
+@asynccontextmanager
+async def _form(request: Request) -> AsyncIterator[FormData]:
+    """Parse a form. Starlette decodes names by the charset that the client states."""
+    try:
+        form = await request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS)
+    except (UnicodeError, LookupError) as error:
+        raise InvalidRequestError("The form's field names cannot be decoded: send UTF-8.") from error
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 async def _respond(

@@ -61,6 +61,13 @@ def test_ping(client: TestClient) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "Healthy"})
 
 
+def test_no_path_redirects_to_the_host_that_a_client_names(client: TestClient) -> None:
+    for path in ("/ping/", "/predictions/inpaint/", "/v2/", "/docs/"):
+        response = client.get(path, headers={"Host": "evil.example"})
+        assert response.status_code == 404
+        assert "evil.example" not in str(response.headers)
+
+
 def test_the_documentation_asks_nothing_of_another_host(client: TestClient) -> None:
     page = client.get("/docs").text
     assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", page)

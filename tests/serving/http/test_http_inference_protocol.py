@@ -1,7 +1,9 @@
 """The Open Inference Protocol: spoken by Triton's own client, and by hand where that one is too well-behaved."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import engines
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 from sample_pictures import face, scratch
 from tritonclient.utils import InferenceServerException
 
+from serving.core.errors import InvalidRequestError
 from serving.core.runtime import Runtime
-from serving.http.inference_protocol_codec import MAX_BATCH
+from serving.http.inference_protocol_codec import MAX_BATCH, MAX_JSON_VALUES, decode_tensors
 
 Floats = NDArray[np.float32]
 INFER = "/v2/models/inpaint/infer"
@@ -167,6 +170,8 @@ BAD_HEADS: dict[str, tuple[Any, str]] = {
     "no-mask": ({"inputs": head()["inputs"][:1]}, "'mask' is missing"),
     "no-image": ({"inputs": head()["inputs"][1:]}, "'image' is missing"),
     "twice": ({"inputs": head()["inputs"] * 2}, "more than once"),
+    "name-array": ({"inputs": [{"name": []}]}, "'image' or 'mask'"),
+    "name-object": ({"inputs": [{"name": {}}]}, "'image' or 'mask'"),
     "other-name": ({"inputs": [{"name": "picture"}]}, "'image' or 'mask'"),
     "int8": (head(datatype="INT8"), "FP32"),
     "shape-string": (head(shape="1,3,32,32"), r"[N,3,H,W]"),
@@ -179,6 +184,14 @@ BAD_HEADS: dict[str, tuple[Any, str]] = {
     "data-ragged": (head(data=[[0.5], [0.5, 0.5]]), "ragged"),
     "data-huge": (head(data=[10**400] * 3072), "numbers"),
     "data-1e300": (head(data=[1e300] * 3072), "[0, 1]"),
+    "data-string-bomb": (head(data=["a" * 1_000_000, *[""] * 3071]), "numbers"),
+    "data-mixed": (head(data=[*[0.5] * 3071, "0.5"]), "numbers"),
+    "data-objects": (head(data=[{}] * 3072), "numbers"),
+    "data-empty": (head(data=[[[[]]]]), "numbers"),
+    "data-deep": (head(data=[[[[[[[[[[0.5]]]]]]]]]]), "ragged"),
+    "data-deep-and-ragged": (head(data=[[[0.5]], [0.5]]), "ragged"),
+    "id-too-long": (head(id="x" * 1001), "'id'"),
+    "id-array": (head(id=[]), "'id'"),
     "binary-size-wrong": (head(parameters_of_image={"binary_data_size": 5}), "12288 bytes"),
     "binary-size-string": (head(parameters_of_image={"binary_data_size": "12288"}), "12288 bytes"),
     "binary-without-bytes": (head(parameters_of_image={"binary_data_size": 12288}), "0 bytes left"),
@@ -236,3 +249,43 @@ def test_what_is_not_there_is_told_in_the_protocols_shape(onnx_engine: engines.E
     answer = requests.get(onnx_engine.url + path)
     assert answer.status_code == 404
     assert list(answer.json()) == ["error"]
+
+
+def test_strings_take_no_memory_and_block_nobody(onnx_engine: engines.Engine) -> None:
+    """numpy would make 4 GB of this megabyte: every string as wide as the longest."""
+    body = json.dumps(head(data=["a" * 1_000_000, *[""] * 1000]))
+    with engines.PeakMemory(onnx_engine) as memory:
+        assert requests.post(onnx_engine.url + INFER, data=body, timeout=60).status_code == 400
+    assert memory.growth < 250_000_000
+
+
+def test_a_large_body_is_parsed_while_others_are_answered(onnx_engine: engines.Engine) -> None:
+    body = b'{"inputs": [{"name": "image", "data": [' + b"[]," * 3_900_000 + b"0]}]}"
+    slowest = 0.0
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(requests.post, onnx_engine.url + INFER, data=body, timeout=60)
+        while not answer.done():
+            started = time.perf_counter()
+            assert requests.get(f"{onnx_engine.url}/ping", timeout=60).ok
+            slowest = max(slowest, time.perf_counter() - started)
+    assert answer.result().status_code == 400
+    assert slowest < 1.5
+
+
+def test_too_many_numbers_in_json_are_refused(onnx_engine: engines.Engine) -> None:
+    body = b'{"inputs": [' + b"0," * (MAX_JSON_VALUES + 1) + b"0]}"
+    answer = requests.post(onnx_engine.url + INFER, data=body, timeout=60)
+    assert answer.status_code == 413
+    assert "binary tensor data" in answer.json()["error"]
+
+
+def test_large_json_is_read_as_small_json_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps(head(id="seven")).encode()
+    here = decode_tensors(body, None)
+    monkeypatch.setattr("serving.http.inference_protocol_codec._MAX_HEAD_IN_PROCESS", 0)
+    there = decode_tensors(body, None)
+    np.testing.assert_array_equal(here.images, there.images)
+    np.testing.assert_array_equal(here.known, there.known)
+    assert (here.id, here.binary) == (there.id, there.binary) == ("seven", False)
+    with pytest.raises(InvalidRequestError, match="numbers"):
+        decode_tensors(json.dumps(head(data=["x"] * 3072)).encode(), None)

@@ -63,6 +63,17 @@ def test_a_body_within_the_limit_arrives_whole(body: bytes, size: int, encoding:
         assert read(in_chunks(packed, size), {"content-encoding": encoding}) == body
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_all_members_of_a_gzip_body_are_read(size: int) -> None:
+    body = gzip.compress(b"one, ") + gzip.compress(b"") + gzip.compress(b"two")
+    assert read(in_chunks(body, size), {"content-encoding": "gzip"}) == b"one, two"
+
+
+def test_the_limit_counts_all_members_together() -> None:
+    with pytest.raises(PayloadTooLargeError):
+        read(in_chunks(gzip.compress(bytes(600)) * 2, 100), {"content-encoding": "gzip"})
+
+
 @pytest.mark.parametrize("size", [10, LIMIT, LIMIT + 1])
 def test_a_body_over_the_limit_is_refused_while_it_streams(size: int) -> None:
     with pytest.raises(PayloadTooLargeError, match=str(LIMIT)):
@@ -92,10 +103,12 @@ def test_a_bomb_is_refused(pack: object) -> None:
         (b"not packed", "gzip", InvalidRequestError),
         (gzip.compress(b"x" * 100)[:-6], "gzip", InvalidRequestError),
         (zlib.compress(b"x" * 100)[:-4], "deflate", InvalidRequestError),
+        (zlib.compress(b"x") + zlib.compress(b"y"), "deflate", InvalidRequestError),
+        (gzip.compress(b"x") + b"junk", "gzip", InvalidRequestError),
         (b"x", "br", MediaType),
         (b"x", "gzip, gzip", MediaType),
     ],
-    ids=["no-gzip", "gzip-cut-off", "deflate-cut-off", "brotli", "twice"],
+    ids=["no-gzip", "gzip-cut-off", "deflate-cut-off", "deflate-twice", "gzip-and-more", "brotli", "twice"],
 )
 def test_what_cannot_be_unpacked_is_refused(body: bytes, encoding: str, kind: type[InpaintError]) -> None:
     with pytest.raises(kind):

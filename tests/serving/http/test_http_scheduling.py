@@ -162,3 +162,27 @@ def test_advice_on_when_to_come_back_follows_how_long_work_takes(monkeypatch: py
         return caught.value.retry_after
 
     assert anyio.run(scenario) == 20
+
+
+def test_when_to_come_back_counts_what_runs_and_what_waits() -> None:
+    async def scenario() -> None:
+        scheduler, gate = Scheduler(1, 2), threading.Event()
+
+        async def one() -> None:
+            await scheduler.run(lambda: gate.wait(30), never)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(one)
+            await until(lambda: (scheduler.running, scheduler.waiting) == (1, 2))
+            with pytest.raises(OverloadedError) as at_first:
+                scheduler.check()
+            await anyio.sleep(4)
+            with pytest.raises(OverloadedError) as later:
+                scheduler.check()
+            gate.set()
+        # A second for each, while nothing else is known; the one that runs has taken four and is taken for half done.
+        assert at_first.value.retry_after == 3
+        assert later.value.retry_after >= 6
+
+    anyio.run(scenario)
