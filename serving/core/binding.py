@@ -123,7 +123,7 @@ def bind(description: Description, inputs: Sequence[Node], outputs: Sequence[Nod
         image=_colours(IMAGE, description.image, image),
         mask=Tensor(mask.name, mask_dtype),
         hole=description.mask.hole,
-        known=_known(description.mask, mask_dtype),
+        known=_known(description.mask, mask_dtype, mask),
         output=_colours(OUTPUT, description.output, output),
         composited=description.output.composited,
         side=_side(description.size, fixed),
@@ -176,12 +176,14 @@ def _colours(tensor: str, facts: ImageFacts, node: Node) -> ColourTensor:
     return ColourTensor(node.name, dtype, value_range, facts.order)
 
 
-def _known(facts: MaskFacts, dtype: DType) -> float:
-    if facts.known is not None:
-        return facts.known
-    if facts.hole == 0:
-        return 255.0 if dtype == "uint8" else 1.0
-    return 0.0
+def _known(facts: MaskFacts, dtype: DType, node: Node) -> float:
+    known = facts.known
+    if known is None:
+        known = 0.0 if facts.hole else 255.0 if dtype == "uint8" else 1.0
+    most = {"uint8": 255, "bool": 1}.get(dtype)
+    if most is not None and not all(value in range(most + 1) for value in (facts.hole, known)):
+        raise Mismatch(f"the values of the {dtype} mask '{node.name}' must be integers from 0 to {most}")
+    return known
 
 
 def _fixed_size(node: Node) -> tuple[int, int] | None:

@@ -203,6 +203,13 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("mask", ["hole: 256", "hole: -1", "hole: 0.5", "hole: 0, known: 300"])
+def test_values_that_an_8_bit_mask_cannot_have_are_refused(tmp_path: Path, mask: str) -> None:
+    path = save_mean_filler(tmp_path / "model.onnx", MIGAN, f"graph: migan\nmask: {{{mask}}}")
+    with pytest.raises(ModelFileError, match="integers from 0 to 255"):
+        Runtime(path)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_description_is_refused_with_what_would_be_right(tmp_path: Path, name: str) -> None:
     description, words = WRONG[name]
