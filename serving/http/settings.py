@@ -1,12 +1,12 @@
 """The server's settings, from flags and environment variables."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliApp, CliSuppress, NoDecode, SettingsConfigDict
 
+from serving.core.cpus import available_cores
 from serving.core.errors import SettingsError
 from serving.core.pipeline import DEFAULT_MAX_PIXELS
 from serving.core.runtime import Device
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     @property
     def threads_per_run(self) -> int:
         """CPU threads of one prediction."""
-        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.concurrency)
+        return self.threads or max(1, available_cores() // self.concurrency)
 
 
 def load_settings(arguments: list[str]) -> Settings:

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from serving.core.cpus import available_cores
 from serving.core.errors import SettingsError
 from serving.http.settings import load_settings
 
@@ -116,7 +117,7 @@ def test_help_names_every_setting_but_the_key(capsys: pytest.CaptureFixture[str]
 
 
 def test_threads_are_shared_out_among_the_predictions_that_run_together() -> None:
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     assert load_settings([]).threads_per_run == cores
     assert load_settings(["--concurrency", "64"]).threads_per_run == max(1, cores // 64)
     assert load_settings(["--threads", "3", "--concurrency", "64"]).threads_per_run == 3
