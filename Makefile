@@ -8,6 +8,7 @@ CONFIG ?= default
 RUN ?= runs/$(CONFIG)
 WEIGHTS ?= models/inpaint.safetensors
 ARTIFACTS ?= artifacts
+EXAMPLES ?= 10000
 
 # ONNX Runtime would report what it runs to its maker.
 export ORT_DISABLE_TELEMETRY = 1
@@ -19,7 +20,7 @@ PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint c
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help dev serve page torchserve check test test-page lint lint-page train export requirements benchmark clean
+.PHONY: help dev serve page torchserve check test test-page fuzz lint lint-page train export requirements benchmark clean
 
 help: ## list the commands
 	@sed -n -e 's/$$(PORT)/$(PORT)/' -e 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -44,6 +45,9 @@ test: $(VENV)/.dev lint ## run every check and test; skipped tests are listed wi
 
 test-page: $(VENV)/.dev page ## check and test the web page alone
 	$(RUN_PYTHON) -m pytest -m browser
+
+fuzz: $(VENV)/.dev ## send EXAMPLES=10000 damaged files and requests through each reader
+	FUZZ_EXAMPLES=$(EXAMPLES) $(RUN_PYTHON) -m pytest -q -p no:logging tests/fuzz
 
 lint: $(VENV)/.dev ## check style, types and which package imports which
 	$(VENV)/bin/ruff check .

@@ -25,9 +25,16 @@ def sandbox() -> Iterator[Sandbox]:
         sandbox = Sandbox(["sandbox_functions"])
         sandbox.start()
         yield sandbox
-        family = psutil.Process().children(recursive=True)
+        family = processes(sandbox)
         sandbox.close()
     until(lambda: not any(process.is_running() for process in family))
+
+
+def processes(sandbox: Sandbox) -> list[psutil.Process]:
+    """The process that it has started, and that one's children."""
+    assert sandbox._process is not None
+    parent = psutil.Process(sandbox._process.pid)
+    return [parent, *parent.children(recursive=True)]
 
 
 def test_facts_and_arrays_come_back(sandbox: Sandbox) -> None:
@@ -105,19 +112,19 @@ def test_a_checkpoint_that_raises_kills_the_process(sandbox: Sandbox) -> None:
         if gone.is_set():
             raise GoneError
 
-    before = set(psutil.Process().children(recursive=True))
+    before = set(processes(sandbox))
     threading.Timer(0.3, gone.set).start()
     started = time.monotonic()
     with pytest.raises(GoneError):
         sandbox.run(functions.sleep, seconds=60, checkpoint=checkpoint)
     assert time.monotonic() - started < 5
-    until(lambda: len(before - set(psutil.Process().children(recursive=True))) >= 1)
+    until(lambda: len(before - set(processes(sandbox))) >= 1)
     assert sandbox.run(functions.double, b"a", seconds=30).facts == {"count": 1}
 
 
 def test_it_is_restarted_after_it_was_killed(sandbox: Sandbox) -> None:
     first = sandbox.run(functions.own_pid, seconds=30).facts
-    (parent,) = psutil.Process().children()
+    parent = processes(sandbox)[0]
     parent.kill()
     until(lambda: parent.status() == psutil.STATUS_ZOMBIE)
     assert sandbox.run(functions.own_pid, seconds=60).facts != first
@@ -150,7 +157,7 @@ sys.stdin.read()
 def test_signals_to_the_whole_group_do_not_end_it(sandbox: Sandbox) -> None:
     """Ctrl-C in a terminal reaches all processes; the server then finishes its requests."""
     sandbox.run(functions.own_pid, seconds=60)
-    family = psutil.Process().children(recursive=True)
+    family = processes(sandbox)
     for process in family:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
