@@ -179,8 +179,11 @@ class Sandbox:
         if self._control is None:
             self._control, theirs = socket.socketpair()
             with theirs:
+                path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
                 self._process = subprocess.Popen(  # noqa: S603
-                    self._command, cwd=_ROOT, env={**os.environ, **_ENVIRONMENT}, stdin=theirs.fileno()
+                    self._command,
+                    env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": path},
+                    stdin=theirs.fileno(),
                 )
             atexit.register(self.close)
         return self._control
