@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 _sandbox = Sandbox([image_files.__name__])
 
-_WALL_SECONDS_PER_CPU_SECOND = 3  # other processes use the cores, too
+_WALL_SECONDS_PER_CPU_SECOND = 10  # other processes use the cores, too
 
 # Fast, and as small as zlib's default: for photos the filter matters, not zlib's effort.
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]

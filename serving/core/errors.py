@@ -124,6 +124,13 @@ class OverloadedError(InpaintError):
         self.retry_after = retry_after
 
 
+class DeadlineExceededError(InpaintError):
+    """The prediction took longer than the server allows, including its time in the queue."""
+
+    code = 503
+    type = "DeadlineExceededException"
+
+
 class ModelOutputError(InpaintError):
     """The model's output is not an image: NaN, infinity or a wrong shape."""
 

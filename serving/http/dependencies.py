@@ -45,7 +45,7 @@ class Service:
     @classmethod
     def build(cls, settings: Settings, runtimes: Sequence[Runtime]) -> "Service":
         """Create the parts for the loaded models, at least one."""
-        scheduler = Scheduler(settings.concurrency, settings.queue_size)
+        scheduler = Scheduler(settings.concurrency, settings.queue_size, settings.max_seconds)
         models = {
             runtime.name: ServedModel(runtime, Pipeline(runtime, settings.max_pixels)) for runtime in runtimes
         }

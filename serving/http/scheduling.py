@@ -1,14 +1,14 @@
 """Scheduling: a bounded queue in front of the worker threads."""
 
 from collections.abc import Awaitable, Callable
-from math import ceil
+from math import ceil, inf
 from time import perf_counter
 from typing import TypeVar
 
-from anyio import CancelScope, CapacityLimiter, create_task_group, to_thread
+from anyio import CancelScope, CapacityLimiter, create_task_group, current_time, to_thread
 from starlette.requests import ClientDisconnect
 
-from serving.core.errors import OverloadedError
+from serving.core.errors import DeadlineExceededError, OverloadedError
 
 T = TypeVar("T")
 
@@ -18,7 +18,15 @@ _MAX_RETRY_AFTER = 60  # seconds
 class Scheduler:
     """Runs work in threads, `concurrency` at a time, with a queue of at most `queue_size`."""
 
-    def __init__(self, concurrency: int, queue_size: int) -> None:
+    def __init__(self, concurrency: int, queue_size: int, max_seconds: float = inf) -> None:
+        """Create a scheduler.
+
+        Args:
+            concurrency: predictions that run at the same time.
+            queue_size: predictions that may wait.
+            max_seconds: how long a prediction may take, including its time in the queue.
+        """
+        self._max_seconds = max_seconds
         self._threads = CapacityLimiter(concurrency)
         self._capacity = concurrency + queue_size
         self._admitted = 0
@@ -64,11 +72,13 @@ class Scheduler:
 
         Raises:
             OverloadedError: the queue is full.
+            DeadlineExceededError: it took too long. The work is cancelled as after a disconnection.
             ClientDisconnect: the client has disconnected.
         """
         self.check()
         self._admitted += 1
         outcome: list[T | Exception] = []
+        is_disconnected = False
 
         def timed() -> T:
             start = perf_counter()
@@ -81,11 +91,14 @@ class Scheduler:
             return result
 
         async def cancel_on_disconnect(scope: CancelScope) -> None:
+            nonlocal is_disconnected
             await disconnected()
+            is_disconnected = True
             scope.cancel()
 
         try:
             async with create_task_group() as group:
+                group.cancel_scope.deadline = current_time() + self._max_seconds
                 group.start_soon(cancel_on_disconnect, group.cancel_scope)
                 try:
                     outcome.append(await to_thread.run_sync(timed, limiter=self._threads))
@@ -94,8 +107,13 @@ class Scheduler:
                 group.cancel_scope.cancel()
         finally:
             self._admitted -= 1
-        if not outcome:
+        if not outcome and is_disconnected:
             raise ClientDisconnect
+        if not outcome:
+            raise DeadlineExceededError(
+                f"The prediction took more than {self._max_seconds:g} seconds: send a smaller image, or try again "
+                "when the server is less busy."
+            )
         if isinstance(outcome[0], Exception):
             raise outcome[0]
         return outcome[0]

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """predictions that run at the same time"""
     queue_size: int = Field(16, ge=0, le=10_000)
     """predictions that may wait in the queue; further ones are answered 503 immediately"""
+    max_seconds: float = Field(600, gt=0)
+    """seconds that a prediction may take, including its time in the queue"""
     max_body_bytes: int = Field(64 * 2**20, ge=1024)
     """maximum size of a request body in bytes"""
     max_pixels: int = Field(DEFAULT_MAX_PIXELS, ge=1024)

@@ -107,7 +107,7 @@ COMMON_ERRORS = {
     401: "The API key is missing or wrong.",
     413: "Too many bytes, or too many pixels.",
     500: "The server failed.",
-    503: "The queue is full.",
+    503: "The queue is full, or the prediction took too long.",
 }
 FILL_RESPONSES = error_responses(
     ErrorBody,

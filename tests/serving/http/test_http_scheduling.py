@@ -9,7 +9,7 @@ import pytest
 from anyio.from_thread import check_cancelled
 from starlette.requests import ClientDisconnect
 
-from serving.core.errors import InvalidImageError, OverloadedError
+from serving.core.errors import DeadlineExceededError, InvalidImageError, OverloadedError
 from serving.http.scheduling import Scheduler
 
 
@@ -184,5 +184,41 @@ def test_when_to_come_back_counts_what_runs_and_what_waits() -> None:
         # A second for each, while nothing else is known; the one that runs has taken four and is taken for half done.
         assert at_first.value.retry_after == 3
         assert later.value.retry_after >= 6
+
+    anyio.run(scenario)
+
+
+def test_what_takes_too_long_is_cancelled_and_told_so() -> None:
+    def work() -> None:
+        while True:
+            check_cancelled()
+            time.sleep(0.01)
+
+    async def scenario() -> None:
+        scheduler = Scheduler(1, 1, max_seconds=0.3)
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceededError, match=r"more than 0\.3 seconds"):
+            await scheduler.run(work, never)
+        assert time.monotonic() - started < 5
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
+        assert await scheduler.run(lambda: "free again", never) == "free again"
+
+    anyio.run(scenario)
+
+
+def test_time_in_the_queue_counts_too() -> None:
+    async def scenario() -> None:
+        scheduler, gate = Scheduler(1, 1, max_seconds=0.5), threading.Event()
+
+        async def hold() -> None:  # it cannot be cancelled
+            assert await scheduler.run(lambda: gate.wait(30), never)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(hold)
+            await until(lambda: scheduler.running == 1)
+            with pytest.raises(DeadlineExceededError):
+                await scheduler.run(lambda: None, never)
+            assert scheduler.waiting == 0
+            gate.set()
 
     anyio.run(scenario)
