@@ -1,4 +1,4 @@
-# The servers as images, one target each:
+# The images of the servers, one target each:
 #
 #   docker build -t inpaint .                                       onnx: ONNX Runtime, for CPUs (the default)
 #   docker build -t inpaint:gpu --target onnx-gpu .                 ONNX Runtime with CUDA
@@ -6,18 +6,18 @@
 #   docker build -t inpaint:torchserve-gpu --target torchserve-gpu .
 #   docker build -t inpaint:proxy --target proxy .                  the page, and nginx before any of them
 #
-# Each runs as user 10001, writes to /tmp only, stops on SIGTERM once the requests in flight are answered, and is
-# healthy when its model can answer. Compilers, pip's cache and tests stay in the stages that need them.
+# Each runs as user 10001, writes only to /tmp, completes the requests in flight before it stops on SIGTERM, and is
+# healthy when its model is ready. Compilers, pip's cache and tests stay in build stages.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG NODE_IMAGE=node:20-bookworm-slim
 
 
-# ---- What is built: the page, the Python packages, the files of the project ----
+# ---- Build stages: the page, the Python packages, the project's files ----
 
 FROM ${NODE_IMAGE} AS page
 WORKDIR /page
-# For networks that look into TLS: a file of their certificate authorities, in the builder.
+# Behind a TLS-inspecting proxy: a file with its certificate authorities, in the builder.
 ARG NODE_EXTRA_CA_CERTS
 COPY clients/web/package.json clients/web/package-lock.json ./
 RUN npm ci --no-audit --no-fund --loglevel=error
@@ -37,34 +37,35 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP
 RUN python -m venv --without-pip /opt/venv
 
 FROM packages AS onnx-packages
-COPY containers/requirements/onnx.txt ./
+COPY deploy/requirements/onnx.txt ./
 RUN pip install --require-hashes --no-deps --requirement onnx.txt
 
 FROM packages AS onnx-gpu-packages
-COPY containers/requirements/onnx-gpu.txt ./
+COPY deploy/requirements/onnx-gpu.txt ./
 RUN pip install --require-hashes --no-deps --requirement onnx-gpu.txt
 
-# torch has a build for each kind of host, and on x86-64 the usual index has the one for CUDA, gigabytes of it. The
-# one for CPUs, marked +cpu, is preferred where it is found: PIP_EXTRA_INDEX_URL names an index that has it,
-# PIP_FIND_LINKS a folder in the builder.
+# torch has a build for each kind of host. On x86-64 the default index has the CUDA build, several gigabytes large. The
+# CPU build (+cpu) is preferred if it is found: PIP_EXTRA_INDEX_URL names an index that has it, PIP_FIND_LINKS a folder
+# in the builder.
 FROM packages AS torchserve-packages
-COPY constraints.txt containers/requirements/torchserve.txt ./
+COPY constraints.txt deploy/requirements/torchserve.txt ./
 RUN pip install --require-hashes --no-deps --requirement torchserve.txt
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_FIND_LINKS
 RUN pip install --constraint constraints.txt torch
 
 FROM packages AS torchserve-gpu-packages
-COPY constraints.txt containers/requirements/torchserve-gpu.txt ./
+COPY constraints.txt deploy/requirements/torchserve-gpu.txt ./
 RUN pip install --require-hashes --no-deps --requirement torchserve-gpu.txt \
     && pip install --constraint constraints.txt torch 'onnxruntime-gpu[cuda,cudnn]'
 
 
 FROM base AS http-files
 COPY serving/*.py serving/
-COPY serving/routes/ serving/routes/
+COPY serving/core/ serving/core/
+COPY serving/http/ serving/http/
 COPY models/inpaint.onnx models/
-COPY containers/healthy.py ./
+COPY deploy/healthcheck.py ./
 COPY --from=page /page/build/ clients/web/build/
 RUN python -m compileall -q serving
 
@@ -73,9 +74,10 @@ COPY constraints.txt ./
 RUN pip install --no-deps --constraint constraints.txt torch-model-archiver
 COPY serving/ serving/
 COPY export/ export/
-COPY models/inpaint.onnx containers/healthy.py ./
+COPY models/inpaint.onnx deploy/healthcheck.py ./
 RUN python -c 'from pathlib import Path; from export.mar import build_mar; build_mar(Path("inpaint.onnx"), Path("files/models"))' \
-    && cp -r serving files/ && cp healthy.py files/ && python -m compileall -q files/serving
+    && mkdir files/serving && cp -r serving/__init__.py serving/core serving/torchserve files/serving/ \
+    && cp healthcheck.py files/ && python -m compileall -q files/serving
 
 
 # ---- The images ----
@@ -88,29 +90,29 @@ RUN apt-get update \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old \
     && install --directory --owner=10001 --group=10001 /var/cache/proxy
 COPY serving/nginx/ ./
-COPY containers/healthy.py ./
+COPY deploy/healthcheck.py ./
 COPY --from=page /page/build/ /srv/page/
 ENV PROXY_PORT=8000 PROXY_BODIES=/var/cache/proxy
 USER 10001:10001
 EXPOSE 8000
-# nginx answers what is in flight on SIGQUIT; on SIGTERM it breaks off.
+# On SIGQUIT nginx completes the requests in flight; on SIGTERM it closes their connections.
 STOPSIGNAL SIGQUIT
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s \
-    CMD python -I healthy.py "http://127.0.0.1:${PROXY_PORT}/ping"
+    CMD python -I healthcheck.py "http://127.0.0.1:${PROXY_PORT}/ping"
 ENTRYPOINT ["/app/start.sh"]
 
 
 FROM base AS torchserve-base
 LABEL org.opencontainers.image.title="Inpainting: TorchServe" \
       org.opencontainers.image.description="Fills the masked part of photos, over HTTP"
-# Java opens no TLS connection here, and so needs no store of certificates.
+# Java opens no TLS connections here, so it needs no certificate store.
 RUN apt-get update \
     && CACERT_UPDATES=disabled apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old
 EXPOSE 8080 8082
-# The management port, 8081, is on the container's loopback only.
+# The management port, 8081, listens only on the container's loopback interface.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \
-    CMD ["python", "-I", "healthy.py", "http://127.0.0.1:8081/models/inpaint"]
+    CMD ["python", "-I", "healthcheck.py", "http://127.0.0.1:8081/models/inpaint"]
 ENTRYPOINT ["python", "-m", "serving.torchserve.start", "--mar", "models/inpaint.mar", "--host", "0.0.0.0"]
 
 FROM torchserve-base AS torchserve-gpu
@@ -118,7 +120,7 @@ COPY --from=torchserve-gpu-packages /opt/venv /opt/venv
 COPY --from=torchserve-files /app/files/ ./
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
-# Without a GPU it refuses to start.
+# It refuses to start without a GPU.
 CMD ["--device", "cuda"]
 
 FROM torchserve-base AS torchserve
@@ -133,13 +135,13 @@ LABEL org.opencontainers.image.title="Inpainting: ONNX Runtime" \
 ENV INPAINT_HOST=0.0.0.0 INPAINT_PORT=8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
-    CMD python -I healthy.py "http://127.0.0.1:${INPAINT_PORT}/v2/health/ready"
+    CMD python -I healthcheck.py "http://127.0.0.1:${INPAINT_PORT}/v2/health/ready"
 ENTRYPOINT ["python", "-m", "serving"]
 
 FROM onnx-base AS onnx-gpu
 COPY --from=onnx-gpu-packages /opt/venv /opt/venv
 COPY --from=http-files /app/ ./
-# Without a GPU it refuses to start.
+# It refuses to start without a GPU.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     INPAINT_DEVICE=cuda INPAINT_REQUIRE_GPU=true
 USER 10001:10001

@@ -8,6 +8,7 @@ CONFIG ?= default
 RUN ?= runs/$(CONFIG)
 WEIGHTS ?= models/inpaint.safetensors
 ARTIFACTS ?= artifacts
+EXAMPLES ?= 10000
 
 # ONNX Runtime would report what it runs to its maker.
 export ORT_DISABLE_TELEMETRY = 1
@@ -19,10 +20,12 @@ PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint c
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help serve page torchserve test test-page lint train export requirements benchmark clean
+.PHONY: help dev serve page torchserve check test test-page fuzz lint lint-page train export requirements benchmark clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	@sed -n -e 's/$$(PORT)/$(PORT)/' -e 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+dev: $(VENV)/.dev ## install the development environment
 
 serve: $(VENV)/.serve ## serve the default model with ONNX Runtime, and the web page, on 127.0.0.1:$(PORT)
 	@$(MAKE) --no-print-directory page || echo "The web page could not be built, so the API is served without it."
@@ -33,25 +36,31 @@ page: $(WEB)/build/index.html ## build the web page into clients/web/build
 torchserve: $(VENV)/.torchserve $(ARTIFACTS)/model-store/inpaint.mar ## serve it with TorchServe, on the same contract
 	@exec $(RUN_PYTHON) -m serving.torchserve.start --mar $(ARTIFACTS)/model-store/inpaint.mar --port $(PORT)
 
-test: $(VENV)/.dev lint ## run every check and test
-	@command -v java >/dev/null || { echo "TorchServe needs Java 17: install openjdk-17-jre-headless, then run make test again"; exit 1; }
+check: lint ## run the linters and the quick tests
 	$(RUN_PYTHON) -m pytest
-	@if tests/system-packages.sh node=nodejs npm=npm && $(HAS_NODE); \
-	then $(MAKE) --no-print-directory test-page; \
-	else echo "The web page's tests were skipped: they need Node.js 20.19 or newer, with npm."; fi
 
-test-page: $(VENV)/.dev page ## check and test the web page alone, in Chromium where there is one
-	npm --prefix $(WEB) run check
-	PYTHON=$(abspath $(RUN_PYTHON)) npm --prefix $(WEB) test
-	@if tests/system-packages.sh chromium=chromium; \
-	then PYTHON=$(abspath $(RUN_PYTHON)) npm --prefix $(WEB) run test:browser; \
-	else echo "The web page's tests in a browser were skipped."; fi
+test: $(VENV)/.dev lint ## run every check and test; skipped tests are listed with what they need
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory page; fi
+	$(RUN_PYTHON) -m pytest -m "" --cov --cov-report=term:skip-covered
 
-lint: $(VENV)/.dev ## check style and types
+test-page: $(VENV)/.dev page ## check and test the web page alone
+	$(RUN_PYTHON) -m pytest -m browser
+
+fuzz: $(VENV)/.dev ## send EXAMPLES=10000 damaged files and requests through each reader
+	FUZZ_EXAMPLES=$(EXAMPLES) $(RUN_PYTHON) -m pytest -q -p no:logging tests/fuzz
+
+lint: $(VENV)/.dev ## check style, types and which package imports which
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy --config-file clients/python/pyproject.toml clients/python/src
+	$(VENV)/bin/lint-imports
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory lint-page; \
+	else echo "The web page was not linted: that needs Node.js 20.19 or newer, with npm."; fi
+
+lint-page: $(WEB)/node_modules/.installed ## check the web page's style and types alone
+	npm --prefix $(WEB) run lint
+	npm --prefix $(WEB) run check
 
 train: $(VENV)/.dev ## train by CONFIG=default, full or report on DATA=folder; a killed run goes on
 	$(RUN_PYTHON) -m training fit --config training/configs/$(CONFIG).yaml --data.root $(DATA) --run $(RUN) --ckpt_path last
@@ -63,7 +72,7 @@ export: $(VENV)/.dev ## make every artifact from WEIGHTS=file, calibrated and co
 	$(RUN_PYTHON) -m export parity $(WEIGHTS) $(ARTIFACTS)/*.onnx --data $(DATA) -o $(ARTIFACTS)
 	$(RUN_PYTHON) -m export mar $(ARTIFACTS)/inpaint.onnx -o $(ARTIFACTS)/model-store
 
-requirements: $(VENV)/.dev $(addprefix containers/requirements/,onnx.txt onnx-gpu.txt torchserve.txt torchserve-gpu.txt) ## pin what the images install, with hashes
+requirements: $(VENV)/.dev $(addprefix deploy/requirements/,onnx.txt onnx-gpu.txt torchserve.txt torchserve-gpu.txt) ## pin what the images install, with hashes
 
 benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 	$(RUN_PYTHON) -m benchmarks
@@ -71,18 +80,18 @@ benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 clean: ## remove what was installed and built; runs/ stays
 	rm -rf $(VENV) $(ARTIFACTS) $(WEB)/node_modules $(WEB)/build $(WEB)/.svelte-kit
 
-$(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py $(wildcard serving/*.py serving/torchserve/*) | $(VENV)/.torchserve
+$(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py $(wildcard serving/*.py serving/core/*.py serving/torchserve/*) | $(VENV)/.torchserve
 	$(RUN_PYTHON) -m export mar models/inpaint.onnx -o $(ARTIFACTS)/model-store
 
 # All but torch, whose build, and so whose hash, is the host's choice, and on a GPU host the CUDA that it comes with.
 PIN = CUSTOM_COMPILE_COMMAND="make requirements" $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras \
 	--no-emit-index-url --no-emit-find-links --annotation-style line --constraint constraints.txt
 CUDA = cublas cuda-nvrtc cuda-runtime cudnn-cu13 cufft curand nvjitlink
-containers/requirements/onnx.txt: EXTRAS = http,cpu
-containers/requirements/onnx-gpu.txt: EXTRAS = http,gpu
-containers/requirements/torchserve.txt: EXTRAS = ts,cpu --unsafe-package torch
-containers/requirements/torchserve-gpu.txt: EXTRAS = ts,gpu --unsafe-package torch $(addprefix --unsafe-package nvidia-,$(CUDA))
-containers/requirements/%.txt: pyproject.toml constraints.txt
+deploy/requirements/onnx.txt: EXTRAS = http,cpu
+deploy/requirements/onnx-gpu.txt: EXTRAS = http,gpu
+deploy/requirements/torchserve.txt: EXTRAS = ts,cpu --unsafe-package torch
+deploy/requirements/torchserve-gpu.txt: EXTRAS = ts,gpu --unsafe-package torch $(addprefix --unsafe-package nvidia-,$(CUDA))
+deploy/requirements/%.txt: pyproject.toml constraints.txt
 	$(PIN) --extra $(EXTRAS) --output-file $@ pyproject.toml
 
 $(WEB)/build/index.html: $(WEB)/node_modules/.installed $(shell find $(WEB)/src $(WEB)/scripts -type f) $(wildcard $(WEB)/*.config.* $(WEB)/tsconfig.json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +10,9 @@ from pathlib import Path
 from benchmarks import inference, machine, server
 from benchmarks.timing import to_markdown
 from export.errors import ExportError
-from serving.errors import InpaintException
-from serving.runtime import Runtime
+from serving.core.cpus import available_cores
+from serving.core.errors import InpaintError
+from serving.core.runtime import Runtime
 from training.errors import TrainingError
 from training.files import write_json
 from training.weights import load_weights
@@ -55,9 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", type=Path, default=Path("models/inpaint.onnx"), help="what the server serves"
     )
-    parser.add_argument(
-        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="of every contestant"
-    )
+    parser.add_argument("--threads", type=int, default=available_cores(), help="of every contestant")
     parser.add_argument(
         "--rounds", type=int, default=30, help="how often each is timed; the server 3 times that"
     )
@@ -73,7 +71,7 @@ def main(argv: list[str]) -> int:
         parser.error(f"--rounds must be at least {LEAST_ROUNDS}, --threads at least 1")
     try:
         _measure(options)
-    except InpaintException as error:
+    except InpaintError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
     except (server.ServerFailedError, TrainingError, ExportError, OSError) as error:

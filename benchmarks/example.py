@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from benchmarks.sample import Picture, png, portrait
-from serving.contract import FillRequest
-from serving.pipeline import Pipeline
-from serving.runtime import Runtime
+from serving.core.contract import FillRequest
+from serving.core.pipeline import Pipeline
+from serving.core.runtime import Runtime
 
 SCRATCHES: Final = (
     # (points, width, colour): on a photo of 512 x 512 pixels.
@@ -51,8 +51,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs"), help="folder of the pictures")
     options = parser.parse_args()
     photo, mask = damaged()
-    answer = Pipeline(Runtime(options.model)).fill(FillRequest(png(photo), png(mask))).answer
-    filled = np.asarray(Image.open(io.BytesIO(answer.png)))
+    pipeline = Pipeline(Runtime(options.model))
+    response = pipeline.fill(FillRequest(png(photo), png(mask))).response
+    filled = np.asarray(Image.open(io.BytesIO(response.png)))
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "scratched.png").write_bytes(png(photo))
     (options.output / "mask.png").write_bytes(png(mask))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import psutil
+
+from serving.core.cpus import available_cores
 
 PACKAGES: Final = ("torch", "onnxruntime", "numpy", "opencv-python-headless", "fastapi", "uvicorn")
 CPUINFO: Final = Path("/proc/cpuinfo")
@@ -22,11 +23,11 @@ def facts(threads: int) -> dict[str, str | int | float]:
     flags = set(cpuinfo.get("flags", cpuinfo.get("Features", "")).split())
     return {
         "processor": cpuinfo.get("model name") or platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "threads": threads,
         "int8 instructions": " ".join(name for name in INT8_INSTRUCTIONS if name in flags) or "none known",
         "memory (GiB)": round(psutil.virtual_memory().total / 2**30, 1),
-        "load before": round(os.getloadavg()[0], 1),
+        "load before": round(psutil.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},

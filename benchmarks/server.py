@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from serving.runtime import Runtime
+    from serving.core.runtime import Runtime
 
 ALONE = "the model alone"
 PATIENCE = 60.0

@@ -30,7 +30,7 @@ def _int8(options: argparse.Namespace) -> None:
 def _mar(options: argparse.Namespace) -> None:
     from export.mar import build_mar
 
-    print(f"written: {build_mar(options.artifact, options.output)}")
+    print(f"written: {build_mar(options.artifact, options.output, options.name)}")
 
 
 def _parity(options: argparse.Namespace) -> None:
@@ -71,9 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     int8.add_argument("--count", type=int, default=48, help="number of pictures")
     int8.set_defaults(run=_int8)
 
-    mar = commands.add_parser("mar", help="build a TorchServe archive from an ONNX file")
-    mar.add_argument("artifact", type=Path, help="ONNX file of `python -m export onnx` or `int8`")
-    mar.add_argument("-o", "--output", type=Path, required=True, help="model store folder to write to")
+    mar = commands.add_parser("mar", help="build the TorchServe archive around an ONNX file")
+    mar.add_argument(
+        "artifact", type=Path, help="ONNX file of this command, or another one with its description"
+    )
+    mar.add_argument("-o", "--output", type=Path, required=True, help="the model store, a folder")
+    mar.add_argument("--name", help="the model's name; by default that of its metadata, or else inpaint")
     mar.set_defaults(run=_mar)
 
     parity = commands.add_parser(

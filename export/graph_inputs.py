@@ -1,4 +1,4 @@
-"""Inputs of the exported graph."""
+"""The exported graph's inputs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from serving.core.graph import IMAGE, MASK
 from training.transforms import to_model
 
 if TYPE_CHECKING:
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from training.pictures import Image
 
 GraphInputs = dict[str, NDArray[np.float32]]
-"""`image`, N3HW in [0, 1], and `mask`, N1HW with 1 = known and 0 = hole."""
+"""The graph's inputs by name, see `serving.core.graph`."""
 
 
 def graph_inputs(images: Image, masks: Mask) -> GraphInputs:
-    """Convert pictures and masks to graph inputs.
+    """Convert pictures and masks to the graph's inputs.
 
     Args:
         images: NHWC uint8 RGB in [0, 255].
         masks: NHW uint8, 128 and above = hole.
     """
     image, mask = to_model(torch.from_numpy(images), torch.from_numpy(masks))
-    return {"image": image.contiguous().numpy(), "mask": mask.contiguous().numpy()}
+    return {IMAGE: image.contiguous().numpy(), MASK: mask.contiguous().numpy()}

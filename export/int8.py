@@ -19,6 +19,7 @@ from tqdm import tqdm
 from export.errors import ArtifactError
 from export.graph_inputs import GraphInputs, graph_inputs
 from export.onnx import load_artifact, set_metadata, version
+from serving.core.graph import MetadataKey
 from training.cases import stack
 from training.files import write_atomically
 
@@ -61,7 +62,7 @@ def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:
         ArtifactError: `source` is missing, damaged or not a float32 artifact of this project.
     """
     _, metadata = load_artifact(source)
-    if metadata.get("precision") != "fp32":
+    if metadata.get(MetadataKey.PRECISION) != "fp32":
         raise ArtifactError(f"{source} is not a float32 artifact; create one with `python -m export onnx`")
     with tempfile.TemporaryDirectory() as folder:
         prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
@@ -78,8 +79,9 @@ def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:
             nodes_to_quantize=_network_nodes(onnx.load(prepared).graph),
         )
         proto = onnx.load(quantised)
-    checkpoint = metadata["checkpoint_sha256"]
-    set_metadata(proto, metadata | {"precision": "int8", "model_version": version(checkpoint, "int8")})
+    checkpoint = metadata[MetadataKey.CHECKPOINT_SHA256]
+    changed = {MetadataKey.PRECISION: "int8", MetadataKey.MODEL_VERSION: version(checkpoint, "int8")}
+    set_metadata(proto, metadata | changed)
     write_atomically(target, proto.SerializeToString())
 
 

@@ -1,11 +1,11 @@
-"""Build of TorchServe's model archive `inpaint.mar`: the model, the handler, and the `serving` modules it imports.
+"""ONNX → TorchServe's model archive, `NAME.mar`: the model, the handler and the package `serving.core`.
 
-The archive is self-contained: a TorchServe host needs onnxruntime, numpy, pillow and opencv, but not this project.
+The archive is self-contained: beside TorchServe, which needs pyyaml, a host needs onnxruntime, numpy, pillow and
+opencv, but not this project.
 """
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import os
@@ -15,66 +15,62 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import serving
 from export.errors import ArtifactError
-from serving.contract import MODEL_NAME
-from serving.errors import InpaintException
-from serving.runtime import Runtime
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from serving.core.description import description_file
+from serving.core.errors import InpaintError
+from serving.core.runtime import NAME_RULE, Runtime, is_name
 
 _PACKAGE = Path(serving.__file__).parent
 _TORCHSERVE = _PACKAGE / "torchserve"
 _MANIFEST = "MAR-INF/MANIFEST.json"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in the zip format
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 
 
-def build_mar(artifact: Path, folder: Path) -> Path:
-    """Package a model for TorchServe. The archive is reproducible, byte for byte.
+def build_mar(artifact: Path, folder: Path, name: str | None = None) -> Path:
+    """Pack a model for TorchServe. The same model makes the same archive, byte for byte.
 
     Args:
-        artifact: An ONNX file that follows the graph contract.
-        folder: Folder to write `inpaint.mar` to, atomically; created if missing.
+        artifact: An ONNX file under the graph contract, or one that is described; a YAML file beside it is packed.
+        folder: Where to write `NAME.mar`, atomically; created if necessary.
+        name: The model's name; by default that of its metadata, or else `inpaint`.
 
     Returns:
         The archive's path.
 
     Raises:
-        ArtifactError: The model is missing or not an inpainting model, or the archiver failed.
+        ArtifactError: The model is missing or is not an inpainting model, its name is invalid, or the archiver failed.
     """
+    if name is not None and not is_name(name):
+        raise ArtifactError(f"The model name {name!r:.80} must be {NAME_RULE}.")
     try:
-        version = Runtime(artifact).version
-    except InpaintException as error:
+        model = Runtime(artifact, name=name)
+    except InpaintError as error:
         raise ArtifactError(error.message) from error
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{MODEL_NAME}.mar"
+    target = folder / f"{model.name}.mar"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".mar-") as scratch:
-        archive = _archive(artifact, version, Path(scratch))
+        archive = _archive(artifact, model, Path(scratch))
         finished = Path(scratch, "finished")
         finished.write_bytes(_reproducible(archive))
         finished.replace(target)
     return target
 
 
-def _archive(artifact: Path, version: str, scratch: Path) -> Path:
-    """Run the archiver with its own TMPDIR, because it deletes $TMPDIR/inpaint first."""
+def _archive(artifact: Path, model: Runtime, scratch: Path) -> Path:
+    """Run the archiver, which deletes $TMPDIR/NAME before it starts and therefore gets a TMPDIR of its own."""
     sources, temporary = scratch / "sources", scratch / "temporary"
     temporary.mkdir(parents=True)
-    handler = _TORCHSERVE / "handler.py"
-    # The archiver flattens the folder that it is given, so put the package into a parent folder.
-    for module in _imported(handler):
-        copy = sources / module.relative_to(_PACKAGE.parent)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, copy)
+    _copy_core(sources)
+    if (description := description_file(artifact)).is_file():
+        shutil.copyfile(description, sources / description.name)
     command = [
         *(sys.executable, "-m", "model_archiver.model_packaging"),
-        *("--model-name", MODEL_NAME),
-        *("--version", version),
+        *("--model-name", model.name),
+        *("--version", model.version),
         *("--serialized-file", str(artifact)),
-        *("--handler", str(handler)),
+        *("--handler", str(_TORCHSERVE / "handler.py")),
         *("--extra-files", str(sources)),
         *("--config-file", str(_TORCHSERVE / "model-config.yaml")),
         *("--export-path", str(scratch)),
@@ -85,27 +81,20 @@ def _archive(artifact: Path, version: str, scratch: Path) -> Path:
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise ArtifactError(
-            f"The model archiver failed; is torch-model-archiver installed? It says: {reason}"
+            f"The model archiver failed; is torch-model-archiver installed? Its error: {reason}"
         )
-    return scratch / f"{MODEL_NAME}.mar"
+    return scratch / f"{model.name}.mar"
 
 
-def _imported(module: Path) -> Iterable[Path]:
-    """Return the modules of `serving` that a module imports, directly or indirectly, the package itself first."""
-    found = [_PACKAGE / "__init__.py"]
-    waiting = [module]
-    while waiting:
-        for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{serving.__name__}."):
-                path = _PACKAGE.parent.joinpath(*str(node.module).split(".")).with_suffix(".py")
-                if path not in found:
-                    found.append(path)
-                    waiting.append(path)
-    return found
+def _copy_core(sources: Path) -> None:
+    """Copy `serving.core` into a parent folder: the archiver flattens the folder that `--extra-files` names."""
+    package = sources / _PACKAGE.name
+    shutil.copytree(_PACKAGE / "core", package / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(_PACKAGE / "__init__.py", package / "__init__.py")
 
 
 def _reproducible(archive: Path) -> bytes:
-    """Return the archive without timestamps."""
+    """Return the archive without the creation times of itself and its files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as new:
         for name in sorted(old.namelist()):

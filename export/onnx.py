@@ -12,8 +12,18 @@ import torch
 
 from export.errors import ArtifactError
 from export.inference_model import InferenceModel
+from serving.core.graph import (
+    IMAGE,
+    INPUTS,
+    MASK,
+    MASK_CONVENTION,
+    MIN_SIZE,
+    MODEL_NAME,
+    MODEL_SIZE,
+    OUTPUT,
+    MetadataKey,
+)
 from training.files import sha256, write_atomically
-from training.network.model import MIN_SIZE, MODEL_SIZE
 from training.weights import load_weights
 
 if TYPE_CHECKING:
@@ -24,8 +34,6 @@ Precision = Literal["fp32", "fp16", "int8"]
 OPSET = 20
 MAX_BATCH, MAX_SIDE = 1024, 1 << 14
 """Upper bounds of the dynamic dimensions, for the exporter."""
-
-MASK_CONVENTION = "1 = known, 0 = hole"
 
 
 def export_onnx(weights: Path, target: Path, *, fp16: bool = False) -> None:
@@ -57,9 +65,9 @@ def export_onnx(weights: Path, target: Path, *, fp16: bool = False) -> None:
         program = torch.onnx.export(
             graph,
             example,
-            input_names=["image", "mask"],
-            output_names=["output"],
-            dynamic_shapes={"image": dims, "mask": dims},
+            input_names=list(INPUTS),
+            output_names=[OUTPUT],
+            dynamic_shapes={IMAGE: dims, MASK: dims},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -78,15 +86,15 @@ def metadata(
     """Return an artifact's metadata."""
     digest = sha256(weights)
     return {
-        "model_name": "inpaint",
-        "model_version": version(digest, precision),
-        "model_size": str(MODEL_SIZE),
-        "min_size": str(MIN_SIZE),
-        "mask_convention": MASK_CONVENTION,
-        "precision": precision,
-        "checkpoint_sha256": digest,
-        "model": json.dumps(settings),
-        "provenance": json.dumps(provenance),
+        MetadataKey.MODEL_NAME: MODEL_NAME,
+        MetadataKey.MODEL_VERSION: version(digest, precision),
+        MetadataKey.MODEL_SIZE: str(MODEL_SIZE),
+        MetadataKey.MIN_SIZE: str(MIN_SIZE),
+        MetadataKey.MASK_CONVENTION: MASK_CONVENTION,
+        MetadataKey.PRECISION: precision,
+        MetadataKey.CHECKPOINT_SHA256: digest,
+        MetadataKey.MODEL: json.dumps(settings),
+        MetadataKey.PROVENANCE: json.dumps(provenance),
     }
 
 

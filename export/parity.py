@@ -12,6 +12,7 @@ from tqdm import tqdm
 from export.errors import ArtifactError
 from export.onnx import load_artifact
 from export.verdicts import TOLERANCES, Comparison, Verdict, judge
+from serving.core.graph import IMAGE, MASK, OUTPUT, MetadataKey
 from training.files import sha256
 from training.metrics import psnr, ssim
 from training.weights import load_weights
@@ -47,13 +48,13 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
         comparisons = tuple(
             _compare(_answer(session, probe, artifact), probe, reference) for probe, reference in bar
         )
-        tolerance = TOLERANCES[metadata["precision"]]
+        tolerance = TOLERANCES[metadata[MetadataKey.PRECISION]]
         failures = tuple(reason for c in comparisons for reason in judge(c, tolerance))
         verdicts.append(
             Verdict(
                 artifact.name,
                 sha256(artifact),
-                metadata["precision"],
+                metadata[MetadataKey.PRECISION],
                 checkpoint,
                 tolerance,
                 comparisons,
@@ -65,9 +66,9 @@ def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> 
 
 def _open(artifact: Path, checkpoint: str) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
     _, metadata = load_artifact(artifact)
-    if metadata.get("precision") not in TOLERANCES:
+    if metadata.get(MetadataKey.PRECISION) not in TOLERANCES:
         raise ArtifactError(f"{artifact} has no precision in its metadata; create it with `python -m export`")
-    if metadata.get("checkpoint_sha256") != checkpoint:
+    if metadata.get(MetadataKey.CHECKPOINT_SHA256) != checkpoint:
         raise ArtifactError(f"{artifact} was exported from another checkpoint; export it again from this one")
     try:
         session = onnxruntime.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
@@ -86,8 +87,8 @@ def _reference(model: InpaintingModel, probe: Probe) -> NDArray[np.float32]:
 
 def _answer(session: onnxruntime.InferenceSession, probe: Probe, artifact: Path) -> NDArray[np.float32]:
     try:
-        answer = np.asarray(session.run(["output"], {"image": probe.image, "mask": probe.mask})[0])
-    except Exception as error:  # onnxruntime raises various exceptions
+        answer = np.asarray(session.run([OUTPUT], {IMAGE: probe.image, MASK: probe.mask})[0])
+    except Exception as error:  # onnxruntime raises errors of many kinds
         raise ArtifactError(f"{artifact} cannot be run on {probe.name}: {error}") from error
     if answer.shape != probe.image.shape:
         raise ArtifactError(

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from export.graph_inputs import graph_inputs
+from serving.core.graph import IMAGE, MASK, MODEL_SIZE
 from training.errors import DataError
 from training.masks import PRESETS, Mask, free_form
-from training.network.model import MODEL_SIZE
 from training.pictures import Image, load_picture
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _probe(name: str, pictures: list[Image], masks: list[Mask], *, judges_qualit
     truth, holes = np.stack(pictures), np.stack(masks)
     noise = np.random.default_rng(len(name)).integers(0, 256, truth.shape, dtype=np.uint8)
     inputs = graph_inputs(np.where(holes[..., None] > 0, noise, truth), holes)
-    return Probe(name, inputs["image"], inputs["mask"], truth, judges_quality)
+    return Probe(name, inputs[IMAGE], inputs[MASK], truth, judges_quality)
 
 
 def _solid(size: tuple[int, int], share: float) -> Mask:

@@ -7,8 +7,63 @@ import engines
 import images
 import proxies
 import pytest
+from rest import RestClient
 
-ENGINES = ("onnx", "torchserve")
+BARE = ("onnx", "torchserve")
+DEPLOYED = tuple(f"{engine}_{around}" for around in ("behind_nginx", "container") for engine in BARE)
+
+# The tier of a test that uses one of these fixtures. A test that starts a process on its own has a marker of its own.
+TIERS = {
+    "onnx_engine": "engines",
+    "torchserve_engine": "engines",
+    "onnx_behind_nginx_engine": "engines",
+    "torchserve_behind_nginx_engine": "engines",
+    "engine_of_containers": "containers",
+    "image": "containers",
+    "onnx_image": "containers",
+    "torchserve_image": "containers",
+    "proxy_image": "containers",
+    "onnx_container_engine": "containers",
+    "torchserve_container_engine": "containers",
+}
+
+# Files whose tests train, export or compare whole networks.
+SLOW_FILES = {
+    "test_export_cli.py",
+    "test_export_int8.py",
+    "test_export_onnx.py",
+    "test_export_parity.py",
+    "test_training_evaluate.py",
+    "test_training_fit.py",
+    "test_training_resume.py",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Behind nginx and in the containers, run those tests of the contract alone that are marked `deployed`."""
+    left_out = {item for item in items if _is_deployed(item) and not item.get_closest_marker("deployed")}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_deployed(item: pytest.Item) -> bool:
+    parameters = (
+        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    )
+    return parameters.get("engine") in DEPLOYED
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test with the tier of the fixtures that it uses, or of its file."""
+    if item.path.name in SLOW_FILES:
+        item.add_marker("slow")
+    tiers = {TIERS[name] for name in getattr(item, "fixturenames", ()) if name in TIERS}
+    # The container tier includes what a container is compared with.
+    if "containers" in tiers:
+        tiers = {"containers"}
+    for tier in tiers:
+        item.add_marker(tier)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,9 +139,17 @@ def torchserve_container_engine(
 
 @pytest.fixture(
     scope="session",
-    params=[f"{engine}{around}" for around in ("", "_behind_nginx", "_container") for engine in ENGINES],
+    params=[
+        pytest.param(name, marks=getattr(pytest.mark, TIERS[f"{name}_engine"])) for name in BARE + DEPLOYED
+    ],
 )
 def engine(request: pytest.FixtureRequest) -> engines.Engine:
-    """Each of the two engines, by itself, through the reverse proxy, and in its container."""
+    """Each engine in turn, by itself, and for tests that are marked `deployed` behind nginx and in its container."""
     running: engines.Engine = request.getfixturevalue(f"{request.param}_engine")
     return running
+
+
+@pytest.fixture(scope="session")
+def rest(engine: engines.Engine) -> RestClient:
+    """A client of each engine in turn."""
+    return RestClient(engine.url)

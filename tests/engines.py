@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import needs
 import psutil
 import requests
 import sample_pictures
@@ -109,11 +109,7 @@ def onnx_server(folder: Path, *flags: str) -> Iterator[Engine]:
 @contextmanager
 def torchserve(folder: Path) -> Iterator[Engine]:
     """Archive the default model in `folder` and run TorchServe on it."""
-    if shutil.which("java") is None:
-        raise RuntimeError(
-            "TorchServe needs Java 11 or later (Debian: apt install openjdk-17-jre-headless). "
-            "To test the ONNX server alone: pytest -k 'not torchserve'."
-        )
+    needs.java()
     from export.mar import build_mar  # takes long to import, and the ONNX server needs none of it
 
     archive = build_mar(MODEL, folder)

@@ -1,7 +1,8 @@
 """The images, built from the Dockerfile and run as an operator is advised to run them.
 
-Built and run by Docker where it is; else by the workplace's stand-in, which builds with buildah on Debian's own
-packages in place of the base images, and by podman, which runs what was built there.
+Docker builds and runs them. Where there is no Docker, the environment variable CONTAINER_STAND_IN can name a script
+with the commands `base`, which makes the base images, and `build`, which takes the options of `buildah bud`. Podman
+then runs the images.
 """
 
 import json
@@ -16,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 from engines import ROOT, Engine, free_port, running
 
@@ -28,9 +30,6 @@ HARDENED = [
     *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
     *("--memory", "4g", "--pids-limit", "512"),
 ]
-
-_STAND_IN = Path(os.environ.get("CONTAINER_STAND_IN", ROOT.parent / "shared" / "container" / "stand-in.sh"))
-_PACKAGES = ("buildah=buildah", "podman=podman", "runc=runc", "conmon=conmon")
 
 
 @dataclass(frozen=True)
@@ -144,16 +143,18 @@ def containers() -> Containers:
         index = os.environ.get("TORCH_INDEX", "")
         build = ["docker", "build", "--build-arg", f"PIP_EXTRA_INDEX_URL={index}"]
         return Containers(build, ["docker"], [], "", has_torch_for_cpus=bool(index))
-    if not _STAND_IN.is_file():
-        pytest.skip(f"no Docker here, and no {_STAND_IN.name} in its place (CONTAINER_STAND_IN names it)")
+    script = os.environ.get("CONTAINER_STAND_IN")
+    if not script:
+        pytest.skip(
+            "Docker must be installed and running, or CONTAINER_STAND_IN must name a script in its place"
+        )
     if os.getuid() != 0:
-        pytest.skip(f"no Docker here, and {_STAND_IN.name} needs root")
-    packages = ["sh", str(ROOT / "tests" / "system-packages.sh"), *_PACKAGES]
-    done = subprocess.run(packages, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(done.stdout.strip().rpartition("\n")[2])
+        pytest.skip("CONTAINER_STAND_IN, in place of Docker, needs root")
+    needs.programs(
+        buildah="buildah", podman="podman", runc="runc", conmon="conmon", debootstrap="debootstrap"
+    )
     os.environ["STORAGE_DRIVER"] = "vfs"  # where the stand-in keeps its images
-    stand_in = ["bash", str(_STAND_IN)]
+    stand_in = ["bash", script]
     podman = ["podman", "--runtime", "runc"]
     if subprocess.run([*podman, "image", "exists", f"docker.io/library/{BASE}"], check=False).returncode:
         subprocess.run([*stand_in, "base"], check=True, capture_output=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pytest
+import needs
 import requests
 from engines import ROOT, Engine, free_port
 
@@ -54,19 +54,10 @@ class Proxy:
         return replace(engine, port=self.port, proxied=True)
 
 
-def needs_nginx() -> None:
-    """Have nginx, or skip the test and say how to get it."""
-    pairs = ("nginx=nginx-light", "envsubst=gettext-base")
-    command = ["sh", str(ROOT / "tests" / "system-packages.sh"), *pairs]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(done.stdout.strip().rpartition("\n")[2])
-
-
 @contextmanager
 def nginx(*engines: str, **settings: str) -> Iterator[Proxy]:
     """Run the proxy before engines at these addresses, `host:port`; settings are start.sh's, in lower case."""
-    needs_nginx()
+    needs.programs(nginx="nginx-light", envsubst="gettext-base")
     with readable_folder() as folder, _nginx(folder, engines, settings) as proxy:
         yield proxy
 
@@ -94,7 +85,7 @@ def _nginx(folder: Path, engines: tuple[str, ...], settings: dict[str, str]) -> 
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen(
             [str(START)],
-            env={"PATH": f"{os.environ['PATH']}:/usr/sbin", **environment},
+            env={"PATH": needs.PATH, **environment},
             stdout=log,
             stderr=log,
             start_new_session=True,

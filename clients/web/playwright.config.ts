@@ -1,7 +1,7 @@
 import { defineConfig } from '@playwright/test';
 import { use } from './tests/browser/chromium';
 
-/** Real Chromium against the real server. Patience is generous: nothing here is about speed. */
+/** Real Chromium against the real server. Timeouts are generous: these tests do not measure speed. */
 export default defineConfig({
 	testDir: 'tests/browser',
 	use,

@@ -1,7 +1,7 @@
 import { defineConfig } from '@playwright/test';
 import { use } from './tests/browser/chromium';
 
-/** `npm run screenshots`: the README's pictures of the page, of the real page on the real server. */
+/** `npm run screenshots`: make the README's screenshots of the page. */
 export default defineConfig({
 	testDir: 'tests/screenshots',
 	testMatch: 'readme.ts',

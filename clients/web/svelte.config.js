@@ -7,7 +7,13 @@ const folder = process.env.BUILD_FOLDER ?? 'build';
 export default {
 	kit: {
 		adapter: portable(adapter({ pages: folder, assets: folder }), folder),
-		output: { bundleStrategy: 'single' }
+		output: { bundleStrategy: 'single' },
+		typescript: {
+			/** @param {Record<string, string[]>} config */
+			config({ include }) {
+				include?.push('../*.js', '../*.ts', '../scripts/*.js'); // the configuration files and scripts, too
+			}
+		}
 	},
 	compilerOptions: { runes: true }
 };

@@ -1,20 +1,20 @@
 #!/bin/sh
-# Run nginx with this folder's configuration, filled in from the environment; stop it with SIGQUIT to have the
-# requests in flight answered.
+# Run nginx with this folder's configuration and settings from the environment. On SIGQUIT it completes the requests in
+# flight and stops.
 #
-#   PROXY_ENGINES         where the engines listen, "host:port host:port"; a name may stand for several addresses
+#   PROXY_ENGINES         addresses of the engines, "host:port host:port"; a name may resolve to several addresses
 #   PROXY_PAGE            folder of the built page
 #   PROXY_PORT            port to listen on
-#   PROXY_API_KEY         the key that predictions must carry as `Authorization: Bearer KEY`; none: nobody is asked
-#   PROXY_TLS_PORT        port for HTTPS; used where there is a certificate
-#   PROXY_TLS_CERTIFICATE, PROXY_TLS_KEY   files in PEM form
-#   PROXY_MAX_BODY_BYTES  bytes that a request's body may have: what the engine takes
-#   PROXY_READ_SECONDS    how long an answer may take
-#   PROXY_WORKERS         nginx's processes
-#   PROXY_ACCESS_LOG      file that gets a line of JSON for each request; /dev/stdout
-#   PROXY_RUN             folder for what nginx writes, PROXY_BODIES for large request bodies
-#   PROXY_RESOLVE_SECONDS how often the engines' names are looked up again
-#   PROXY_MIME_TYPES      nginx's list of media types, where its package puts it elsewhere
+#   PROXY_API_KEY         the key that predictions must send as `Authorization: Bearer KEY`; empty: no key is required
+#   PROXY_TLS_PORT        port for HTTPS; used if there is a certificate
+#   PROXY_TLS_CERTIFICATE, PROXY_TLS_KEY   PEM files
+#   PROXY_MAX_BODY_BYTES  maximum size of a request body in bytes: the engine's limit
+#   PROXY_READ_SECONDS    maximum time of a response
+#   PROXY_WORKERS         number of nginx's worker processes
+#   PROXY_ACCESS_LOG      file for one line of JSON per request; /dev/stdout by default
+#   PROXY_RUN             folder for nginx's own files, PROXY_BODIES for large request bodies
+#   PROXY_RESOLVE_SECONDS how often the engines' names are resolved again
+#   PROXY_MIME_TYPES      nginx's list of media types, if its package installs it elsewhere
 set -eu
 
 PROXY_CONF=$(cd "$(dirname "$0")" && pwd)
@@ -29,7 +29,7 @@ for engine in $PROXY_ENGINES; do
     PROXY_SERVERS="$PROXY_SERVERS server $engine max_fails=2 fail_timeout=5s;"
 done
 
-# The key as a regular expression of its bytes: nginx compares other strings without regard to case.
+# The key as a regular expression of its bytes: nginx compares plain strings case-insensitively.
 PROXY_WITHOUT_KEY=1 PROXY_KEY=""
 if [ -n "$PROXY_API_KEY" ]; then
     bytes=$(printf %s "$PROXY_API_KEY" | od -An -v -tx1 | tr -d ' \n' | sed 's/../\\x&/g')
@@ -47,28 +47,29 @@ fi
 
 export PROXY_CONF PROXY_PAGE PROXY_PORT PROXY_MAX_BODY_BYTES PROXY_READ_SECONDS PROXY_WORKERS PROXY_RUN
 export PROXY_BODIES PROXY_ACCESS_LOG PROXY_MIME_TYPES PROXY_SERVERS PROXY_WITHOUT_KEY PROXY_KEY PROXY_TLS
-umask 077 # the key is in what is written
+umask 077 # the written files contain the key
 mkdir -p "$PROXY_RUN" "$PROXY_BODIES"
-# Only these names are filled in: the others are nginx's variables.
+# Only these names are replaced: the others are nginx's variables.
 names=$(env | sed -n 's/^\(PROXY_[A-Z_]*\)=.*/${\1}/p' | tr '\n' ' ')
 for template in nginx.conf errors.conf; do
     envsubst "$names" <"$PROXY_CONF/$template.template" >"$PROXY_RUN/$template"
 done
 
-# nginx looks names up once, when it starts. Containers come and go, under the same name with other addresses.
+# nginx resolves names once, when it starts, but containers restart under the same name with other addresses.
+# nginx 1.27.3 and later can resolve an upstream's names itself (`resolve`); Debian 12 has 1.22.
 addresses() {
     for engine in $PROXY_ENGINES; do getent ahosts "${engine%:*}"; done | cut -d' ' -f1 | sort -u
 }
 follow() {
-    known=$(addresses)
     while sleep "$PROXY_RESOLVE_SECONDS" && kill -0 "$1" 2>/dev/null; do
         now=$(addresses)
-        # An engine that is away has no address: nginx would refuse such a configuration, and keeps the last one.
+        # An engine that is down has no address, and nginx would reject the configuration: keep the last one.
         if [ -n "$now" ] && [ "$now" != "$known" ]; then
             known=$now
             kill -HUP "$1"
         fi
     done
 }
+known=$(addresses) # before nginx resolves them, so that no change in between is missed
 follow $$ &
 exec nginx -e stderr -p "$PROXY_RUN" -c "$PROXY_RUN/nginx.conf"

@@ -1,1 +1,1 @@
-"""The same REST contract on TorchServe: its handler, its settings, and a start that waits until it can answer."""
+"""The REST contract on TorchServe: its handler, its configuration, and the command that starts it."""

@@ -1,6 +1,6 @@
-"""The files of one TorchServe: model store, settings and temporary folder, in a folder of its own.
+"""The files of one TorchServe instance: model store, configuration and temporary files, in one temporary folder.
 
-So two can run on one host, and a stop leaves nothing behind.
+Two instances can thus run on one host, and stopping one leaves no files behind.
 """
 
 import json
@@ -12,31 +12,31 @@ from pathlib import Path
 
 import yaml
 
-from serving.contract import MODEL_NAME
-from serving.errors import ModelFileException
+from serving.core.errors import ModelFileError
+from serving.core.graph import MODEL_NAME
 from serving.torchserve.options import LOOPBACK, Options
 
 _SETTINGS = Path(__file__).with_name("config.properties")
 
 
 class Folder:
-    """A temporary folder with all that TorchServe is started with.
+    """A temporary folder with everything that TorchServe is started with.
 
     Attributes:
         path: the folder.
         store: the model store.
-        model: the unpacked archive in it, its model config changed as the options say.
-        temporary: where TorchServe makes its sockets and its own copies.
+        model: the unpacked archive in it, with the options written into its model config.
+        temporary: where TorchServe creates its sockets and its own copies.
         settings: its `config.properties`.
     """
 
     def __init__(self, options: Options) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
-            ModelFileException: the file is no model archive of this project.
+            ModelFileError: the file is not a model archive of this project.
         """
-        # The workers' sockets are made in it, and a socket's path may have no more than about 100 characters.
+        # The path is short because the workers' sockets are in it, and a socket's path may have about 100 characters.
         self.path = Path(tempfile.mkdtemp(prefix="inpaint-ts-"))
         self.store, self.temporary = self.path / "store", self.path / "tmp"
         self.model, self.settings = self.store / MODEL_NAME, self.path / "config.properties"
@@ -54,7 +54,7 @@ class Folder:
 
 
 def _unpack(options: Options, folder: Path) -> None:
-    """Unpack the archive. TorchServe takes a folder for an archive; what the model config says overrules all else."""
+    """Unpack the archive and write the options into its model config. TorchServe accepts a folder as an archive."""
     try:
         with zipfile.ZipFile(options.mar) as archive:
             archive.extractall(folder)
@@ -62,8 +62,8 @@ def _unpack(options: Options, folder: Path) -> None:
         config_file = folder / manifest["model"]["configFile"]
         config = dict(yaml.safe_load(config_file.read_bytes()))
     except (OSError, ValueError, TypeError, LookupError, zipfile.BadZipFile, yaml.YAMLError) as error:
-        raise ModelFileException(
-            f"{options.mar} is no model archive of this project ({error}): `python -m export mar` makes one."
+        raise ModelFileError(
+            f"{options.mar} is not a model archive of this project ({error}): create one with `python -m export mar`."
         ) from error
     config["minWorkers"] = config["maxWorkers"] = options.workers
     config["threads"] = options.threads
@@ -72,7 +72,7 @@ def _unpack(options: Options, folder: Path) -> None:
 
 
 def _properties(options: Options) -> str:
-    """Return the project's settings with the options after them: of a key that comes twice, the last counts."""
+    """Return the project's configuration followed by the options: of a duplicate key, the last value applies."""
     settings = {
         "inference_address": f"http://{options.host}:{options.port}",
         "management_address": f"http://{LOOPBACK}:{options.management_port}",
@@ -85,7 +85,7 @@ def _properties(options: Options) -> str:
 
 
 def _free_port() -> int:
-    """Return a port for the first worker. Where there are Unix sockets, as on Linux, it is but a name."""
+    """Return a port for the first worker. With Unix sockets, as on Linux, it is only part of the socket's name."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
-"""TorchServe's way into the pipeline: requests as its workers receive them, answers as they send them.
+"""The TorchServe handler: runs the pipeline on the requests that a worker receives.
 
-`export mar` packs this file, and the modules of `serving` that it imports, into the archive. TorchServe's own
-base handler is not used: it answers a header `describe: True` with nothing, and runs ONNX on all cores.
+`python -m export mar` packs this file and the package `serving.core` into the archive. TorchServe's `BaseHandler` is
+not used: it answers a request with the header `describe: True` with `null`, and runs ONNX on all cores.
 """
 
 import fcntl
@@ -14,45 +14,50 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from serving.contract import FillRequest, request_from_fields, request_from_json, wants_png
-from serving.errors import (
-    DeviceUnavailableException,
-    InpaintException,
-    InternalServerException,
-    UnsupportedMediaTypeException,
+from serving.core.contract import (
+    JSON,
+    FillRequest,
+    request_from_fields,
+    request_from_json,
+    request_media_type,
 )
-from serving.pipeline import Pipeline
-from serving.runtime import Runtime
+from serving.core.errors import (
+    DeviceUnavailableError,
+    InpaintError,
+    InternalServerError,
+    UnsupportedMediaTypeError,
+)
+from serving.core.pipeline import Pipeline
+from serving.core.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-_JSON, _FORM = "application/json", "multipart/form-data"
-
 
 class InpaintHandler:
-    """What a worker creates once, and then calls for each batch. TorchServe allows one class in this file."""
+    """Created once by each worker and called for each batch. TorchServe allows only one class in this file."""
 
     def initialize(self, context: Any) -> None:
         """Load the model.
 
         Args:
-            context: `ts.context.Context`: the archive's folder and manifest, the model config, the GPU's number.
+            context: `ts.context.Context`: the archive's folder and manifest, the model config, the GPU's index.
 
         Raises:
-            ModelFileException: the archive's model is no inpainting model.
-            DeviceUnavailableException: a GPU was asked for or assigned, and does not run the model.
+            ModelFileError: the archive's model is not an inpainting model.
+            DeviceUnavailableError: a GPU was requested or assigned, and does not run the model.
         """
         config = context.model_yaml_config or {}
         folder, gpu = Path(context.system_properties["model_dir"]), context.system_properties["gpu_id"]
         if gpu is None and config.get("deviceType") == "gpu":
-            raise DeviceUnavailableException(
-                "The model config asks for a GPU and TorchServe assigned none: it found no GPU, or number_of_gpu "
+            raise DeviceUnavailableError(
+                "The model config requires a GPU and TorchServe assigned none: there is no GPU, or number_of_gpu "
                 "in config.properties is 0."
             )
         if gpu is not None:
             _show_only(gpu)
         self._runtime = Runtime(
             folder / context.manifest["model"]["serializedFile"],
+            name=context.model_name,
             device="cpu" if gpu is None else "cuda",
             require_gpu=gpu is not None,
             threads=_threads(config),
@@ -61,20 +66,20 @@ class InpaintHandler:
         logger.info("Model %s runs on %s.", self._runtime.version, self._runtime.provider)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
-        """Answer a batch: each request on its own, whatever becomes of the others.
+        """Handle a batch. An error in one request does not affect the others.
 
         Args:
-            data: for each request its fields by name; the body of one that is no form is the field `body`.
-            context: takes each answer's status and headers.
+            data: the fields of each request by name; a body that is not a form is the field `body`.
+            context: receives the status and headers of each response.
 
         Returns:
-            For each request the body of its answer.
+            The response body of each request.
         """
-        with _busy():
-            return [self._answer(fields, index, context) for index, fields in enumerate(data)]
+        with _request_lock():
+            return [self._respond(fields, index, context) for index, fields in enumerate(data)]
 
-    def _answer(self, fields: Mapping[str, Any], index: int, context: Any) -> bytes:
-        # The fields' content types are among them, as dictionaries.
+    def _respond(self, fields: Mapping[str, Any], index: int, context: Any) -> bytes:
+        # Content types of a form's parts are among the headers, as dictionaries.
         headers = {
             name.lower(): value
             for name, value in context.get_all_request_header(index).items()
@@ -82,63 +87,55 @@ class InpaintHandler:
         }
         code = HTTPStatus.OK
         try:
-            media_type, body = self._serve(fields, headers)
+            media_type, body = self._predict(fields, headers)
         except Exception as error:
-            if not isinstance(error, InpaintException):
+            if not isinstance(error, InpaintError):
                 logger.exception("Request %s failed", context.get_request_id(index))
-                error = InternalServerException("The server failed; its log says why.")
-            code, media_type, body = HTTPStatus(error.code), _JSON, json.dumps(error.to_dict()).encode()
+                error = InternalServerError("The server failed; see its log.")
+            code, media_type, body = HTTPStatus(error.code), JSON, json.dumps(error.to_dict()).encode()
         context.set_response_status(code=int(code), phrase=code.phrase, idx=index)
         context.set_response_content_type(index, media_type)
         context.set_response_header(index, "X-Model-Version", self._runtime.version)
         context.set_response_header(index, "X-Execution-Provider", self._runtime.provider)
         return body
 
-    def _serve(self, fields: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str, bytes]:
-        """Return the media type and the body of the answer to one request, or raise what is wrong with it."""
-        if not fields and headers.get("describe") == "True":  # the management API, asked for customized=true
-            return _JSON, json.dumps(self._runtime.metadata).encode()
-        answer = self._pipeline.fill(_read(fields, headers)).answer
-        if wants_png(headers.get("accept")):
-            return "image/png", answer.png
-        return _JSON, json.dumps(answer.to_dict()).encode()
+    def _predict(self, fields: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str, bytes]:
+        """Return the media type and the body of the response to one request, or raise an error."""
+        if not fields and headers.get("describe") == "True":  # the management API's customized=true
+            return JSON, json.dumps(self._runtime.metadata).encode()
+        return self._pipeline.fill(_read(fields, headers)).response.encode(headers.get("accept"))
 
 
 def _read(fields: Mapping[str, Any], headers: Mapping[str, str]) -> FillRequest:
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaTypeException(
-            "TorchServe reads no compressed bodies: send it without Content-Encoding."
+        raise UnsupportedMediaTypeError(
+            "TorchServe does not support compressed bodies: send it without Content-Encoding."
         )
-    if media_type == _FORM:
-        return request_from_fields({name: _plain(value) for name, value in fields.items()})
-    if media_type == _JSON:
+    if request_media_type(headers.get("content-type")) == JSON:
         return request_from_json(fields["body"])
-    raise UnsupportedMediaTypeException(
-        f"The body's Content-Type is {media_type[:80]!r}: {_FORM} or {_JSON} is right."
-    )
+    return request_from_fields({name: _encoded(value) for name, value in fields.items()})
 
 
-def _plain(value: Any) -> bytes | bytearray | str:
-    """Undo TorchServe's own decoding of a part that calls itself JSON (`decode_input_request`)."""
+def _encoded(value: Any) -> bytes | bytearray | str:
+    """Undo TorchServe's decoding of a part whose content type is JSON (`decode_input_request`)."""
     return value if isinstance(value, bytes | bytearray | str) else json.dumps(value)
 
 
 def _threads(config: Mapping[str, Any]) -> int:
-    """Return how many CPU threads one worker takes: its share, where the config does not say."""
+    """Return the CPU threads of one worker: as configured, or its share of the cores."""
     cores = len(os.sched_getaffinity(0))
     return int(config.get("threads", 0)) or max(1, cores // max(1, int(config.get("maxWorkers", 1))))
 
 
 def _show_only(gpu: int) -> None:
-    """Let this process see one GPU. TorchServe counts among those that it sees itself."""
+    """Make only one GPU visible to this process. `gpu` is an index into those that TorchServe sees."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
 
 
 @contextmanager
-def _busy() -> Iterator[None]:
-    """Hold a lock on this file, by which `start.py` knows that a request is in flight."""
+def _request_lock() -> Iterator[None]:
+    """Hold a shared lock on this file, which tells `start.py` that a request is in flight."""
     with Path(__file__).open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield

@@ -1,30 +1,30 @@
-"""What a TorchServe of this project is to serve, and how: the flags of `start.py`."""
+"""The flags of `start.py`."""
 
 import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.errors import SettingsException
+from serving.core.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
 
-_MOST_WORKERS = 4  # by default: each takes about 350 MB
+_MAX_DEFAULT_WORKERS = 4  # by default; each takes about 350 MB
 
 
 @dataclass(frozen=True)
 class Options:
-    """The flags, checked, with nothing left to be chosen.
+    """The validated flags, with all defaults resolved.
 
     Attributes:
         mar: the model archive.
-        host: address for predictions and metrics; management is always on loopback.
-        port: port for predictions; management has the next one, metrics the one after.
+        host: address for predictions and metrics; management always listens on loopback.
+        port: port for predictions; management uses the next port, metrics the one after.
         workers: processes with a model each.
-        threads: CPU threads of each.
-        gpu: give each worker a GPU, and refuse to start without.
-        graceful_seconds: how long a stop waits for the requests in flight.
-        verbose: show what TorchServe says while it starts.
+        threads: CPU threads of each worker.
+        gpu: assign each worker a GPU, and refuse to start without one.
+        graceful_seconds: how long a stop waits for requests in flight.
+        verbose: show TorchServe's output during startup.
     """
 
     mar: Path
@@ -52,18 +52,20 @@ class Options:
 
 
 def parse_options(arguments: list[str] | None) -> Options:
-    """Read the flags; those of the process for None.
+    """Parse the flags, by default those of the process.
 
     Raises:
-        SettingsException: a number is out of its range.
-        SystemExit: help was asked for, or there is no such flag.
+        SettingsError: a number is out of range.
+        SystemExit: help was requested, or a flag is unknown.
     """
     flags = _parser().parse_args(arguments)
     for name, low, high in (("port", 1, 65533), ("workers", 0, 1024), ("threads", 0, 1024)):
         if not low <= getattr(flags, name) <= high:
-            raise SettingsException(f"--{name} is {getattr(flags, name)}: {low} to {high} is right.")
+            raise SettingsError(f"--{name} is {getattr(flags, name)}: it must be from {low} to {high}.")
     gpu, cores = flags.device == "cuda", len(os.sched_getaffinity(0))
-    workers = flags.workers or (1 if gpu else max(1, min(_MOST_WORKERS, cores // max(1, flags.threads))))
+    workers = flags.workers or (
+        1 if gpu else max(1, min(_MAX_DEFAULT_WORKERS, cores // max(1, flags.threads)))
+    )
     return Options(
         mar=flags.mar,
         host=flags.host,
@@ -79,16 +81,26 @@ def parse_options(arguments: list[str] | None) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving.torchserve.start",
-        description="Start TorchServe with the inpainting model, and say when it can answer.",
+        description="Start TorchServe with the inpainting model, and print when it is ready.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--mar", type=Path, default=Path("models/inpaint.mar"), help="model archive")
     add("--host", default=LOOPBACK, help="address for predictions and metrics; management stays on loopback")
-    add("--port", type=int, default=8080, help="port for predictions; the next is management, then metrics")
+    add(
+        "--port",
+        type=int,
+        default=8080,
+        help="port for predictions; management uses the next port, metrics the one after",
+    )
     add("--workers", type=int, default=0, help="processes with a model each; 0 for one per core, up to 4")
-    add("--threads", type=int, default=0, help="CPU threads of each worker; 0 shares the cores out")
+    add(
+        "--threads",
+        type=int,
+        default=0,
+        help="CPU threads of each worker; 0 divides the cores among the workers",
+    )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda refuses to start without a GPU")
     add("--graceful-seconds", type=float, default=30, help="how long a stop waits for requests in flight")
-    add("--verbose", action="store_true", help="show what TorchServe says while it starts")
+    add("--verbose", action="store_true", help="show TorchServe's output during startup")
     return parser

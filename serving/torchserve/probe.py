@@ -1,4 +1,4 @@
-"""Asking a TorchServe on this host: how its model is, and for a prediction."""
+"""A client for a TorchServe instance on this host: the state of its model, and a test prediction."""
 
 import base64
 import http.client
@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from serving.codec import Picture, encode_png
-from serving.contract import MODEL_NAME
-from serving.errors import StartupException
+from serving.core.codec import Picture, encode_png
+from serving.core.contract import JSON
+from serving.core.errors import StartupError
+from serving.core.graph import MODEL_NAME, MODEL_SIZE
 from serving.torchserve.options import LOOPBACK, Options
 
-_ANYWHERE = "0.0.0.0"  # noqa: S104 (nothing is bound to it here)
-_PATIENCE = 30.0  # seconds for an answer
+_ALL_INTERFACES = "0.0.0.0"  # noqa: S104 (not bound here)
+_TIMEOUT = 30.0  # seconds
 
 
 class Probe:
     """A client for one instance."""
 
     def __init__(self, options: Options) -> None:
-        self._host = LOOPBACK if options.host == _ANYWHERE else options.host
+        self._host = LOOPBACK if options.host == _ALL_INTERFACES else options.host
         self._options = options
 
     def workers_ready(self) -> bool:
@@ -35,43 +36,44 @@ class Probe:
         return int(self._model().get("jobQueueStatus", {}).get("pendingRequests", 0))
 
     def predict(self) -> Mapping[str, str]:
-        """Have a small grey picture filled. Return the answer's headers, by lower-case name.
+        """Fill a hole in a grey image. Return the response's headers by lower-case name.
 
         Raises:
-            StartupException: the picture is not filled.
+            StartupError: the prediction failed.
         """
-        picture, mask = np.full((178, 178, 3), 128, np.uint8), np.zeros((178, 178, 1), np.uint8)
-        mask[80:100, 80:100] = 255
-        files = {"image": picture, "mask": mask}
-        body = {name: base64.b64encode(encode_png(Picture(file))).decode() for name, file in files.items()}
+        image = np.full((MODEL_SIZE, MODEL_SIZE, 3), 128, np.uint8)
+        hole = np.zeros((MODEL_SIZE, MODEL_SIZE, 1), np.uint8)
+        hole[80:100, 80:100] = 255
+        files = {"image": image, "mask": hole}
+        fields = {name: base64.b64encode(encode_png(Picture(file))).decode() for name, file in files.items()}
         path = f"/predictions/{MODEL_NAME}"
         try:
-            code, headers, answer = self._ask(
+            code, headers, body = self._request(
                 self._host,
                 self._options.port,
                 "POST",
                 path,
-                json.dumps(body),
-                {"Content-Type": "application/json"},
+                json.dumps(fields),
+                {"Content-Type": JSON},
             )
         except (OSError, http.client.HTTPException) as error:
-            raise StartupException(f"The model does not answer: {error!r}") from error
+            raise StartupError(f"The test prediction got no response: {error!r}") from error
         if code != HTTPStatus.OK:
-            raise StartupException(
-                f"The model does not fill a plain picture: {answer.decode(errors='replace')}"
-            )
+            raise StartupError(f"The test prediction failed: {body.decode(errors='replace')}")
         return headers
 
     def _model(self) -> Mapping[str, Any]:
-        """Return what the management API says of the model; nothing while it does not answer."""
+        """Return the management API's description of the model; empty while it does not respond."""
         try:
-            code, _, body = self._ask(LOOPBACK, self._options.management_port, "GET", f"/models/{MODEL_NAME}")
+            code, _, body = self._request(
+                LOOPBACK, self._options.management_port, "GET", f"/models/{MODEL_NAME}"
+            )
         except (OSError, http.client.HTTPException):
             return {}
         return dict(json.loads(body)[0]) if code == HTTPStatus.OK else {}
 
     @staticmethod
-    def _ask(
+    def _request(
         host: str,
         port: int,
         method: str,
@@ -79,7 +81,7 @@ class Probe:
         body: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Mapping[str, str], bytes]:
-        connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+        connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()

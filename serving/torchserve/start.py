@@ -1,7 +1,7 @@
-"""Start TorchServe, and say "ready" when the model can answer: ``python -m serving.torchserve.start``.
+"""Start TorchServe and print "ready" when the model can answer: ``python -m serving.torchserve.start``.
 
-It runs until SIGTERM or SIGINT, then has the requests in flight answered and leaves no process behind. A second
-signal does not wait for them.
+It runs until SIGTERM or SIGINT, then completes the requests in flight and stops every process. A second signal stops
+without waiting for them.
 """
 
 import signal
@@ -10,77 +10,85 @@ import time
 from collections.abc import Mapping
 from threading import Event
 
-from serving.contract import MODEL_NAME
-from serving.errors import ModelFileException, StartupException
+from serving.core.errors import ModelFileError, StartupError
+from serving.core.graph import MODEL_NAME
 from serving.torchserve.instance import Instance
 from serving.torchserve.options import LOOPBACK, Options, parse_options
 from serving.torchserve.preflight import check
 
-_PATIENCE = 300.0  # seconds to start in
+_STARTUP_SECONDS = 300.0
 _POLL_SECONDS = 0.5
-_WORKERLESS_SECONDS = 10.0  # TorchServe pauses for up to 3 before it starts a worker again
+_NO_WORKER_SECONDS = 10.0  # TorchServe waits for up to 3 seconds before it restarts a worker
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to stop. Return the exit code: 0 after a signal, 1 if it could not start or go on."""
-    stop, hurry = Event(), Event()
+    """Serve until stopped by a signal. Return the exit code: 0 after a signal, 1 after an error."""
+    stop, stop_now = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: (hurry if stop.is_set() else stop).set())
+        signal.signal(number, lambda *_: (stop_now if stop.is_set() else stop).set())
     try:
         options = parse_options(arguments)
         check(options)
         with Instance(options) as instance:
-            _note(f"Starting TorchServe, {options} ...")
+            _log(f"Starting TorchServe, {options} ...")
             if options.host != LOOPBACK:
-                _note(
-                    f"warning: TorchServe asks for no key, and listens on {options.host}: use a reverse proxy."
+                _log(
+                    f"warning: TorchServe listens on {options.host} and requires no API key: use a reverse proxy."
                 )
             if _wait_until_ready(instance, stop):
                 print(_how_to_try(options, instance.probe.predict()), flush=True)
                 _watch(instance, stop)
-                _note("Stopping once the requests in flight are answered; a second signal does not wait.")
-                instance.drain(hurry)
-    except StartupException as error:
-        _note(f"error: {error.message}")
+                _log(
+                    "Stopping after the requests in flight are completed; a second signal stops without waiting."
+                )
+                instance.drain(stop_now)
+    except StartupError as error:
+        _log(f"error: {error.message}")
         return 1
     return 0
 
 
-def _note(text: str) -> None:
+def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def _wait_until_ready(instance: Instance, stop: Event) -> bool:
-    """Return True once every worker has loaded the model, False when told to stop before that."""
-    deadline = time.monotonic() + _PATIENCE
+    """Return True once every worker has loaded the model, or False if stopped before that."""
+    deadline = time.monotonic() + _STARTUP_SECONDS
     while not instance.probe.workers_ready():
         if stop.wait(0.2):
             return False
         if reason := instance.failure():
-            raise ModelFileException(f"The model cannot be loaded: {reason}")
+            raise ModelFileError(f"The model cannot be loaded: {reason}")
         if not instance.running:
-            raise StartupException(f"TorchServe did not start; its last words: {instance.last_words()}")
+            raise StartupError(
+                f"TorchServe did not start; the last line of its output: {instance.last_line()}"
+            )
         if time.monotonic() > deadline:
-            raise StartupException(f"TorchServe is not ready after {_PATIENCE:.0f} s; --verbose shows why.")
+            raise StartupError(
+                f"TorchServe is not ready after {_STARTUP_SECONDS:.0f} s; run it with --verbose to see why."
+            )
     return True
 
 
 def _watch(instance: Instance, stop: Event) -> None:
-    """Return when told to stop; until then pass on what TorchServe says.
+    """Forward TorchServe's output and watch its processes; return when stopped by a signal.
 
     Raises:
-        StartupException: TorchServe ended, or gave up its workers. It would then take requests and never answer.
+        StartupError: TorchServe exited, or has no workers left. It would then accept requests and never answer.
     """
     instance.forward = True
     seen = time.monotonic()
     while not stop.wait(_POLL_SECONDS):
         if not instance.running:
-            raise StartupException(f"TorchServe ended by itself; its last words: {instance.last_words()}")
+            raise StartupError(
+                f"TorchServe exited unexpectedly; the last line of its output: {instance.last_line()}"
+            )
         if instance.has_workers():
             seen = time.monotonic()
-        elif time.monotonic() - seen > _WORKERLESS_SECONDS:
-            raise StartupException(
-                "Every worker died, again when it was started again: is there enough memory? Start anew to go on."
+        elif time.monotonic() - seen > _NO_WORKER_SECONDS:
+            raise StartupError(
+                "Every worker died, and again after a restart: is there enough memory? Restart TorchServe to continue."
             )
 
 

@@ -18,7 +18,7 @@ from benchmarks import inference, machine, server, timing
 from benchmarks.__main__ import main
 from benchmarks.literal_network import LiteralUNet
 from benchmarks.timing import Timing
-from serving.runtime import Runtime
+from serving.core.runtime import Runtime
 from training.network.model import InpaintingModel, ModelConfig
 from training.network.partial_conv import coverage
 from training.network.report_unet import PartialConvUNet
@@ -50,6 +50,8 @@ def test_the_literal_network_computes_what_ours_does(height: int, width: int) ->
     torch.manual_seed(0)
     literal, ours = LiteralUNet(2), PartialConvUNet(2)
     for norm in (m for m in literal.modules() if isinstance(m, nn.BatchNorm2d)):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         nn.init.normal_(norm.running_mean, std=0.2)
         nn.init.uniform_(norm.running_var, 0.5, 1.5)
     for convolution in (m for m in literal.modules() if isinstance(m, nn.Conv2d)):
@@ -66,8 +68,11 @@ def test_the_literal_network_computes_what_ours_does(height: int, width: int) ->
 
 
 def test_it_convolves_masks_as_much_as_features() -> None:
-    for layer in (m for m in LiteralUNet(2).modules() if hasattr(m, "window")):
-        assert layer.window.shape == layer.conv.weight.shape
+    weights = LiteralUNet(2).state_dict()
+    windows = [name for name in weights if name.endswith(".window")]
+    assert windows
+    for name in windows:
+        assert weights[name].shape == weights[name.replace(".window", ".conv.weight")].shape
 
 
 # --- timing ------------------------------------------------------------------------------------------------------
@@ -105,6 +110,7 @@ def test_the_machine_is_named() -> None:
 # --- the real things, briefly ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_timed_in_every_form(tmp_path: Path) -> None:
     weights = tmp_path / "tiny.safetensors"
     save_weights(weights, InpaintingModel(ModelConfig("correction", 1)), {})
@@ -114,6 +120,7 @@ def test_a_checkpoint_is_timed_in_every_form(tmp_path: Path) -> None:
     assert all(t.least > 0 for t in timings)
 
 
+@pytest.mark.engines
 def test_a_server_is_measured_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INPAINT_API_KEY", "the user's own, of no concern here")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")

@@ -1,6 +1,6 @@
 """Triton's own Python client against the ONNX server: the Open Inference Protocol is not only our reading of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnxruntime
@@ -105,7 +105,7 @@ def damaged(value: float) -> tuple[Floats, Floats]:
     return images, masks
 
 
-BAD = {
+BAD: dict[str, tuple[Callable[[], list[InferInput]], str]] = {
     "nan": (lambda: inputs(*damaged(np.nan)), "image"),
     "infinity": (lambda: inputs(*damaged(np.inf)), "image"),
     "out-of-range": (lambda: inputs(*damaged(255.0)), "image"),

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from engines import MODEL
 from PIL import Image
-from rest import ENCODINGS, Fill, RestClient, as_json
+from rest import ENCODINGS, Fill, RestClient, as_json, deployed
 from sample_pictures import block, encode, encode_mask, face, scratch
 
 HOLE = scratch(178, 178, 9)
@@ -22,6 +22,7 @@ def model_version() -> str:
     return version
 
 
+@pytest.mark.deployed
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_encoding_gets_the_same_picture(rest: RestClient, encoding: str) -> None:
     filled = rest.fill(FACE, encoding)
@@ -30,6 +31,7 @@ def test_every_encoding_gets_the_same_picture(rest: RestClient, encoding: str) -
     assert filled.png == rest.fill(FACE).png
 
 
+@pytest.mark.deployed
 def test_the_answer_has_exactly_the_fields_of_the_contract(rest: RestClient) -> None:
     response = rest.post(**as_json(Fill(encode(face(90, 120)), encode_mask(block(90, 120, 10, 20, 30)))))
     assert response.status_code == 200
@@ -47,7 +49,7 @@ def test_the_answer_has_exactly_the_fields_of_the_contract(rest: RestClient) -> 
     }
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", deployed(ENCODINGS, "multipart", "json"))
 def test_accept_png_gets_the_file_itself(rest: RestClient, encoding: str) -> None:
     response = rest.fill_png(FACE, encoding)
     assert response.headers["Content-Type"] == "image/png"
@@ -55,6 +57,7 @@ def test_accept_png_gets_the_file_itself(rest: RestClient, encoding: str) -> Non
     assert response.content == rest.fill(FACE).png
 
 
+@pytest.mark.deployed
 def test_a_body_may_come_in_chunks(rest: RestClient) -> None:
     body = json.dumps(as_json(FACE)["json"]).encode()
     pieces = (body[start : start + 5000] for start in range(0, len(body), 5000))

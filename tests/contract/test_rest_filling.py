@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from rest import Fill, RestClient
+from rest import Fill, RestClient, deployed
 from sample_pictures import (
     RED,
     block,
@@ -34,9 +34,11 @@ def nearest_known(photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[
     )
     colours = np.empty((nearest.max() + 1, 3), np.uint8)
     colours[nearest[~hole]] = photo[~hole]
-    return colours[nearest]
+    replaced: NDArray[np.uint8] = colours[nearest]
+    return replaced
 
 
+@pytest.mark.deployed
 def test_a_pen_line_over_a_face_is_removed(rest: RestClient) -> None:
     photo, hole = face(), scratch(178, 178, 9)
     filled = rest.fill(Fill(encode(painted(photo, hole)), encode_mask(hole))).rgb
@@ -57,7 +59,7 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("size", LARGE)
+@pytest.mark.parametrize("size", deployed(LARGE, "12-megapixel-jpeg"))
 def test_a_scratch_through_a_large_photo_is_filled_at_its_own_size(rest: RestClient, size: str) -> None:
     height, width, picture_format, options = LARGE[size]
     photo = face(height, width)

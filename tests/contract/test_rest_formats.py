@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
-from rest import Fill, RestClient
+from rest import Fill, RestClient, deployed
 from sample_pictures import (
     Samples,
     as_mask,
@@ -119,7 +119,7 @@ def interlaced(photo: NDArray[np.uint8]) -> bytes:
     return png_file((b"IHDR", header), (b"IDAT", stream), (b"IEND", b""))
 
 
-@pytest.mark.parametrize("kind", PHOTOS)
+@pytest.mark.parametrize("kind", deployed(PHOTOS, "png-16-bit-rgb", "jpeg", "webp", "bmp", "tiff-lzw"))
 def test_photo(rest: RestClient, kind: str) -> None:
     write, expected = PHOTOS[kind]
     file = write()

@@ -21,6 +21,7 @@ _CLIENTS = 8
 _CROWD = 60
 
 
+@pytest.mark.deployed
 def test_ping(rest: RestClient) -> None:
     response = rest.get("/ping")
     assert response.status_code == 200
@@ -28,6 +29,7 @@ def test_ping(rest: RestClient) -> None:
     assert response.json() == {"status": "Healthy"}
 
 
+@pytest.mark.deployed
 def test_metrics_count_the_predictions(engine: Engine, rest: RestClient) -> None:
     deviation = deviations.of(engine)
     metrics = RestClient(f"http://127.0.0.1:{engine.metrics_port}")
@@ -50,12 +52,14 @@ def test_metrics_count_the_predictions(engine: Engine, rest: RestClient) -> None
     assert count() == before + 3
 
 
+@pytest.mark.deployed
 def test_headers_tell_the_model_and_what_runs_it(rest: RestClient) -> None:
     response = rest.post(**as_multipart(Fill(encode(face()), encode_mask(scratch(178, 178, 9)))))
     assert response.headers["X-Model-Version"] == response.json()["model_version"]
     assert response.headers["X-Execution-Provider"] == "CPUExecutionProvider"
 
 
+@pytest.mark.deployed
 @pytest.mark.parametrize("path", ["/nothing/here", "/predictions/other"])
 def test_an_unknown_path_is_a_404_in_the_contracts_shape(rest: RestClient, path: str) -> None:
     response = rest.post(path, json={})
@@ -65,6 +69,7 @@ def test_an_unknown_path_is_a_404_in_the_contracts_shape(rest: RestClient, path:
     assert error["code"] == 404
 
 
+@pytest.mark.deployed
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest: RestClient) -> None:
     """The header alone is enough to know; a client that waits with the body learns it at once."""
     request = requests.Request("POST", engine.url + PREDICTIONS, json={}).prepare()
@@ -79,6 +84,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest
     assert_well(rest)
 
 
+@pytest.mark.deployed
 def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest: RestClient) -> None:
     """Chunks of no declared length: the server has to count."""
     pieces = [b" " * 2**20] * (_LIMIT // 2**20) + [b" "]
@@ -104,6 +110,7 @@ def fills(number: int) -> list[Fill]:
     return different
 
 
+@pytest.mark.deployed
 def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) -> None:
     asked = fills(_CLIENTS)
     alone = [rest.fill(fill) for fill in asked]
@@ -119,6 +126,7 @@ def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) ->
     assert len({single.png for single in alone}) == _CLIENTS
 
 
+@pytest.mark.deployed
 def test_a_crowd_is_turned_away_in_part_and_served_in_part(engine: Engine, rest: RestClient) -> None:
     """More requests at one time than the queue holds: each gets its right answer or a 503, none an error."""
     photo, hole = face(300, 300), scratch(300, 300, 9)
@@ -152,6 +160,7 @@ def tight_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield engine.url
 
 
+@pytest.mark.engines
 def test_a_full_queue_is_a_503_that_says_when_to_come_back(tight_url: str) -> None:
     rest = RestClient(tight_url)
     hole = scratch(1500, 2000, 15)
@@ -167,6 +176,7 @@ def test_a_full_queue_is_a_503_that_says_when_to_come_back(tight_url: str) -> No
     assert_well(rest)
 
 
+@pytest.mark.engines
 def test_the_limits_are_those_that_were_set(tight_url: str) -> None:
     rest = RestClient(tight_url)
     noise = encode(np.random.default_rng(0).integers(0, 256, (600, 700, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""The Python client on both engines: the same results, and the same errors."""
+"""The Python client on both engines: the same results and the same errors."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from engines import Engine, free_port
 from hostile_files import png_bomb
-from inpaint_client import ClientError, ConnectError, FillResult, InpaintClient, InvalidInputError, Source
+from inpaint_client import ClientError, ConnectError, FillResult, ImageInput, InpaintClient, InvalidInputError
 from PIL import Image
 from rest import Fill, RestClient
 from sample_pictures import as_mask, encode, encode_mask, face, scratch
@@ -27,7 +27,7 @@ def client(engine: Engine) -> Iterator[InpaintClient]:
 
 @pytest.fixture(scope="module")
 def expected(rest: RestClient) -> np.ndarray:
-    """What the REST interface answers, HW3 uint8."""
+    """The response of the REST API, HW3 uint8."""
     return rest.fill(Fill(encode(PHOTO), encode_mask(HOLE))).rgb
 
 
@@ -37,8 +37,8 @@ def as_path(file: bytes, folder: Path, name: str) -> Path:
     return path
 
 
-# How a photo and a mask may be given: (the encoded file, a folder to write in, a name) -> what `fill` takes.
-SOURCES: dict[str, Callable[[bytes, Path, str], Source]] = {
+# Types of inputs: (encoded file, folder to write to, name) -> argument of `fill`.
+SOURCES: dict[str, Callable[[bytes, Path, str], ImageInput]] = {
     "path": as_path,
     "str-path": lambda file, folder, name: str(as_path(file, folder, name)),
     "bytes": lambda file, folder, name: file,
@@ -49,7 +49,7 @@ SOURCES: dict[str, Callable[[bytes, Path, str], Source]] = {
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_fill_takes_every_kind_of_source(
+def test_fill_accepts_every_type_of_input(
     client: InpaintClient, expected: np.ndarray, tmp_path: Path, kind: str
 ) -> None:
     photo = SOURCES[kind](encode(PHOTO), tmp_path, "photo.png")
@@ -63,11 +63,12 @@ def test_fill_takes_every_kind_of_source(
     assert (np.asarray(Image.open(tmp_path / "filled.png")) == expected).all()
 
 
-def test_fill_takes_a_mask_of_bools(client: InpaintClient, expected: np.ndarray) -> None:
+@pytest.mark.deployed
+def test_fill_accepts_a_bool_mask(client: InpaintClient, expected: np.ndarray) -> None:
     assert (client.fill(PHOTO, HOLE).to_array() == expected).all()
 
 
-def test_fill_takes_transparency_for_the_mask(client: InpaintClient, expected: np.ndarray) -> None:
+def test_fill_uses_transparent_pixels_as_the_mask(client: InpaintClient, expected: np.ndarray) -> None:
     cut_out = np.dstack([PHOTO, 255 - as_mask(HOLE)])
     assert (client.fill(cut_out).to_array()[:, :, :3] == expected).all()
 
@@ -77,8 +78,9 @@ def test_fill_at_the_models_size(client: InpaintClient) -> None:
     assert result.to_array().shape == (178, 178, 3)
 
 
-def test_fill_many_keeps_the_order_and_goes_on_after_a_failure(client: InpaintClient) -> None:
-    pairs: list[tuple[Source, Source]] = [(np.roll(PHOTO, shift, axis=1), HOLE) for shift in range(5)]
+@pytest.mark.deployed
+def test_fill_many_keeps_the_order_and_continues_after_a_failure(client: InpaintClient) -> None:
+    pairs: list[tuple[ImageInput, ImageInput]] = [(np.roll(PHOTO, shift, axis=1), HOLE) for shift in range(5)]
     alone = [client.fill(*pair).png for pair in pairs]
     pairs.insert(2, (PHOTO, np.ones_like(HOLE)))
     outcomes = list(client.fill_many(pairs, max_concurrency=3, progress=False))
@@ -88,6 +90,7 @@ def test_fill_many_keeps_the_order_and_goes_on_after_a_failure(client: InpaintCl
     assert [outcome.png for outcome in outcomes if isinstance(outcome, FillResult)] == alone
 
 
+@pytest.mark.deployed
 def test_health_and_readiness(client: InpaintClient, engine: Engine, rest: RestClient) -> None:
     assert client.health().status == "Healthy"
     ready = client.wait_until_ready(timeout=60)
@@ -98,42 +101,43 @@ def test_health_and_readiness(client: InpaintClient, engine: Engine, rest: RestC
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A pair that the server refuses, and how."""
+class Rejected:
+    """A pair that the server rejects, and its error."""
 
-    pair: Callable[[], tuple[Source, Source | None]]
+    pair: Callable[[], tuple[ImageInput, ImageInput | None]]
     code: int
     type: str
-    words: tuple[str, ...]
+    contains: tuple[str, ...]
 
 
-REFUSED = {
-    "text": Refused(lambda: (b"a letter", HOLE), 400, "InvalidImageException", ("image", "PNG")),
-    "truncated": Refused(
+REJECTED = {
+    "text": Rejected(lambda: (b"a letter", HOLE), 400, "InvalidImageException", ("image", "PNG")),
+    "truncated": Rejected(
         lambda: (PHOTO, encode_mask(HOLE)[:-60]), 400, "InvalidMaskException", ("mask", "decoded")
     ),
-    "no-mask": Refused(lambda: (PHOTO, None), 400, "MissingInputException", ("mask",)),
-    "other-size": Refused(
+    "no-mask": Rejected(lambda: (PHOTO, None), 400, "MissingInputException", ("mask",)),
+    "other-size": Rejected(
         lambda: (PHOTO, HOLE[:-1]), 400, "MaskSizeMismatchException", ("150x199", "150x200")
     ),
-    "all-hole": Refused(lambda: (PHOTO, np.ones_like(HOLE)), 400, "InvalidMaskException", ("whole",)),
-    "bomb": Refused(
+    "all-hole": Rejected(lambda: (PHOTO, np.ones_like(HOLE)), 400, "InvalidMaskException", ("whole",)),
+    "bomb": Rejected(
         lambda: (png_bomb(30_000, 30_000), HOLE), 413, "TooManyPixelsException", ("30000x30000",)
     ),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_the_server_refuses_is_a_client_error(client: InpaintClient, name: str) -> None:
-    refused = REFUSED[name]
+@pytest.mark.parametrize("name", REJECTED)
+def test_a_rejected_pair_is_a_client_error(client: InpaintClient, name: str) -> None:
+    rejected = REJECTED[name]
     with pytest.raises(ClientError) as caught:
-        client.fill(*refused.pair())
-    assert (caught.value.code, caught.value.type) == (refused.code, refused.type)
-    for word in refused.words:
+        client.fill(*rejected.pair())
+    assert (caught.value.code, caught.value.type) == (rejected.code, rejected.type)
+    for word in rejected.contains:
         assert word in caught.value.message
     assert client.fill(PHOTO, HOLE).width == WIDTH
 
 
+@pytest.mark.deployed
 def test_a_body_over_the_limit_is_a_client_error_that_names_its_size(client: InpaintClient) -> None:
     with pytest.raises(ClientError, match="413") as caught:
         client.fill(bytes(65 * 2**20), HOLE)
@@ -141,12 +145,12 @@ def test_a_body_over_the_limit_is_a_client_error_that_names_its_size(client: Inp
     assert "bytes" in caught.value.message or "MB" in caught.value.message
 
 
-def test_what_cannot_be_sent_is_refused_before(client: InpaintClient, tmp_path: Path) -> None:
+def test_invalid_input_is_not_sent(client: InpaintClient, tmp_path: Path) -> None:
     for image in (tmp_path / "nowhere.png", b"", PHOTO.astype(np.float64)):
         with pytest.raises(InvalidInputError, match="image"):
             client.fill(image, HOLE)
 
 
-def test_nobody_there() -> None:
-    with InpaintClient(f"http://127.0.0.1:{free_port()}", retries=0) as client, pytest.raises(ConnectError):
+def test_a_server_that_is_down_is_a_connect_error() -> None:
+    with InpaintClient(f"http://127.0.0.1:{free_port()}", retry_for=0) as client, pytest.raises(ConnectError):
         client.fill(PHOTO, HOLE)

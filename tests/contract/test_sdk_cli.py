@@ -27,7 +27,7 @@ def photo(name: str) -> np.ndarray:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
-    """A folder of photos, one of masks, and one for results that is not there yet."""
+    """Folders of photos and of masks, and the path of a folder for results."""
     photos, masks = tmp_path / "photos", tmp_path / "masks"
     photos.mkdir()
     masks.mkdir()
@@ -48,7 +48,7 @@ def test_fill_a_photo(
     assert (tmp_path / "out.png").read_bytes() == answer.png
 
 
-def test_fill_a_folder_lists_failures_and_skips_what_is_finished(
+def test_fill_a_folder_lists_failures_and_skips_existing_results(
     engine: Engine, rest: RestClient, folders: tuple[Path, Path, Path]
 ) -> None:
     photos, masks, results = folders
@@ -58,13 +58,13 @@ def test_fill_a_folder_lists_failures_and_skips_what_is_finished(
     assert first.returncode == 1
     assert "bob.png" in first.stderr
     assert "200x150" in first.stderr
-    assert "2 filled, 0 skipped as finished, 1 failed" in first.stderr
+    assert "2 filled, 0 skipped, 1 failed" in first.stderr
     assert sorted(path.name for path in results.iterdir()) == ["ann.png", "cem.png"]
 
     (masks / "bob.png").write_bytes(encode_mask(HOLE))
     second = inpaint(engine, *command)
     assert second.returncode == 0, second.stderr
-    assert "1 filled, 2 skipped as finished, 0 failed" in second.stderr
+    assert "1 filled, 2 skipped, 0 failed" in second.stderr
     for name in NAMES:
         answer = rest.fill(Fill(encode(photo(name)), encode_mask(HOLE))).rgb
         assert (np.asarray(Image.open(results / f"{name}.png")) == answer).all()
@@ -76,7 +76,7 @@ def test_health(engine: Engine) -> None:
     assert done.stdout.startswith("Healthy")
 
 
-def test_a_refused_photo_is_one_line_and_exit_code_1(
+def test_a_rejected_mask_is_reported_in_one_line_with_exit_code_1(
     engine: Engine, folders: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     photos, _, _ = folders

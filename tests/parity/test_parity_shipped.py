@@ -45,7 +45,7 @@ def metadata() -> dict[str, str]:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Crops of scikit-image's astronaut: NASA, public domain."""
     folder = tmp_path_factory.mktemp("astronaut")
-    portrait = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    portrait = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)  # type: ignore[no-untyped-call]
     files = [folder / f"{number}.png" for number in range(len(CROPS))]
     for file, (top, left, side) in zip(files, CROPS, strict=True):
         cv2.imwrite(str(file), portrait[top : top + side, left : left + side])
@@ -87,6 +87,7 @@ def strings_of(value: object) -> Iterator[str]:
             yield from strings_of(entry)
 
 
+@pytest.mark.slow
 def test_it_computes_what_pytorch_computes(photos: list[Path]) -> None:
     (verdict,) = check(WEIGHTS, [MODEL], probes_of(photos))
     assert verdict.failures == ()

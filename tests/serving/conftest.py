@@ -3,8 +3,8 @@
 import engines
 import pytest
 
-from serving.pipeline import Pipeline
-from serving.runtime import Runtime
+from serving.core.pipeline import Pipeline
+from serving.core.runtime import Runtime
 
 
 @pytest.fixture(scope="session")

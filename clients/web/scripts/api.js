@@ -1,4 +1,4 @@
-// `npm run api`: write src/lib/api/schema.d.ts from the server's own OpenAPI description.
+// `npm run api`: generate src/lib/api/schema.d.ts from the server's OpenAPI description.
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,14 +10,14 @@ export const SCHEMA = fileURLToPath(new URL('../src/lib/api/schema.d.ts', import
 
 const DESCRIBE = `
 import json
-from serving.app import create_app
-from serving.runtime import Runtime
-from serving.settings import Settings
+from serving.http.app import create_app
+from serving.core.runtime import Runtime
+from serving.http.settings import Settings
 settings = Settings()
 print(json.dumps(create_app(settings, Runtime(settings.model)).openapi()))
 `;
 
-/** @returns {Promise<string>} the types, as TypeScript */
+/** @returns {Promise<string>} the types as TypeScript */
 export async function generate() {
 	const python = process.env.PYTHON ?? join(ROOT, '.venv/bin/python');
 	const description = execFileSync(python, ['-c', DESCRIBE], { cwd: ROOT, encoding: 'utf8' });

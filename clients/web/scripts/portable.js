@@ -6,8 +6,8 @@ const INLINE_SCRIPT = /<script>([^]*?)<\/script>/g;
 const ASSETS = '_app/immutable/';
 
 /**
- * Wrap an adapter so that its build works on any host, in any folder, under any Content-Security-Policy that allows
- * `script-src 'self'`: `index.html` loads its start-up script from a file, and names every file relative to itself.
+ * Wrap an adapter so that its build works on any host, in any folder, with any Content-Security-Policy that allows
+ * `script-src 'self'`: `index.html` loads its start-up script from a file, and all its URLs are relative.
  *
  * @param {import('@sveltejs/kit').Adapter} adapter
  * @param {string} folder where the adapter writes the build
@@ -21,8 +21,8 @@ export function portable(adapter, folder) {
 			const page = join(folder, 'index.html');
 			const html = await readFile(page, 'utf8');
 			const [script, ...others] = [...html.matchAll(INLINE_SCRIPT)];
-			if (!script?.[1] || others.length) throw new Error(`${page}: one inline script was expected`);
-			// The script names the others relative to the page; from now on it lies beside them.
+			if (!script?.[1] || others.length) throw new Error(`${page}: expected exactly one inline script`);
+			// The script's imports are relative to the page; it now lies in the same folder as the files it imports.
 			const code = script[1].replaceAll(`./${ASSETS}`, './');
 			const hash = createHash('sha256').update(code).digest('base64url').slice(0, 8);
 			const name = `${ASSETS}start.${hash}.js`;

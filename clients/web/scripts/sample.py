@@ -1,6 +1,6 @@
-"""Make the page's sample: a scratched portrait, and what the model makes of it.
+"""Make the page's sample: a scratched portrait, and the model's result.
 
-The photo is NASA's portrait of Eileen Collins (public domain), which scikit-image ships. From the repository's root:
+The photo is NASA's portrait of Eileen Collins (public domain), included in scikit-image. From the repository's root:
 
     PYTHONPATH=. .venv/bin/python clients/web/scripts/sample.py
 """
@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 from skimage.data import astronaut
 
-from serving.contract import FillRequest
-from serving.pipeline import Pipeline
-from serving.runtime import Runtime
+from serving.core.contract import FillRequest
+from serving.core.pipeline import Pipeline
+from serving.core.runtime import Runtime
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "lib" / "assets"
 SCRATCHES = (
@@ -28,7 +28,7 @@ SCRATCHES = (
 )
 MARGIN = 3
 STEP = 9.0
-"""Pixels between the corners of a scratch."""
+"""Pixels between the points of a scratch."""
 
 
 def main() -> None:
@@ -48,13 +48,13 @@ def main() -> None:
         stored = np.asarray(file.convert("RGB"))
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1, 2 * MARGIN + 1))
     mask = np.where(cv2.dilate(scratched, brush) > 0, np.uint8(255), np.uint8(0))
-    answer = Pipeline(Runtime(Path("models/inpaint.onnx"))).fill(FillRequest(png(stored), png(mask))).answer
-    with Image.open(io.BytesIO(answer.png)) as file:
+    response = Pipeline(Runtime(Path("models/inpaint.onnx"))).fill(FillRequest(png(stored), png(mask))).response
+    with Image.open(io.BytesIO(response.png)) as file:
         save(np.asarray(file.convert("RGB")), "sample-filled.webp")
 
 
 def jagged(corners: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Walk from corner to corner in small steps that stray a little. Points are (x, y) in pixels."""
+    """Return points along the corners at small random offsets. Points are (x, y) in pixels."""
     points = []
     for start, end in itertools.pairwise(corners):
         count = int(np.hypot(*(end - start)) / STEP)
@@ -63,14 +63,14 @@ def jagged(corners: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """Encode without loss."""
+    """Encode as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def save(pixels: np.ndarray, name: str) -> None:
-    """Store as WebP, small enough for a first visit."""
+    """Save as a small WebP file."""
     Image.fromarray(pixels).save(FOLDER / name, quality=84, method=6)
 
 

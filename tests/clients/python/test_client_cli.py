@@ -17,24 +17,24 @@ from PIL import Image
 
 COMMAND = [str(Path(sys.executable).with_name("inpaint"))]
 
-Said = tuple[int, str, str]
+Output = tuple[int, str, str]
 
 
 @pytest.fixture
 def inpaint(
     server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Said]:
+) -> Callable[..., Output]:
     """Run the command in this process: (exit code, stdout, stderr)."""
     monkeypatch.setenv("INPAINT_URL", server.url)
 
-    def run(*arguments: object) -> Said:
+    def run(*arguments: object) -> Output:
         try:
             code = main([str(argument) for argument in arguments])
-        except SystemExit as ending:
-            code = ending.code
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, said.err
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err
+        return code, output.out, output.err
 
     return run
 
@@ -59,23 +59,23 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def test_a_photo_is_filled(
-    inpaint: Callable[..., Said], photo_path: Path, mask_path: Path, tmp_path: Path, filled: np.ndarray
+    inpaint: Callable[..., Output], photo_path: Path, mask_path: Path, tmp_path: Path, filled: np.ndarray
 ) -> None:
     code, out, err = inpaint("fill", photo_path, mask_path, "-o", tmp_path / "out.png")
     assert (code, out, err) == (0, "", "inpaint: filled 5.2% of 48x40 pixels with inpaint 1.2\n")
     np.testing.assert_array_equal(pixels(tmp_path / "out.png"), filled)
 
 
-def test_the_suffix_of_out_says_the_format(
-    inpaint: Callable[..., Said], photo_path: Path, mask_path: Path, tmp_path: Path
+def test_the_suffix_of_the_output_determines_the_format(
+    inpaint: Callable[..., Output], photo_path: Path, mask_path: Path, tmp_path: Path
 ) -> None:
     assert inpaint("fill", photo_path, mask_path, "-o", tmp_path / "out.jpg")[0] == 0
     with Image.open(tmp_path / "out.jpg") as image:
         assert image.format == "JPEG"
 
 
-def test_options_reach_the_server(
-    inpaint: Callable[..., Said],
+def test_options_are_sent(
+    inpaint: Callable[..., Output],
     server: LoopbackServer,
     photo_path: Path,
     mask_path: Path,
@@ -84,7 +84,7 @@ def test_options_reach_the_server(
 ) -> None:
     monkeypatch.setenv("INPAINT_URL", "http://127.0.0.1:1")
     out = ("-o", tmp_path / "out.png", "--url", server.url)
-    options = ("--api-key", "k", "--output-size", "model", "--timeout", "30", "--retries", "0")
+    options = ("--api-key", "k", "--output-size", "model", "--timeout", "30", "--retry-for", "0")
     server.on_predict(drop)
     code, _, err = inpaint("fill", photo_path, mask_path, *out, *options)
     assert code == 1
@@ -95,7 +95,7 @@ def test_options_reach_the_server(
     assert server.predictions[1].parts["output_size"].content == b"model"
 
 
-def test_streams(
+def test_stdin_and_stdout(
     server: LoopbackServer,
     photo_png: bytes,
     mask_png: bytes,
@@ -111,7 +111,7 @@ def test_streams(
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(done.stdout))), filled)
 
 
-def test_a_reader_that_went_away_is_one_line(
+def test_a_broken_pipe_is_reported_in_one_line(
     server: LoopbackServer, photo_path: Path, mask_path: Path
 ) -> None:
     reading, writing = os.pipe()
@@ -122,7 +122,9 @@ def test_a_reader_that_went_away_is_one_line(
     assert (done.returncode, done.stderr) == (1, "inpaint: [Errno 32] Broken pipe\n")
 
 
-def test_no_picture_goes_to_a_terminal(server: LoopbackServer, photo_path: Path, mask_path: Path) -> None:
+def test_images_are_not_written_to_a_terminal(
+    server: LoopbackServer, photo_path: Path, mask_path: Path
+) -> None:
     ours, theirs = pty.openpty()
     arguments = ["fill", str(photo_path), str(mask_path), "-o", "-", "--url", server.url]
     done = subprocess.run([*COMMAND, *arguments], stdout=theirs, stderr=subprocess.PIPE, text=True)
@@ -133,8 +135,8 @@ def test_no_picture_goes_to_a_terminal(server: LoopbackServer, photo_path: Path,
     assert server.requests == []
 
 
-def test_wrong_usage_is_one_line_and_2(
-    inpaint: Callable[..., Said], server: LoopbackServer, tmp_path: Path, photo_path: Path, mask_path: Path
+def test_invalid_usage_is_reported_in_one_line_with_exit_code_2(
+    inpaint: Callable[..., Output], server: LoopbackServer, tmp_path: Path, photo_path: Path, mask_path: Path
 ) -> None:
     out = ("-o", tmp_path / "out.png")
     wrong = {
@@ -143,28 +145,33 @@ def test_wrong_usage_is_one_line_and_2(
         ("fill", photo_path, mask_path): "--output",
         ("fill", photo_path, mask_path, "-o", tmp_path / "out.docx"): "'.docx'",
         ("fill", photo_path, mask_path, "-o", tmp_path): "is a folder",
-        ("fill", photo_path, mask_path, "-o", tmp_path / "none" / "out.png"): "no folder",
+        ("fill", photo_path, mask_path, "-o", tmp_path / "none" / "out.png"): "does not exist",
         ("fill", tmp_path / "none.png", mask_path, *out): "No such file",
         ("fill", "-", "-", *out): "stdin",
-        ("fill", photo_path, "--masks", tmp_path, *out): "for folders",
-        ("fill", photo_path, mask_path, "--overwrite", *out): "for folders",
-        ("fill", tmp_path, mask_path, *out): "--masks",
+        ("fill", photo_path, "--masks", tmp_path, *out): "must be a folder",
+        ("fill", photo_path, mask_path, "--overwrite", *out): "--overwrite",
+        ("fill", photo_path, mask_path, "--recursive", *out): "--recursive",
+        ("fill", tmp_path, mask_path, *out): "must be a folder",
         ("fill", tmp_path, "-o", tmp_path): "replace the inputs",
-        ("fill", photo_path, mask_path, *out, "--url", "localhost"): "http://127.0.0.1:8080",
-        ("fill", photo_path, mask_path, *out, "--timeout", "0"): "above 0",
+        ("fill", tmp_path / "*.gif", mask_path, "-o", tmp_path / "new"): "no files match",
+        ("fill", photo_path, "-", "--mask", mask_path, "-o", tmp_path / "new"): "one photo",
+        ("fill", tmp_path, "--mask", mask_path, "-o", "-"): "one photo",
+        ("fill", photo_path, "--mask", mask_path, "--masks", tmp_path, *out): "not allowed with",
+        ("fill", photo_path, mask_path, *out, "--url", "ftp://localhost"): "http://127.0.0.1:8080",
+        ("fill", photo_path, mask_path, *out, "--timeout", "0"): "timeout",
         ("fill", photo_path, mask_path, *out, "--timeout", "soon"): "soon",
-        ("fill", photo_path, mask_path, *out, "--retries", "-1"): "retries",
+        ("fill", photo_path, mask_path, *out, "--retry-for", "-1"): "retry_for",
         ("fill", photo_path, mask_path, *out, "--output-size", "huge"): "huge",
     }
-    for arguments, words in wrong.items():
+    for arguments, message in wrong.items():
         code, stdout, err = inpaint(*arguments)
         assert (code, stdout, err.count("\n")) == (2, "", 1), err
-        assert words in err
+        assert message in err
     assert server.requests == []
 
 
-def test_the_servers_refusal_is_one_line_and_1(
-    inpaint: Callable[..., Said], photo_path: Path, tmp_path: Path
+def test_a_server_error_is_reported_in_one_line_with_exit_code_1(
+    inpaint: Callable[..., Output], photo_path: Path, tmp_path: Path
 ) -> None:
     code, _, err = inpaint("fill", photo_path, "-o", tmp_path / "out.png")
     assert code == 1
@@ -173,8 +180,8 @@ def test_the_servers_refusal_is_one_line_and_1(
     assert not (tmp_path / "out.png").exists()
 
 
-def test_a_file_that_cannot_be_written_is_one_line_and_1(
-    inpaint: Callable[..., Said], photo_path: Path, mask_path: Path
+def test_an_unwritable_file_is_reported_in_one_line_with_exit_code_1(
+    inpaint: Callable[..., Output], photo_path: Path, mask_path: Path
 ) -> None:
     code, _, err = inpaint("fill", photo_path, mask_path, "-o", "/proc/out.png")
     assert code == 1
@@ -191,20 +198,22 @@ def album(tmp_path: Path, photo_png: bytes, mask_png: bytes) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_filled_and_then_skipped(
-    inpaint: Callable[..., Said], server: LoopbackServer, album: Path, filled: np.ndarray
+def test_a_folder_is_filled_and_existing_results_are_skipped(
+    inpaint: Callable[..., Output], server: LoopbackServer, album: Path, filled: np.ndarray
 ) -> None:
     arguments = ("fill", album / "photos", "--masks", album / "masks", "-o", album / "new" / "out")
-    said = inpaint(*arguments, "--concurrency", "2")
-    assert said == (0, "", "inpaint: 3 filled, 0 skipped as finished, 0 failed\n")
+    output = inpaint(*arguments, "--concurrency", "2")
+    assert output == (0, "", "inpaint: 3 filled, 0 skipped, 0 failed\n")
     for name in "abc":
         np.testing.assert_array_equal(pixels(album / "new" / "out" / f"{name}.png"), filled)
-    assert inpaint(*arguments) == (0, "", "inpaint: 0 filled, 3 skipped as finished, 0 failed\n")
+    assert inpaint(*arguments) == (0, "", "inpaint: 0 filled, 3 skipped, 0 failed\n")
     assert len(server.predictions) == 3
-    assert inpaint(*arguments, "--overwrite")[2] == "inpaint: 3 filled, 0 skipped as finished, 0 failed\n"
+    assert inpaint(*arguments, "--overwrite")[2] == "inpaint: 3 filled, 0 skipped, 0 failed\n"
 
 
-def test_failures_are_listed_at_the_end(inpaint: Callable[..., Said], album: Path, photo: np.ndarray) -> None:
+def test_failures_are_listed_at_the_end(
+    inpaint: Callable[..., Output], album: Path, photo: np.ndarray
+) -> None:
     (album / "photos" / "b.png").write_bytes(b"")
     (album / "photos" / "d.png").write_bytes(encode(photo))
     code, _, err = inpaint("fill", album / "photos", "--masks", album / "masks", "-o", album / "out")
@@ -213,12 +222,51 @@ def test_failures_are_listed_at_the_end(inpaint: Callable[..., Said], album: Pat
     assert len(lines) == 3
     assert f"{album / 'photos' / 'd.png'}: no mask" in lines[0]
     assert f"{album / 'photos' / 'b.png'}: image is empty" in lines[1]
-    assert lines[2] == "inpaint: 2 filled, 0 skipped as finished, 2 failed"
+    assert lines[2] == "inpaint: 2 filled, 0 skipped, 2 failed"
     assert sorted(path.name for path in (album / "out").iterdir()) == ["a.png", "c.png"]
 
 
-def test_cutouts_need_no_masks(
-    inpaint: Callable[..., Said], tmp_path: Path, photo: np.ndarray, hole: np.ndarray
+def test_one_mask_for_several_files_and_patterns(
+    inpaint: Callable[..., Output], album: Path, mask_path: Path, filled: np.ndarray
+) -> None:
+    files = (album / "photos" / "a.png", album / "photos" / "[bc].png")
+    output = inpaint("fill", *files, "--mask", mask_path, "-o", album / "out")
+    assert output == (0, "", "inpaint: 3 filled, 0 skipped, 0 failed\n")
+    for name in "abc":
+        np.testing.assert_array_equal(pixels(album / "out" / f"{name}.png"), filled)
+
+
+def test_one_mask_is_scaled_on_request(inpaint: Callable[..., Output], album: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "small.png"
+    mask.write_bytes(encode(np.eye(20, dtype=bool)))
+    command = ("fill", album / "photos", "--mask", mask, "-o", album / "out")
+    assert inpaint(*command)[0] == 1
+    assert inpaint(*command, "--scale-mask") == (0, "", "inpaint: 3 filled, 0 skipped, 0 failed\n")
+    single = ("fill", album / "photos" / "a.png", mask, "-o", tmp_path / "single.png", "--scale-mask")
+    assert inpaint(*single)[0] == 0
+
+
+def test_the_output_of_one_photo_can_be_a_folder_with_mask(
+    inpaint: Callable[..., Output], photo_path: Path, mask_path: Path, tmp_path: Path
+) -> None:
+    assert inpaint("fill", photo_path, "--mask", mask_path, "-o", f"{tmp_path}/out/")[0] == 0
+    assert (tmp_path / "out" / "photo.png").is_file()
+    assert inpaint("fill", photo_path, "--mask", mask_path, "-o", tmp_path / "one.jpg")[0] == 0
+    assert (tmp_path / "one.jpg").is_file()
+
+
+def test_subfolders_are_filled_on_request(inpaint: Callable[..., Output], album: Path) -> None:
+    for folder in ("photos", "masks"):
+        (album / folder / "day").mkdir()
+        (album / folder / "a.png").rename(album / folder / "day" / "a.png")
+    command = ("fill", album / "photos", "--masks", album / "masks", "-o", album / "out")
+    assert inpaint(*command)[2] == "inpaint: 2 filled, 0 skipped, 0 failed\n"
+    assert inpaint(*command, "--recursive")[2] == "inpaint: 1 filled, 2 skipped, 0 failed\n"
+    assert (album / "out" / "day" / "a.png").is_file()
+
+
+def test_photos_with_transparent_pixels_need_no_masks(
+    inpaint: Callable[..., Output], tmp_path: Path, photo: np.ndarray, hole: np.ndarray
 ) -> None:
     (tmp_path / "photos").mkdir()
     cutout = np.dstack([photo, np.where(hole, 0, 255).astype(np.uint8)])
@@ -227,18 +275,18 @@ def test_cutouts_need_no_masks(
     np.testing.assert_array_equal(pixels(tmp_path / "out" / "a.png")[~hole], cutout[~hole])
 
 
-def test_a_server_that_refuses_the_key_is_asked_no_further(
-    inpaint: Callable[..., Said], server: LoopbackServer, album: Path
+def test_a_rejected_api_key_stops_the_command(
+    inpaint: Callable[..., Output], server: LoopbackServer, album: Path
 ) -> None:
     server.usual["/predictions/inpaint"] = reply(401)
     arguments = ("--masks", album / "masks", "-o", album / "out", "--concurrency", "1")
     code, _, err = inpaint("fill", album / "photos", *arguments)
     assert code == 1
     assert "INPAINT_API_KEY" in err
-    assert "2 photos untried" in err
+    assert "2 photos remaining" in err
 
 
-def test_a_bar_is_shown_on_a_terminal(server: LoopbackServer, album: Path) -> None:
+def test_a_progress_bar_is_shown_on_a_terminal(server: LoopbackServer, album: Path) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     folders = [str(album / "photos"), "--masks", str(album / "masks"), "-o", str(album / "out")]
@@ -250,7 +298,29 @@ def test_a_bar_is_shown_on_a_terminal(server: LoopbackServer, album: Path) -> No
     assert "3/3" in shown
 
 
-def test_interruption_ends_it_at_once_and_leaves_no_rubbish(server: LoopbackServer, album: Path) -> None:
+def test_retries_are_shown_on_a_terminal(server: LoopbackServer, photo_path: Path, mask_path: Path) -> None:
+    server.on_predict(reply(503))
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 200))
+    arguments = ["fill", str(photo_path), str(mask_path), "-o", str(photo_path.with_name("out.png"))]
+    done = subprocess.run([*COMMAND, *arguments, "--url", server.url], stderr=theirs)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "retrying for up to 60 s" in shown
+
+
+def test_a_url_without_scheme_is_completed(
+    inpaint: Callable[..., Output], server: LoopbackServer, photo_path: Path, mask_path: Path, tmp_path: Path
+) -> None:
+    url = server.url.removeprefix("http://")
+    assert inpaint("fill", photo_path, mask_path, "-o", tmp_path / "out.png", "--url", url)[0] == 0
+
+
+def test_an_interrupt_ends_the_command_at_once_and_leaves_no_files(
+    server: LoopbackServer, album: Path
+) -> None:
     server.usual["/predictions/inpaint"] = stall
     folders = [str(album / "photos"), "--masks", str(album / "masks"), "-o", str(album / "out")]
     process = subprocess.Popen(
@@ -264,7 +334,7 @@ def test_interruption_ends_it_at_once_and_leaves_no_rubbish(server: LoopbackServ
     assert list((album / "out").iterdir()) == []
 
 
-def test_health(inpaint: Callable[..., Said], server: LoopbackServer) -> None:
+def test_health(inpaint: Callable[..., Output], server: LoopbackServer) -> None:
     assert inpaint("health") == (0, "Healthy\n", "")
     server.usual["/v2"] = reply(200, {"name": "onnx", "version": "0.3"})
     server.usual["/v2/models/inpaint"] = reply(200, {"versions": ["1.2"]})
@@ -274,7 +344,7 @@ def test_health(inpaint: Callable[..., Said], server: LoopbackServer) -> None:
     assert (code, out, err.count("\n")) == (1, "", 1)
 
 
-def test_health_waits_for_the_model(inpaint: Callable[..., Said], server: LoopbackServer) -> None:
+def test_health_waits_for_the_model(inpaint: Callable[..., Output], server: LoopbackServer) -> None:
     server.on_predict(reply(503))
     assert inpaint("health", "--wait", "60") == (0, "Healthy, model 1.2\n", "")
     server.usual["/predictions/inpaint"] = reply(503)
@@ -283,11 +353,13 @@ def test_health_waits_for_the_model(inpaint: Callable[..., Said], server: Loopba
     assert "not ready after 0.01 s" in err
 
 
-def test_version_and_help(inpaint: Callable[..., Said]) -> None:
+def test_version_and_help(inpaint: Callable[..., Output]) -> None:
     assert inpaint("--version") == (0, f"inpaint {inpaint_client.__version__}\n", "")
     for arguments in (("--help",), ("fill", "--help"), ("health", "--help")):
         assert inpaint(*arguments)[0] == 0
-    assert "INPAINT_API_KEY" in inpaint("fill", "--help")[1]
+    shown = " ".join(inpaint("fill", "--help")[1].split())
+    for text in ("INPAINT_API_KEY", "including retries (default: 120)", "(default: 60; 0: do not retry)"):
+        assert text in shown
 
 
 def test_the_module_is_the_command() -> None:

@@ -13,7 +13,7 @@ def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_umask_decides_who_may_read_it(tmp_path: Path) -> None:
+def test_the_umask_is_respected(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
         write_atomically(tmp_path / "out.png", b"data")
@@ -22,13 +22,13 @@ def test_the_umask_decides_who_may_read_it(tmp_path: Path) -> None:
     assert (tmp_path / "out.png").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_name_of_the_greatest_length_is_no_hindrance(tmp_path: Path) -> None:
+def test_the_file_name_can_have_the_maximum_length(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 251 + ".png")
     write_atomically(path, b"data")
     assert path.read_bytes() == b"data"
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "out.png"

@@ -1,28 +1,32 @@
+import asyncio
 import io
 import itertools
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from inpaint_client import (
+    AsyncInpaintClient,
     ClientError,
-    ContractError,
     FillResult,
+    ImageInput,
     InpaintClient,
     InpaintError,
     InvalidInputError,
-    Retry,
+    InvalidResponseError,
+    OutputSize,
 )
-from inpaint_loopback import LoopbackServer, encode, reply
+from inpaint_loopback import Handler, LoopbackServer, encode, predict, reply, stall
 from PIL import Image
 
-REFUSED = reply(400, {"code": 400, "type": "InvalidImageException", "message": "no picture; send a PNG"})
 
-
-def test_every_kind_of_input_gives_the_same_picture(
+def test_every_type_of_input_gives_the_same_result(
     client: InpaintClient,
     tmp_path: Path,
     photo: np.ndarray,
@@ -34,7 +38,7 @@ def test_every_kind_of_input_gives_the_same_picture(
     image_path, mask_path = tmp_path / "photo.png", tmp_path / "mask.png"
     image_path.write_bytes(photo_png)
     mask_path.write_bytes(mask_png)
-    inputs = [
+    inputs: list[tuple[ImageInput, ImageInput]] = [
         (image_path, str(mask_path)),
         (photo_png, mask_png),
         (io.BytesIO(photo_png), io.BytesIO(mask_png)),
@@ -50,7 +54,7 @@ def test_every_kind_of_input_gives_the_same_picture(
         assert (result.model, result.model_version) == ("inpaint", "1.2")
 
 
-def test_transparency_stands_in_for_the_mask(
+def test_transparent_pixels_replace_the_mask(
     server: LoopbackServer, client: InpaintClient, photo: np.ndarray, hole: np.ndarray
 ) -> None:
     cutout = np.dstack([photo, np.where(hole, 0, 255).astype(np.uint8)])
@@ -60,36 +64,37 @@ def test_transparency_stands_in_for_the_mask(
     assert result.hole_ratio == pytest.approx(hole.mean())
 
 
-def test_a_missing_mask_is_the_servers_to_refuse(client: InpaintClient, photo: np.ndarray) -> None:
+def test_a_missing_mask_is_rejected_by_the_server(client: InpaintClient, photo: np.ndarray) -> None:
     with pytest.raises(ClientError, match="the mask is missing") as caught:
         client.fill(photo)
     assert (caught.value.code, caught.value.type) == (400, "MissingInputException")
 
 
-def test_the_output_size_travels(server: LoopbackServer, client: InpaintClient, photo_png: bytes) -> None:
-    for asked in ("original", "model"):
-        client.fill(photo_png, encode(np.eye(40, 48, dtype=bool)), output_size=asked)
-        assert server.predictions[-1].parts["output_size"].content == asked.encode()
+def test_the_output_size_is_sent(server: LoopbackServer, client: InpaintClient, photo_png: bytes) -> None:
+    sizes: list[OutputSize] = ["original", "model"]
+    for size in sizes:
+        client.fill(photo_png, encode(np.eye(40, 48, dtype=bool)), output_size=size)
+        assert server.predictions[-1].parts["output_size"].content == size.encode()
     with pytest.raises(InvalidInputError, match="'original' or 'model'"):
-        client.fill(photo_png, photo_png, output_size="huge")
+        client.fill(photo_png, photo_png, output_size="huge")  # type: ignore[arg-type]
     assert len(server.predictions) == 2
 
 
-def test_bad_input_is_not_sent(server: LoopbackServer, client: InpaintClient, photo_png: bytes) -> None:
+def test_invalid_input_is_not_sent(server: LoopbackServer, client: InpaintClient, photo_png: bytes) -> None:
     with pytest.raises(InvalidInputError):
         client.fill(photo_png, np.zeros((4, 4), float))
     assert server.requests == []
 
 
-def test_a_stranger_who_says_ok_is_recognised(
+def test_a_different_service_is_detected(
     server: LoopbackServer, client: InpaintClient, photo_png: bytes
 ) -> None:
     server.on_predict(reply(200, b"<html>welcome</html>"))
-    with pytest.raises(ContractError):
+    with pytest.raises(InvalidResponseError):
         client.fill(photo_png, photo_png)
 
 
-def test_the_environment_names_server_and_key(
+def test_url_and_api_key_default_to_the_environment(
     server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, photo_png: bytes, mask_png: bytes
 ) -> None:
     monkeypatch.setenv("INPAINT_URL", server.url + "/")
@@ -103,43 +108,60 @@ def test_the_environment_names_server_and_key(
     assert sent == ["Bearer from-the-environment", "Bearer given"]
 
 
-def test_without_an_environment_it_is_the_local_server() -> None:
-    assert InpaintClient().url == "http://127.0.0.1:8080"
+def test_the_default_url_is_the_local_server() -> None:
+    with InpaintClient() as client:
+        assert client.url == "http://127.0.0.1:8080"
 
 
-def test_one_connection_serves_many_requests(
-    server: LoopbackServer, client: InpaintClient, photo_png: bytes, mask_png: bytes
+def test_connections_are_reused(
+    server: LoopbackServer,
+    client: InpaintClient,
+    monkeypatch: pytest.MonkeyPatch,
+    photo_png: bytes,
+    mask_png: bytes,
 ) -> None:
     accepted = []
     accept = server.get_request
-    server.get_request = lambda: accepted.append(accept()) or accepted[-1]
+
+    def record() -> tuple[socket.socket, Any]:
+        accepted.append(accept())
+        return accepted[-1]
+
+    monkeypatch.setattr(server, "get_request", record)
     for _ in range(3):
         client.fill(photo_png, mask_png)
     assert len(accepted) == 1
 
 
-def test_the_key_is_in_no_repr(server: LoopbackServer) -> None:
-    assert "s3cret" not in repr(InpaintClient(server.url, api_key="s3cret"))
+def test_the_repr_shows_the_settings_without_the_api_key(server: LoopbackServer) -> None:
+    with InpaintClient(server.url, api_key="s3cret", timeout=90) as client:
+        assert repr(client) == f"InpaintClient('{server.url}', timeout=90, retry_for=60)"
 
 
 def shade(value: int) -> tuple[np.ndarray, np.ndarray]:
     return np.full((4, 4, 3), value, np.uint8), np.eye(4, dtype=bool)
 
 
-def test_many_come_back_in_order(client: InpaintClient) -> None:
-    outcomes = list(client.fill_many([shade(value) for value in range(12)], progress=False))
-    assert [outcome.to_array()[0, 1, 0] for outcome in outcomes] == list(range(12))
+def test_fill_many_keeps_the_order(client: InpaintClient) -> None:
+    results = list(client.fill_many([shade(value) for value in range(12)], progress=False))
+    shades = [result.to_array()[0, 1, 0] for result in results if isinstance(result, FillResult)]
+    assert shades == list(range(12))
 
 
-def test_a_failure_takes_its_place_among_many(client: InpaintClient, tmp_path: Path) -> None:
-    pairs = [shade(1), (tmp_path / "none.png", None), shade(2), (shade(3)[0], None)]
-    outcomes = list(client.fill_many(pairs, progress=False))
+def test_fill_many_yields_exceptions_in_place_of_results(client: InpaintClient, tmp_path: Path) -> None:
+    pairs: list[tuple[ImageInput, ImageInput | None]] = [
+        shade(1),
+        (tmp_path / "none.png", None),
+        shade(2),
+        (shade(3)[0], None),
+    ]
+    results = list(client.fill_many(pairs, progress=False))
     kinds = [FillResult, InvalidInputError, FillResult, ClientError]
-    assert [type(outcome) for outcome in outcomes] == kinds
-    assert isinstance(outcomes[1], InpaintError)
+    assert [type(result) for result in results] == kinds
+    assert isinstance(results[1], InpaintError)
 
 
-def test_many_may_be_endless(client: InpaintClient, server: LoopbackServer) -> None:
+def test_fill_many_reads_infinite_input_lazily(client: InpaintClient, server: LoopbackServer) -> None:
     read = 0
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -153,14 +175,14 @@ def test_many_may_be_endless(client: InpaintClient, server: LoopbackServer) -> N
     assert read <= 5
 
 
-def test_many_refuses_nonsense_at_once(client: InpaintClient) -> None:
+def test_fill_many_rejects_invalid_arguments_at_once(client: InpaintClient) -> None:
     with pytest.raises(InvalidInputError, match="max_concurrency"):
         client.fill_many([], max_concurrency=0)
     with pytest.raises(InvalidInputError, match="output_size"):
-        client.fill_many([], output_size="huge")
+        client.fill_many([], output_size="huge")  # type: ignore[arg-type]
 
 
-def test_the_bar_knows_the_total(client: InpaintClient, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_bar_shows_the_total(client: InpaintClient, capfd: pytest.CaptureFixture[str]) -> None:
     list(client.fill_many([shade(1), shade(2)]))
     list(client.fill_many(iter([shade(1), shade(2), shade(3)]), total=3))
     shown = capfd.readouterr().err
@@ -170,12 +192,44 @@ def test_the_bar_knows_the_total(client: InpaintClient, capfd: pytest.CaptureFix
     assert capfd.readouterr().err == ""
 
 
-def test_a_full_queue_is_waited_out(server: LoopbackServer, photo: np.ndarray, hole: np.ndarray) -> None:
+def test_a_full_queue_is_waited_for(
+    client: InpaintClient, server: LoopbackServer, photo: np.ndarray, hole: np.ndarray
+) -> None:
     server.on_predict(*[reply(503, Retry_After="0")] * 6)
-    with InpaintClient(server.url, retries=Retry(count=6, backoff=0)) as client:
-        outcomes = list(client.fill_many([(photo, hole)] * 4, progress=False))
-    assert all(isinstance(outcome, FillResult) for outcome in outcomes)
+    results = list(client.fill_many([(photo, hole)] * 4, progress=False))
+    assert all(isinstance(result, FillResult) for result in results)
     assert len(server.predictions) == 10
+
+
+def test_async_fills_run_concurrently(server: LoopbackServer, photo_png: bytes, mask_png: bytes) -> None:
+    together = threading.Barrier(20, timeout=30)
+
+    def wait_for_the_others(handler: Handler) -> None:
+        together.wait()
+        predict(handler)
+
+    server.usual["/predictions/inpaint"] = wait_for_the_others
+
+    async def fill_all() -> list[FillResult]:
+        async with AsyncInpaintClient(server.url) as client:
+            return await asyncio.gather(*[client.fill(photo_png, mask_png) for _ in range(20)])
+
+    results = asyncio.run(fill_all())
+    assert len({result.png for result in results}) == 1
+
+
+def test_a_cancelled_async_fill_ends_at_once(
+    server: LoopbackServer, photo_png: bytes, mask_png: bytes
+) -> None:
+    server.usual["/predictions/inpaint"] = stall
+
+    async def cancel() -> None:
+        async with AsyncInpaintClient(server.url) as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.fill(photo_png, mask_png), 1)
+
+    asyncio.run(cancel())
+    assert len(server.predictions) == 1
 
 
 def run_python(code: str, *arguments: str) -> str:
@@ -185,7 +239,7 @@ def run_python(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_importing_it_loads_no_numpy_and_no_server_code() -> None:
+def test_the_import_loads_no_numpy_and_no_server_code() -> None:
     heavy = run_python(
         "import sys, inpaint_client, inpaint_client.cli\n"
         "print(*{'numpy', 'torch', 'serving', 'training', 'fastapi'} & set(sys.modules))"
@@ -193,7 +247,7 @@ def test_importing_it_loads_no_numpy_and_no_server_code() -> None:
     assert heavy.strip() == ""
 
 
-def test_it_works_without_numpy(
+def test_the_client_works_without_numpy(
     server: LoopbackServer, tmp_path: Path, photo_png: bytes, mask_png: bytes
 ) -> None:
     (tmp_path / "photo.png").write_bytes(photo_png)
@@ -210,4 +264,4 @@ def test_it_works_without_numpy(
         str(tmp_path / "photo.png"),
         str(tmp_path / "mask.png"),
     )
-    assert said.splitlines() == ["(48, 40)", "to_array needs numpy: install inpaint-client[numpy]"]
+    assert said.splitlines() == ["(48, 40)", "to_array requires numpy; install inpaint-client[numpy]"]

@@ -1,51 +1,54 @@
-"""Python client of the inpainting REST service: fill the holes of a photo, through either engine.
+# SPDX-License-Identifier: Apache-2.0
+"""Python client for the inpainting REST service.
 
-from inpaint_client import InpaintClient
+    from inpaint_client import InpaintClient
 
-with InpaintClient("http://127.0.0.1:8080") as client:
-    client.fill("photo.jpg", "mask.png").save("filled.png")
+    with InpaintClient("http://127.0.0.1:8080") as client:
+        client.fill("photo.jpg", "mask.png").save("filled.png")
+
+`AsyncInpaintClient` is the same for asyncio.
 """
 
 from importlib.metadata import version
 
-from .client import DEFAULT_URL, InpaintClient
-from .errors import (
+from .client import DEFAULT_RETRY_FOR, DEFAULT_TIMEOUT, DEFAULT_URL, AsyncInpaintClient, InpaintClient
+from .exceptions import (
     ClientError,
     ConnectError,
-    ContractError,
+    HTTPStatusError,
     InpaintError,
     InvalidInputError,
+    InvalidResponseError,
     NotReadyError,
     RequestTimeoutError,
-    ResponseError,
     ServerError,
     TransportError,
 )
 from .health import Health
-from .policy import Retry, Timeout
-from .prediction import OutputSize
-from .result import FillResult
-from .sources import Source
+from .inputs import ImageInput
+from .predictions import FillResult, OutputSize
 
 __version__ = version("inpaint-client")
 
 __all__ = [
+    "DEFAULT_RETRY_FOR",
+    "DEFAULT_TIMEOUT",
     "DEFAULT_URL",
+    "AsyncInpaintClient",
     "ClientError",
     "ConnectError",
-    "ContractError",
     "FillResult",
+    "HTTPStatusError",
     "Health",
+    "ImageInput",
     "InpaintClient",
     "InpaintError",
     "InvalidInputError",
+    "InvalidResponseError",
     "NotReadyError",
     "OutputSize",
     "RequestTimeoutError",
-    "ResponseError",
-    "Retry",
     "ServerError",
-    "Source",
-    "Timeout",
     "TransportError",
+    "__version__",
 ]

@@ -1,4 +1,4 @@
-"""`python -m inpaint_client`: the same as the command `inpaint`."""
+"""Run the `inpaint` command as `python -m inpaint_client`."""
 
 import sys
 

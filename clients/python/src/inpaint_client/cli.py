@@ -1,30 +1,35 @@
-"""The command `inpaint`."""
+"""The `inpaint` command."""
 
 import argparse
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, get_args
 
+from tqdm.auto import tqdm
+
 from . import __version__
-from .client import DEFAULT_URL, InpaintClient
-from .errors import InpaintError, InvalidInputError
-from .files import write_atomically
-from .folder import Failure, fill_folder, plan
-from .prediction import OutputSize
-from .result import format_of
+from .batch import SUFFIXES, Failure, expand_pattern, fill_batch, plan
+from .client import DEFAULT_RETRY_FOR, DEFAULT_TIMEOUT, DEFAULT_URL, InpaintClient
+from .exceptions import InpaintError, InvalidInputError
+from .files import format_from_suffix, write_atomically
+from .inputs import load_image, load_mask, scale_mask
+from .predictions import OutputSize
 
 _FILL_HELP = """\
-Fill the marked parts of a photo, or of every photo in a folder.
+Fill the marked parts of one photo or of many.
 
   inpaint fill photo.jpg mask.png -o filled.png
   inpaint fill cutout.png -o filled.png                (transparent pixels are the hole)
-  inpaint fill photos/ --masks masks/ -o filled/       (photos/a.jpg goes with masks/a.png)
   inpaint fill - mask.png -o - < photo.jpg > filled.png
+  inpaint fill a.jpg b.jpg --mask mask.png -o filled/  (one mask for all photos)
+  inpaint fill photos/ --masks masks/ -o filled/       (the mask of photos/a.jpg is masks/a.png)
 
-In a mask white (128 and above) is the hole. In folder mode results are PNG files named after their
-photos; those that are there already are skipped, so a run that was cut off can just be started again."""
+White pixels (128 and above) of the mask are the hole. The results of several photos are PNG files named
+after the photos. Existing results are skipped, so an interrupted command can be run again to continue."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,143 +37,206 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+class _ProgressHandler(logging.Handler):
+    """Prints log messages above the progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(f"inpaint: {record.getMessage()}", file=sys.stderr)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0: done, 1: a failure, 2: wrong usage, each failure told in one line on stderr."""
+    """Run the command and return its exit code: 0 for success, 1 for a failure, 2 for invalid usage."""
     options = _parser().parse_args(arguments)
     try:
-        with InpaintClient(
-            options.url, api_key=options.api_key, timeout=options.timeout, retries=options.retries
-        ) as client:
+        with (
+            _retries_shown_on_terminal(),
+            InpaintClient(
+                options.url, api_key=options.api_key, timeout=options.timeout, retry_for=options.retry_for
+            ) as client,
+        ):
             code: int = options.run(client, options)
             return code
     except InvalidInputError as error:
-        return _say(str(error), 2)
+        return _report(str(error), 2)
     except (InpaintError, OSError) as error:
-        return _say(str(error), 1)
+        return _report(str(error), 1)
     except KeyboardInterrupt:
-        _say("interrupted", 130)
-        # A usual exit would wait for the requests under way; they have nothing on disk that could be lost.
+        _report("interrupted", 130)
+        # A normal exit would wait for the threads of the running requests.
         os._exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
     connection = _Parser(add_help=False)
     group = connection.add_argument_group("connection")
-    group.add_argument("--url", help=f"the server's address (default: INPAINT_URL, or {DEFAULT_URL})")
+    group.add_argument("--url", help=f"URL of the server (default: INPAINT_URL, or {DEFAULT_URL})")
     group.add_argument(
         "--api-key",
         metavar="KEY",
-        help="better set INPAINT_API_KEY: a key on the command line shows in process lists and shell history",
+        help="API key (default: INPAINT_API_KEY, which is not visible in process lists and shell history)",
     )
-    group.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="how long to wait for an answer (120)"
-    )
-    group.add_argument("--retries", type=int, metavar="N", help="repeats after a failure that may pass (3)")
 
-    parser = _Parser(prog="inpaint", description="Fill holes in photos through an inpainting server.")
+    parser = _Parser(prog="inpaint", description="Fill holes in photos with an inpainting server.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     fill = commands.add_parser(
         "fill",
         parents=[connection],
-        help="fill a photo, or a folder of photos",
+        help="fill photos",
         description=_FILL_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    fill.add_argument("photo", metavar="PHOTO", help="a picture, a folder of pictures, or - for stdin")
-    fill.add_argument("mask", metavar="MASK", nargs="?", help="its mask, or - for stdin")
-    fill.add_argument("--masks", metavar="DIR", type=Path, help="folder mode: the folder of masks")
-    fill.add_argument("-o", "--output", metavar="OUT", required=True, help="file, folder, or - for stdout")
+    fill.add_argument(
+        "photos",
+        metavar="PHOTO",
+        nargs="+",
+        help="photos, folders of photos or patterns such as 'photos/*.jpg', or - for stdin; "
+        "of exactly two files, without --mask or --masks, the second is the mask",
+    )
+    one_of = fill.add_mutually_exclusive_group()
+    one_of.add_argument("--mask", metavar="FILE", help="one mask for all photos")
+    one_of.add_argument("--masks", metavar="FOLDER", type=Path, help="folder of masks named after the photos")
+    fill.add_argument(
+        "--scale-mask", action="store_true", help="resize the mask if its size differs from the photo's"
+    )
+    fill.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="file for one photo, folder for several, or - for stdout",
+    )
     fill.add_argument(
         "--output-size",
         choices=get_args(OutputSize),
         default="original",
-        help="the photo's own size (default), or the model's 178x178",
+        help="size of the result: that of the photo (default), or the model's 178x178",
     )
-    fill.add_argument("--overwrite", action="store_true", help="folder mode: fill finished ones anew")
+    fill.add_argument("--recursive", action="store_true", help="include subfolders")
+    fill.add_argument("--overwrite", action="store_true", help="do not skip existing results")
     fill.add_argument(
-        "--concurrency", type=int, default=4, metavar="N", help="folder mode: requests at one time (4)"
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help=f"time for one fill in total, including retries (default: {DEFAULT_TIMEOUT:g})",
+    )
+    fill.add_argument(
+        "--retry-for",
+        type=float,
+        default=DEFAULT_RETRY_FOR,
+        metavar="SECONDS",
+        help="time to keep retrying while the server cannot be reached or is overloaded "
+        f"(default: {DEFAULT_RETRY_FOR:g}; 0: do not retry)",
+    )
+    fill.add_argument(
+        "--concurrency", type=int, default=4, metavar="N", help="concurrent requests (default: 4)"
     )
     fill.set_defaults(run=_fill)
 
-    health = commands.add_parser("health", parents=[connection], help="ask whether the server is well")
+    health = commands.add_parser("health", parents=[connection], help="show the server's health")
     health.add_argument(
-        "--wait", type=float, metavar="SECONDS", help="wait so long until the model answers a prediction"
+        "--wait", type=float, metavar="SECONDS", help="wait up to this long until the model is ready"
     )
-    health.set_defaults(run=_health)
+    health.set_defaults(run=_health, timeout=DEFAULT_TIMEOUT, retry_for=DEFAULT_RETRY_FOR)
     return parser
 
 
 def _fill(client: InpaintClient, options: argparse.Namespace) -> int:
-    if options.photo != "-" and Path(options.photo).is_dir():
-        return _fill_folder(client, options)
-    if options.masks is not None or options.overwrite:
-        raise InvalidInputError(
-            f"--masks and --overwrite are for folders, and {options.photo} is none; give its mask after it"
-        )
-    return _fill_one(client, options)
-
-
-def _fill_one(client: InpaintClient, options: argparse.Namespace) -> int:
-    if options.photo == options.mask == "-":
-        raise InvalidInputError("stdin cannot be both photo and mask")
-    to_stdout = options.output == "-"
-    picture_format = "PNG" if to_stdout else _writable_format(Path(options.output))
-    if to_stdout and sys.stdout.isatty():
-        raise InvalidInputError("will not write a picture to the terminal; redirect stdout, or give -o FILE")
-    photo, mask = (
-        sys.stdin.buffer.read() if given == "-" else given for given in (options.photo, options.mask)
+    given: list[str] = options.photos
+    photos = [photo for path in given for photo in ([path] if path == "-" else expand_pattern(path))]
+    to_folder = options.output != "-" and (
+        Path(options.output).is_dir() or options.output.endswith(("/", os.sep))
     )
-    result = client.fill(photo, mask, output_size=options.output_size)
-    data = result.to_bytes(picture_format)
+    several = (
+        options.masks is not None
+        or photos != given
+        or any(Path(photo).is_dir() for photo in photos)
+        or (options.mask is not None and to_folder)
+    )
+    if not several and len(photos) == 2 and options.mask is None:
+        return _fill_one(client, photos[0], photos[1], options)
+    if not several and len(photos) == 1:
+        return _fill_one(client, photos[0], options.mask, options)
+    return _fill_several(client, photos, options)
+
+
+def _fill_one(client: InpaintClient, photo: str, mask: str | None, options: argparse.Namespace) -> int:
+    if options.overwrite or options.recursive:
+        raise InvalidInputError("--overwrite and --recursive require a folder or several photos")
+    if photo == mask == "-":
+        raise InvalidInputError("stdin cannot be both the photo and the mask")
+    to_stdout = options.output == "-"
+    image_format = "PNG" if to_stdout else _check_output_file(Path(options.output))
+    if to_stdout and sys.stdout.isatty():
+        raise InvalidInputError("refusing to write an image to the terminal; redirect stdout or use -o FILE")
+    photo_bytes = load_image(_path_or_stdin(photo))
+    mask_bytes = None if mask is None else load_mask(_path_or_stdin(mask))
+    if mask_bytes and options.scale_mask:
+        mask_bytes = scale_mask(mask_bytes, photo_bytes)
+    result = client.fill(photo_bytes, mask_bytes, output_size=options.output_size)
+    data = result.to_bytes(image_format)
     if to_stdout:
-        # Its own file object, so that a reader who goes away is an error here and not one more at exit.
+        # Not `sys.stdout.buffer`, which would report a broken pipe again when the interpreter exits.
         with os.fdopen(1, "wb", closefd=False) as stdout:
             stdout.write(data)
     else:
         write_atomically(Path(options.output), data)
-    return _say(
+    return _report(
         f"filled {result.hole_ratio:.1%} of {result.width}x{result.height} pixels "
         f"with {result.model} {result.model_version}",
         0,
     )
 
 
-def _writable_format(output: Path) -> str:
+def _path_or_stdin(path: str) -> str | bytes:
+    return sys.stdin.buffer.read() if path == "-" else path
+
+
+def _check_output_file(output: Path) -> str:
     if output.is_dir():
-        raise InvalidInputError(f"{output} is a folder; name a file in it")
+        raise InvalidInputError(f"{output} is a folder; the output of one photo must be a file")
     if not output.parent.is_dir():
-        raise InvalidInputError(f"there is no folder {output.parent}; make it first")
-    return format_of(output)
+        raise InvalidInputError(f"the folder {output.parent} does not exist")
+    return format_from_suffix(output)
 
 
-def _fill_folder(client: InpaintClient, options: argparse.Namespace) -> int:
-    if options.mask is not None:
-        raise InvalidInputError(f"{options.photo} is a folder; give its folder of masks as --masks")
+def _fill_several(client: InpaintClient, photos: Sequence[str], options: argparse.Namespace) -> int:
     outputs = Path(options.output)
-    todo = plan(Path(options.photo), options.masks, outputs, overwrite=options.overwrite)
+    if "-" in (*photos, options.mask, options.output):
+        raise InvalidInputError("- can only be used with one photo")
+    if outputs.suffix.lower() in SUFFIXES and not outputs.is_dir():
+        raise InvalidInputError(f"{outputs} is a file name; the output of several photos must be a folder")
+    planned = plan(
+        [Path(photo) for photo in photos],
+        outputs,
+        mask=None if options.mask is None else Path(options.mask),
+        masks=options.masks,
+        recursive=options.recursive,
+        overwrite=options.overwrite,
+    )
     outputs.mkdir(parents=True, exist_ok=True)
-    filled, failures = 0, list(todo.failures)
-    for outcome in fill_folder(
+    filled, failures = 0, list(planned.failures)
+    for result in fill_batch(
         client,
-        todo.jobs,
+        planned.jobs,
+        scale_masks=options.scale_mask,
         output_size=options.output_size,
         max_concurrency=options.concurrency,
         progress=sys.stderr.isatty(),
     ):
-        if isinstance(outcome, Failure):
-            failures.append(outcome)
+        if isinstance(result, Failure):
+            failures.append(result)
         else:
             filled += 1
-    untried = len(todo.jobs) - filled - (len(failures) - len(todo.failures))
     for failure in failures:
-        _say(f"{failure.photo}: {failure.reason}", 1)
-    if untried:
-        _say(f"gave up with {untried} photos untried; the same command goes on from here", 1)
-    return _say(
-        f"{filled} filled, {len(todo.finished)} skipped as finished, {len(failures)} failed",
-        1 if failures else 0,
+        _report(f"{failure.photo}: {failure.reason}", 1)
+    remaining = len(planned.jobs) - filled - (len(failures) - len(planned.failures))
+    if remaining:
+        _report(f"stopped with {remaining} photos remaining; run the command again to continue", 1)
+    return _report(
+        f"{filled} filled, {len(planned.finished)} skipped, {len(failures)} failed", 1 if failures else 0
     )
 
 
@@ -180,6 +248,21 @@ def _health(client: InpaintClient, options: argparse.Namespace) -> int:
     return 0
 
 
-def _say(message: str, code: int) -> int:
+@contextmanager
+def _retries_shown_on_terminal() -> Iterator[None]:
+    """Print a line when requests are retried, if stderr is a terminal."""
+    logger, handler = logging.getLogger(__package__), _ProgressHandler()
+    if not sys.stderr.isatty():
+        yield
+        return
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def _report(message: str, code: int) -> int:
     print(f"inpaint: {message}", file=sys.stderr)
     return code

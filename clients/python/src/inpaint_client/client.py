@@ -1,183 +1,262 @@
-"""The client: one object for one server."""
+"""The synchronous and the asynchronous client."""
 
 import os
-from collections.abc import Generator, Iterable, Sized
-from contextlib import closing
-from types import TracebackType
-from typing import Self
+from collections.abc import AsyncGenerator, Generator, Iterable, Sized
+from contextlib import aclosing, closing
+from typing import Any, ClassVar, Self
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from .concurrency import map_ordered
-from .errors import InpaintError, InvalidInputError
+from .concurrency import map_ordered, map_ordered_async
+from .exceptions import InpaintError, InvalidInputError
 from .health import Health, read_health, wait_until_ready
-from .policy import Retry, Timeout
-from .prediction import OutputSize, check_output_size, predict
-from .result import FillResult
-from .sources import Source
-from .transport import Transport
+from .inputs import ImageInput
+from .predictions import FillResult, OutputSize, check_output_size, predict
+from .transport import AsyncBackend, SyncBackend, Transport, run_sync
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+DEFAULT_TIMEOUT = 120.0
+DEFAULT_RETRY_FOR = 60.0
+
+# A photo and its mask, or None where the photo has an alpha channel.
+Pair = tuple[ImageInput, ImageInput | None]
 
 
-class InpaintClient:
-    """Fills holes in photos through an inpainting server, TorchServe or the ONNX server alike.
-
-    Holds one HTTP session, so make one client and use it often; a context manager closes it. It may be used
-    from several threads.
-
-    Args:
-        url: the server's address, from the environment variable `INPAINT_URL` where it is left out, and
-            `http://127.0.0.1:8080` where that is not set either.
-        api_key: sent as `Authorization: Bearer …`; from `INPAINT_API_KEY` where it is left out.
-        timeout: a `Timeout`, or the seconds to wait for an answer (and, up to 5, for the connection).
-        retries: a `Retry`, or how often to repeat a request that failed in a way that may pass: no
-            connection, a timeout, 429, 502, 503, 504 or 507. Other answers are never asked for again.
-
-    Raises:
-        InvalidInputError: a malformed URL, API key, timeout or number of retries.
-    """
+class _BaseClient:
+    _backend: ClassVar[type[SyncBackend] | type[AsyncBackend]]
 
     def __init__(
         self,
         url: str | None = None,
         *,
         api_key: str | None = None,
-        timeout: Timeout | float | None = None,
-        retries: Retry | int | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry_for: float = DEFAULT_RETRY_FOR,
     ) -> None:
         self._transport = Transport(
             url or os.environ.get("INPAINT_URL") or DEFAULT_URL,
             api_key=api_key or os.environ.get("INPAINT_API_KEY"),
-            timeout=_as_timeout(timeout),
-            retry=_as_retry(retries),
+            timeout=timeout,
+            retry_for=retry_for,
+            backend=self._backend,
         )
 
     @property
     def url(self) -> str:
-        """The server's address, without a slash at its end."""
+        """The URL of the server, without a trailing slash."""
         return self._transport.url
 
+    @property
+    def timeout(self) -> float:
+        """The number of seconds for one fill in total, including retries."""
+        return self._transport.timeout
+
+    @property
+    def retry_for(self) -> float:
+        """The number of seconds to keep retrying after a temporary failure."""
+        return self._transport.retry_for
+
     def __repr__(self) -> str:
-        return f"InpaintClient({self.url!r})"
+        name = type(self).__name__
+        return f"{name}({self.url!r}, timeout={self.timeout:g}, retry_for={self.retry_for:g})"
+
+
+class InpaintClient(_BaseClient):
+    """Client for an inpainting server, whether TorchServe or the ONNX Runtime server.
+
+    The client keeps a pool of connections: create it once and reuse it. It can be used from several
+    threads and as a context manager.
+
+    Args:
+        url: URL of the server; `http://` is added if it has no scheme. Defaults to the environment
+            variable `INPAINT_URL`, or `http://127.0.0.1:8080` if that is not set.
+        api_key: sent as `Authorization: Bearer …`. Defaults to the environment variable `INPAINT_API_KEY`.
+        timeout: seconds for one fill in total, including retries. When they are over, the fill fails with
+            `RequestTimeoutError` and is not retried: the server may still be working on it.
+        retry_for: seconds to keep retrying after the first temporary failure; 0 disables retries. Temporary
+            are connection errors, the status codes 429, 502, 503, 504 and 507, and TorchServe's 500
+            "Worker died". The waits between retries grow exponentially, are random, and are never shorter
+            than the server's `Retry-After`.
+
+    Raises:
+        InvalidInputError: the URL, the API key or a number of seconds is invalid.
+    """
+
+    _backend = SyncBackend
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        run_sync(self._transport.close())
 
     def fill(
-        self, image: Source, mask: Source | None = None, *, output_size: OutputSize = "original"
+        self, image: ImageInput, mask: ImageInput | None = None, *, output_size: OutputSize = "original"
     ) -> FillResult:
-        """Fill what the mask marks; every other pixel comes back as it was.
+        """Fill the pixels that the mask marks. All other pixels are returned unchanged.
 
         Args:
-            image: the photo: a path, encoded bytes, a binary file object, a Pillow image, or an array HW or
-                HWC, C = 1, 3 (RGB) or 4 (RGBA), uint8 in [0, 255]. Files and bytes are sent as they are,
-                and the server applies their EXIF orientation; Pillow images and arrays as their pixels lie.
-            mask: of the photo's width and height, in any of these forms; white (128 and above) is the hole.
-                An array is HW, bool (True = hole) or uint8. Without a mask the photo needs an alpha
-                channel; its transparent pixels are the hole then.
-            output_size: `original` for the photo's own size, `model` for the model's 178x178.
+            image: a path, encoded bytes, a binary file, a Pillow image, or an array of shape HW or HWC with
+                C = 1, 3 (RGB) or 4 (RGBA), uint8 in [0, 255]. Files and bytes are sent unchanged, and the
+                server applies their EXIF orientation.
+            mask: an image of the same width and height, in any of these forms; white (128 and above) is the
+                hole. Arrays have shape HW and dtype bool (True = hole) or uint8. The mask can be omitted if
+                the image has an alpha channel: its transparent pixels are then the hole.
+            output_size: `original` for the size of the image, `model` for the model's 178x178.
 
         Raises:
-            InvalidInputError: an input that cannot be sent.
-            TransportError: no answer, after all repeats.
-            ClientError: the server refuses the input, and says why.
-            ServerError: the server failed, or was still too busy after all repeats.
-            ContractError: something else than an inpainting server answered.
+            InvalidInputError: the image or the mask cannot be sent.
+            TransportError: there was no response, after all retries.
+            ClientError: the server rejected the image or the mask.
+            ServerError: the server failed, or was overloaded, after all retries.
+            InvalidResponseError: the URL points to a different service.
         """
-        return predict(self._transport, image, mask, output_size)
+        return run_sync(predict(self._transport, image, mask, output_size))
 
     def fill_many(
         self,
-        pairs: Iterable[tuple[Source, Source | None]],
+        pairs: Iterable[Pair],
         *,
         output_size: OutputSize = "original",
         max_concurrency: int = 4,
         progress: bool = True,
         total: int | None = None,
     ) -> Generator[FillResult | InpaintError, None, None]:
-        """Fill many photos, several at once, and yield what became of each, in the order given.
+        """Fill many images concurrently and yield the results in order.
 
-        A photo that fails does not stop the others: its error takes its place among the results. The caller
-        tells the two apart with `isinstance(outcome, InpaintError)`, and raises it, or notes it and goes on.
+        If an image fails, its exception is yielded in place of a result, and the other images are still
+        filled; use `isinstance(result, InpaintError)` to tell them apart.
 
-        `pairs` may be endless: it is read as the results are taken, at most 2 · `max_concurrency` ahead.
-        Breaking off, or closing the generator, starts nothing new and does not wait for what is under way.
+        `pairs` can be infinite: at most 2 · `max_concurrency` items are read ahead. Closing the generator
+        starts no new requests and does not wait for the running ones.
 
         Args:
-            pairs: photo and mask of each, as `fill` takes them.
+            pairs: the image and the mask of each, as for `fill`.
             output_size: as for `fill`.
-            max_concurrency: requests under way at one time, 1 or more.
-            progress: whether to show a progress bar on stderr.
-            total: number of pairs, for the progress bar, where `pairs` has no length of its own.
+            max_concurrency: maximum number of concurrent requests.
+            progress: whether to show a progress bar.
+            total: number of pairs for the progress bar, if `pairs` has no length.
 
         Raises:
-            InvalidInputError: `max_concurrency` or `output_size` is wrong; at once, not at the first result.
+            InvalidInputError: `max_concurrency` or `output_size` is invalid.
         """
-        if max_concurrency < 1:
-            raise InvalidInputError(f"max_concurrency is {max_concurrency}; give 1 or more")
-        check_output_size(output_size)
+        _check_fill_many(output_size, max_concurrency)
 
-        def attempt(pair: tuple[Source, Source | None]) -> FillResult | InpaintError:
+        def attempt(pair: Pair) -> FillResult | InpaintError:
             try:
                 return self.fill(*pair, output_size=output_size)
             except InpaintError as error:
                 return error
 
-        def outcomes() -> Generator[FillResult | InpaintError, None, None]:
-            length = len(pairs) if isinstance(pairs, Sized) else total
-            with closing(map_ordered(attempt, pairs, max_concurrency=max_concurrency)) as filled:
-                yield from tqdm(filled, total=length, unit="photo", disable=not progress)
+        def results() -> Generator[FillResult | InpaintError, None, None]:
+            with (
+                _progress_bar(pairs, total, progress) as bar,
+                closing(map_ordered(attempt, pairs, max_concurrency=max_concurrency)) as filled,
+            ):
+                for result in filled:
+                    bar.update()
+                    yield result
 
-        return outcomes()
+        return results()
 
     def health(self) -> Health:
-        """Ask the server once, without repeats, how it is and which versions it runs.
+        """Return the server's health and versions. The request is not retried.
 
-        A healthy TorchServe may still be loading its model; `wait_until_ready` tells when it can answer.
+        TorchServe can be healthy while its model is still loading; use `wait_until_ready` to wait for it.
 
         Raises:
-            TransportError: no answer within 10 seconds.
-            ResponseError: the server is up but unhealthy, or wants another API key.
-            ContractError: something else answers at this URL.
+            TransportError: there was no response within 10 seconds.
+            HTTPStatusError: the server is unhealthy, or rejects the API key.
+            InvalidResponseError: the URL points to a different service.
         """
-        return read_health(self._transport)
+        return run_sync(read_health(self._transport))
 
     def wait_until_ready(self, *, timeout: float = 60.0, interval: float = 0.5) -> Health:
-        """Wait until the server fills a tiny generated picture; its health then has the model's version.
+        """Wait until the server fills a small generated image, and return its health.
 
         Args:
-            timeout: seconds to wait in all; 0 tries once.
-            interval: seconds between two tries.
+            timeout: seconds to wait in total; 0 tries once.
+            interval: seconds between two attempts.
 
         Raises:
-            NotReadyError: the server was not ready in time; the message and the cause say what it lacked.
-            ClientError: the server refuses what no waiting will make it accept, such as the API key.
+            NotReadyError: the server was not ready within the timeout; `__cause__` is the last error.
+            ClientError: the server rejects the request for a reason that waiting does not fix.
         """
-        return wait_until_ready(self._transport, timeout=timeout, interval=interval)
+        return run_sync(wait_until_ready(self._transport, timeout=timeout, interval=interval))
 
 
-def _as_timeout(timeout: Timeout | float | None) -> Timeout:
-    if timeout is None:
-        return Timeout()
-    if isinstance(timeout, Timeout):
-        return timeout
-    return Timeout(connect=min(timeout, Timeout().connect), read=timeout)
+class AsyncInpaintClient(_BaseClient):
+    """The asyncio version of `InpaintClient`, with the same arguments, results and exceptions.
+
+    Files are read and images are encoded in threads. Cancelling a task closes its connection.
+    """
+
+    _backend = AsyncBackend
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def fill(
+        self, image: ImageInput, mask: ImageInput | None = None, *, output_size: OutputSize = "original"
+    ) -> FillResult:
+        """See `InpaintClient.fill`."""
+        return await predict(self._transport, image, mask, output_size)
+
+    def fill_many(
+        self,
+        pairs: Iterable[Pair],
+        *,
+        output_size: OutputSize = "original",
+        max_concurrency: int = 4,
+        progress: bool = True,
+        total: int | None = None,
+    ) -> AsyncGenerator[FillResult | InpaintError, None]:
+        """See `InpaintClient.fill_many`. Closing the generator cancels the running requests."""
+        _check_fill_many(output_size, max_concurrency)
+
+        async def attempt(pair: Pair) -> FillResult | InpaintError:
+            try:
+                return await self.fill(*pair, output_size=output_size)
+            except InpaintError as error:
+                return error
+
+        async def results() -> AsyncGenerator[FillResult | InpaintError, None]:
+            with _progress_bar(pairs, total, progress) as bar:
+                async with aclosing(
+                    map_ordered_async(attempt, pairs, max_concurrency=max_concurrency)
+                ) as filled:
+                    async for result in filled:
+                        bar.update()
+                        yield result
+
+        return results()
+
+    async def health(self) -> Health:
+        """See `InpaintClient.health`."""
+        return await read_health(self._transport)
+
+    async def wait_until_ready(self, *, timeout: float = 60.0, interval: float = 0.5) -> Health:
+        """See `InpaintClient.wait_until_ready`."""
+        return await wait_until_ready(self._transport, timeout=timeout, interval=interval)
 
 
-def _as_retry(retries: Retry | int | None) -> Retry:
-    if retries is None:
-        return Retry()
-    return retries if isinstance(retries, Retry) else Retry(count=retries)
+def _check_fill_many(output_size: OutputSize, max_concurrency: int) -> None:
+    check_output_size(output_size)
+    if max_concurrency < 1:
+        raise InvalidInputError(f"max_concurrency is {max_concurrency}; it must be 1 or more")
+
+
+def _progress_bar(pairs: Iterable[Pair], total: int | None, progress: bool) -> "tqdm[Any]":
+    length = len(pairs) if isinstance(pairs, Sized) else total
+    return tqdm(total=length, unit="photo", disable=not progress)

@@ -1,4 +1,4 @@
-"""Asking a server how it is and who it is, and waiting until its model answers."""
+"""Server health, and waiting until the model is ready."""
 
 import json
 import time
@@ -7,27 +7,25 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from .errors import ClientError, ContractError, InpaintError, NotReadyError, ResponseError
-from .policy import Retry
-from .prediction import predict
+from .exceptions import ClientError, HTTPStatusError, InpaintError, InvalidResponseError, NotReadyError
+from .predictions import predict
 from .transport import Transport
 
-_NO_RETRY = Retry(count=0)
-_PROBE_SECONDS = 10.0  # a probe that takes longer than this has failed
+_HEALTH_TIMEOUT = 10.0
 
-# No waiting mends these: a wrong key, or a server that will not take a plain picture and its mask.
-_FINAL = frozenset({400, 401, 403, 405, 413, 415, 422})
+# Errors that waiting does not fix, such as an invalid API key. 404 is not among them: the model may be loading.
+_PERMANENT_CODES = frozenset({400, 401, 403, 405, 413, 415, 422})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """What a server says of itself.
+    """What a server reports about itself.
 
     Attributes:
-        status: `Healthy`, as `GET /ping` says.
-        server: name of the serving software; None where it does not tell.
-        server_version: its version; None where it does not tell.
-        model_version: version of the model `inpaint`; None where only a prediction tells it (TorchServe).
+        status: status reported by `GET /ping`, such as `Healthy`.
+        server: name of the server software, or None if it is not reported.
+        server_version: version of the server software, or None if it is not reported.
+        model_version: version of the model `inpaint`, or None if only predictions report it (TorchServe).
     """
 
     status: str
@@ -36,84 +34,90 @@ class Health:
     model_version: str | None
 
 
-def read_health(transport: Transport) -> Health:
-    """Ask `GET /ping` once, without repeats, and then for the versions that the engine tells.
+async def read_health(transport: Transport) -> Health:
+    """Send `GET /ping` once, without retries, and then requests for the versions.
 
     Raises:
-        TransportError: no answer within 10 seconds.
-        ResponseError: the server is up but unhealthy, or wants another API key.
-        ContractError: something else answers at this URL.
+        TransportError: there was no response within 10 seconds.
+        HTTPStatusError: the server is unhealthy, or rejects the API key.
+        InvalidResponseError: the URL points to a different service.
     """
-    status = _ask(transport, "GET", "/ping").get("status")
+    status = (await _get_json(transport, "GET", "/ping")).get("status")
     if not isinstance(status, str):
-        raise ContractError(f"GET {transport.url}/ping tells no status; is this an inpainting server?")
-    # The Open Inference Protocol's way, and TorchServe's, whose API description bears its version.
-    server = _ask_gently(transport, "GET", "/v2")
+        raise InvalidResponseError(
+            f"GET {transport.url}/ping reports no status; check that the URL points to an inpainting server"
+        )
+    # The Open Inference Protocol reports the versions; TorchServe's own is in its API description.
+    server = await _get_optional_json(transport, "GET", "/v2")
     if not server:
-        info = _ask_gently(transport, "OPTIONS", "/").get("info")
+        info = (await _get_optional_json(transport, "OPTIONS", "/")).get("info")
         if isinstance(info, dict):
             server = {"name": str(info.get("title")).removesuffix(" APIs"), "version": info.get("version")}
-    versions = _ask_gently(transport, "GET", "/v2/models/inpaint").get("versions")
+    versions = (await _get_optional_json(transport, "GET", "/v2/models/inpaint")).get("versions")
     return Health(
         status=status,
-        server=_text(server.get("name")),
-        server_version=_text(server.get("version")),
-        model_version=_text(versions[-1]) if isinstance(versions, list) and versions else None,
+        server=_optional_str(server.get("name")),
+        server_version=_optional_str(server.get("version")),
+        model_version=_optional_str(versions[-1]) if isinstance(versions, list) and versions else None,
     )
 
 
-def wait_until_ready(transport: Transport, *, timeout: float, interval: float) -> Health:
-    """Ask for health and then for a tiny prediction, again and again until both succeed.
+async def wait_until_ready(transport: Transport, *, timeout: float, interval: float) -> Health:
+    """Request the health and a small prediction repeatedly until both succeed.
 
-    Both, for TorchServe's ping is healthy some seconds before its first worker can answer.
+    The prediction is needed because TorchServe reports `Healthy` before its first worker is ready.
 
     Raises:
-        NotReadyError: `timeout` seconds went by; its cause is the last failure.
-        ClientError: the server refuses what no waiting will make it accept.
+        NotReadyError: the server was not ready within `timeout` seconds; `__cause__` is the last error.
+        ClientError: the server rejects the request for a reason that waiting does not fix.
     """
-    image, mask = _canary()
+    image, mask = _sample_image(), _sample_mask()
     deadline = time.monotonic() + timeout
     while True:
         remaining = deadline - time.monotonic()
         try:
-            health = read_health(transport)
-            patience = transport.timeout.at_most(max(remaining, 1.0))
-            filled = predict(transport, image, mask, "original", timeout=patience, retry=_NO_RETRY)
+            health = await read_health(transport)
+            seconds = min(transport.timeout, max(remaining, 1.0))
+            filled = await predict(transport, image, mask, "original", timeout=seconds, retry_for=0)
             return replace(health, model_version=filled.model_version)
         except InpaintError as error:
-            if isinstance(error, ClientError) and error.code in _FINAL:
+            if isinstance(error, ClientError) and error.code in _PERMANENT_CODES:
                 raise
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise NotReadyError(f"{transport.url} is not ready after {timeout:g} s: {error}") from error
-        transport.sleep(min(interval, remaining))
+        await transport.backend.sleep(min(interval, remaining))
 
 
-def _canary() -> tuple[Image.Image, Image.Image]:
-    """Make an RGB picture of 64x64 pixels and its mask, a hole of 8x8."""
-    image = Image.merge("RGB", [Image.linear_gradient("L").resize((64, 64))] * 3)
-    mask = Image.new("L", image.size)
+def _sample_image() -> Image.Image:
+    """Return an RGB gradient of 64x64 pixels."""
+    return Image.merge("RGB", [Image.linear_gradient("L").resize((64, 64))] * 3)
+
+
+def _sample_mask() -> Image.Image:
+    """Return a mask for the sample image with a hole of 8x8 pixels."""
+    mask = Image.new("L", (64, 64))
     ImageDraw.Draw(mask).rectangle((28, 28, 35, 35), fill=255)
-    return image, mask
+    return mask
 
 
-def _ask(transport: Transport, method: str, path: str) -> dict[str, Any]:
-    timeout = transport.timeout.at_most(_PROBE_SECONDS)
-    response = transport.send(method, path, timeout=timeout, retry=_NO_RETRY)
+async def _get_json(transport: Transport, method: str, path: str) -> dict[str, Any]:
+    timeout = min(transport.timeout, _HEALTH_TIMEOUT)
+    response = await transport.send(method, path, timeout=timeout, retry_for=0)
     try:
-        answer = json.loads(response.content)
+        body = json.loads(response.content)
     except ValueError as error:
-        raise ContractError(f"{method} {transport.url}{path} answers no JSON") from error
-    return answer if isinstance(answer, dict) else {}
+        raise InvalidResponseError(f"the response to {method} {transport.url}{path} is not JSON") from error
+    return body if isinstance(body, dict) else {}
 
 
-def _ask_gently(transport: Transport, method: str, path: str) -> dict[str, Any]:
-    """As `_ask`, for what an engine need not have: empty where it is refused."""
+async def _get_optional_json(transport: Transport, method: str, path: str) -> dict[str, Any]:
+    """Return an empty dict if the server does not support the request."""
     try:
-        return _ask(transport, method, path)
-    except (ResponseError, ContractError):
+        return await _get_json(transport, method, path)
+    except (HTTPStatusError, InvalidResponseError):
         return {}
 
 
-def _text(value: object) -> str | None:
+def _optional_str(value: object) -> str | None:
     return None if value is None else str(value)

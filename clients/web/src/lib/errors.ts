@@ -1,2 +1,2 @@
-/** Something that a person can put right; the message says how. */
+/** An error that the user can fix. The message is shown as it is, and says how. */
 export class UserError extends Error {}

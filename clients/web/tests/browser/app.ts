@@ -1,25 +1,28 @@
 import { readFile } from 'node:fs/promises';
 import type { Download, Locator, Page } from '@playwright/test';
 
-type Place = readonly [x: number, y: number];
+type PhotoPoint = readonly [x: number, y: number];
 
-/** The page as a person meets it: by what is written on it. */
+/** The page as a user sees it: controls are found by their labels. */
 export class App {
 	readonly stage: Locator;
 	readonly picture: Locator;
-	readonly fill: Locator;
+	readonly remove: Locator;
 	readonly download: Locator;
 
-	/** Open the page and wait until it is awake: it asks for the server's limits once it listens to the person. */
+	/** Open the page and wait for hydration: the page then requests the server's limits. */
 	static async open(page: Page, url: string): Promise<App> {
-		await Promise.all([page.waitForRequest((request) => new URL(request.url()).pathname.endsWith('/v2')), page.goto(url)]);
+		await Promise.all([
+			page.waitForRequest((request) => new URL(request.url()).pathname.endsWith('/v2')),
+			page.goto(url)
+		]);
 		return new App(page);
 	}
 
 	private constructor(readonly page: Page) {
 		this.stage = page.getByRole('application');
 		this.picture = this.stage.locator('img').first();
-		this.fill = page.getByRole('button', { name: 'Fill', exact: true });
+		this.remove = page.getByRole('button', { name: 'Remove', exact: true });
 		this.download = page.getByRole('link', { name: 'Download' });
 	}
 
@@ -28,38 +31,38 @@ export class App {
 	}
 
 	async openSample(): Promise<void> {
-		await this.page.getByRole('button', { name: /Try this one/ }).click();
+		await this.page.getByRole('button', { name: /Try this sample/ }).click();
 		await this.picture.waitFor();
 	}
 
 	async choose(file: Buffer, name: string, mimeType = 'image/jpeg'): Promise<void> {
-		await this.#choosing(/Choose a photo|Change photo/, { name, mimeType, buffer: file });
+		await this.#choosing(/Choose a photo|Open photo/, { name, mimeType, buffer: file });
 	}
 
-	/** Where a place of the photo, given as shares of its width and height, is on the screen. */
-	async at([x, y]: Place): Promise<{ x: number; y: number }> {
+	/** The screen position of a point of the photo, given as fractions of its width and height. */
+	async at([x, y]: PhotoPoint): Promise<{ x: number; y: number }> {
 		const box = await this.picture.boundingBox();
 		if (!box) throw new Error('no photo is shown');
 		return { x: box.x + x * box.width, y: box.y + y * box.height };
 	}
 
-	/** Paint with the mouse from place to place. */
-	async paint(...places: Place[]): Promise<void> {
-		const points = await Promise.all(places.map((place) => this.at(place)));
-		await this.page.mouse.move(points[0]!.x, points[0]!.y);
+	/** Paint with the mouse from point to point. */
+	async paint(...points: PhotoPoint[]): Promise<void> {
+		const positions = await Promise.all(points.map((point) => this.at(point)));
+		await this.page.mouse.move(positions[0]!.x, positions[0]!.y);
 		await this.page.mouse.down();
-		for (const { x, y } of points.slice(1)) await this.page.mouse.move(x, y, { steps: 8 });
+		for (const { x, y } of positions.slice(1)) await this.page.mouse.move(x, y, { steps: 8 });
 		await this.page.mouse.up();
 	}
 
 	async saveMask(): Promise<Buffer> {
 		await this.button('More').click();
-		return content(await this.#downloading(this.button('Save the mask')));
+		return content(await this.#downloading(this.button('Save mask')));
 	}
 
 	async openMask(file: Buffer): Promise<void> {
 		await this.button('More').click();
-		await this.#choosing('Open a mask', { name: 'mask.png', mimeType: 'image/png', buffer: file });
+		await this.#choosing('Open mask', { name: 'mask.png', mimeType: 'image/png', buffer: file });
 	}
 
 	async saveResult(): Promise<{ name: string; file: Buffer }> {
@@ -78,22 +81,25 @@ export class App {
 		return download;
 	}
 
-	/** How much of the screen's photo shows paint: the share of the overlay's pixels that are not clear. */
+	/** The fraction of the stage covered by paint, from the overlay's alpha values. */
 	shownPaint(): Promise<number> {
-		return this.stage.locator('canvas').first().evaluate((canvas: HTMLCanvasElement) => {
-			const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {
-				willReadFrequently: true
-			})!;
-			copy.drawImage(canvas, 0, 0);
-			const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-			let painted = 0;
-			for (let i = 3; i < data.length; i += 4) painted += data[i]!;
-			return painted / 255 / (data.length / 4);
-		});
+		return this.stage
+			.locator('canvas')
+			.first()
+			.evaluate((canvas: HTMLCanvasElement) => {
+				const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {
+					willReadFrequently: true
+				})!;
+				copy.drawImage(canvas, 0, 0);
+				const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+				let painted = 0;
+				for (let i = 3; i < data.length; i += 4) painted += data[i]!;
+				return painted / 255 / (data.length / 4);
+			});
 	}
 }
 
-/** Fingers on the screen, as many as there are paths; each path has as many points as the others. */
+/** A touch gesture with one finger per path. All paths must have the same number of points. */
 export async function touch(page: Page, ...paths: { x: number; y: number }[][]): Promise<void> {
 	const session = await page.context().newCDPSession(page);
 	const points = (step: number) => paths.map((path, id) => ({ ...path[step]!, id }));

@@ -4,7 +4,7 @@ import type { PlaywrightTestOptions, PlaywrightWorkerOptions } from '@playwright
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'];
 
-/** The browser that this machine has, or the one that CHROMIUM names. */
+/** The installed browser, or the one given by the environment variable CHROMIUM. */
 function executable(): string {
 	const folders = (process.env.PATH ?? '').split(delimiter);
 	const found = NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => {

@@ -3,10 +3,10 @@ import { Recorder } from './recorder';
 import { Server } from './server';
 
 interface Fixtures {
-	/** What the browser may complain about in this test: an answer of 503 is one to Chromium's console. */
-	allowedComplaints: RegExp[];
-	/** Fails the test if the page says anything in the console, throws, or asks another host for anything. */
-	calm: void;
+	/** Console messages to ignore in this test: Chromium logs error responses such as 503. */
+	allowedMessages: RegExp[];
+	/** Fails the test if the page logs a warning or an error, throws, or sends a request to another host. */
+	noConsoleErrors: void;
 	recorder: Recorder;
 }
 
@@ -20,24 +20,24 @@ export const test = base.extend<Fixtures, { server: Server }>({
 		{ scope: 'worker', timeout: 180_000 }
 	],
 	recorder: async ({ server }, use) => {
-		const recorder = await Recorder.infrontOf(server.url);
+		const recorder = await Recorder.inFrontOf(server.url);
 		await use(recorder);
 		await recorder.stop();
 	},
-	allowedComplaints: [[], { option: true }],
-	calm: [
-		async ({ context, allowedComplaints }, use) => {
-			const complaints: string[] = [];
+	allowedMessages: [[], { option: true }],
+	noConsoleErrors: [
+		async ({ context, allowedMessages }, use) => {
+			const messages: string[] = [];
 			context.on('console', (message) => {
-				if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+				if (['error', 'warning'].includes(message.type())) messages.push(message.text());
 			});
-			context.on('weberror', (error) => complaints.push(String(error.error())));
+			context.on('weberror', (error) => messages.push(String(error.error())));
 			context.on('request', (request) => {
 				const { protocol, hostname } = new URL(request.url());
-				if (protocol.startsWith('http') && hostname !== '127.0.0.1') complaints.push(request.url());
+				if (protocol.startsWith('http') && hostname !== '127.0.0.1') messages.push(request.url());
 			});
 			await use();
-			expect(complaints.filter((text) => !allowedComplaints.some((allowed) => allowed.test(text)))).toEqual([]);
+			expect(messages.filter((text) => !allowedMessages.some((allowed) => allowed.test(text)))).toEqual([]);
 		},
 		{ auto: true }
 	]

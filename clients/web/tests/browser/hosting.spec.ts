@@ -12,17 +12,17 @@ import { hasJava, startTorchserve } from './torchserve';
 
 const WEB = fileURLToPath(new URL('../..', import.meta.url));
 
-async function fillOnce(page: Page, url: string): Promise<void> {
+async function removeOnce(page: Page, url: string): Promise<void> {
 	const app = await App.open(page, url);
 	await app.openSample();
 	await app.paint([0.27, 0.04], [0.62, 0.82]);
-	await app.fill.click();
+	await app.remove.click();
 	await app.download.waitFor();
 	const { file } = await app.saveResult();
 	expect(file.subarray(1, 4).toString()).toBe('PNG');
 }
 
-test('a folder of any host will do, with the API on another', async ({ page }) => {
+test('the page works in a folder of any web host, with the API on another host', async ({ page }) => {
 	const folder = await mkdtemp(join(tmpdir(), 'page-'));
 	const host = await StaticHost.of(folder, '/tools/inpaint/');
 	const server = await Server.start(['--allow-origin', new URL(host.url).origin]);
@@ -31,10 +31,10 @@ test('a folder of any host will do, with the API on another', async ({ page }) =
 			cwd: WEB,
 			env: { ...process.env, BUILD_FOLDER: folder, PUBLIC_API_URL: server.url }
 		});
-		const asked: string[] = [];
-		page.on('request', (request) => asked.push(request.url()));
-		await fillOnce(page, host.url);
-		expect(asked).toContain(`${server.url}/predictions/inpaint`);
+		const requested: string[] = [];
+		page.on('request', (request) => requested.push(request.url()));
+		await removeOnce(page, host.url);
+		expect(requested).toContain(`${server.url}/predictions/inpaint`);
 	} finally {
 		await server.stop();
 		await host.stop();
@@ -42,18 +42,18 @@ test('a folder of any host will do, with the API on another', async ({ page }) =
 	}
 });
 
-test.describe('TorchServe behind the same host as the page', () => {
+test.describe('TorchServe on the same host as the page', () => {
 	test.skip(!hasJava(), 'TorchServe needs Java');
-	// It has no address that tells its limits, which Chromium writes into the console.
-	test.use({ allowedComplaints: [/Failed to load resource: .* 404/] });
+	// It does not report its limits at /v2; Chromium logs the 404.
+	test.use({ allowedMessages: [/Failed to load resource: .* 404/] });
 	test.setTimeout(400_000);
 
-	test('fills as well', async ({ page }) => {
+	test('works as well', async ({ page }) => {
 		const folder = await mkdtemp(join(tmpdir(), 'archive-'));
 		const engine = await startTorchserve(folder);
 		const host = await StaticHost.of(join(WEB, 'build'), '/', engine.url);
 		try {
-			await fillOnce(page, host.url);
+			await removeOnce(page, host.url);
 		} finally {
 			await host.stop();
 			await engine.stop();

@@ -1,6 +1,6 @@
 import { App, straight, touch } from './app';
 import { expect, test } from './fixtures';
-import { decode, holes } from './pictures';
+import { decode, holes } from './images';
 
 let app: App;
 
@@ -13,7 +13,7 @@ async function mask() {
 	return decode(app.page, await app.saveMask());
 }
 
-test('undo, redo and clear go by strokes, by button and by key', async ({ page }) => {
+test('undo, redo and clear work by stroke, by button and by key', async ({ page }) => {
 	await app.paint([0.2, 0.2], [0.8, 0.2]);
 	const one = await app.saveMask();
 	await app.paint([0.2, 0.5], [0.8, 0.5]);
@@ -28,14 +28,14 @@ test('undo, redo and clear go by strokes, by button and by key', async ({ page }
 	await app.button('Redo').click();
 	expect((await app.saveMask()).equals(two)).toBe(true);
 
-	await app.button('Clear all').click();
-	await expect(app.fill).toBeDisabled();
+	await app.button('Clear paint').click();
+	await expect(app.remove).toBeDisabled();
 	await expect.poll(() => app.shownPaint()).toBe(0);
 	await app.button('Undo').click();
 	expect((await app.saveMask()).equals(two)).toBe(true);
 });
 
-test('the eraser takes away, the brush that it was painted with', async () => {
+test('the eraser removes paint', async () => {
 	await app.paint([0.2, 0.5], [0.8, 0.5]);
 	const painted = holes(await mask());
 	await app.page.keyboard.press('e');
@@ -46,7 +46,7 @@ test('the eraser takes away, the brush that it was painted with', async () => {
 	expect(left / painted).toBeLessThan(0.6);
 });
 
-test('what shows is what is sent', async () => {
+test('the paint on the screen matches the mask', async () => {
 	await app.paint([0.15, 0.2], [0.5, 0.7], [0.9, 0.3]);
 	await app.page.keyboard.press('e');
 	await app.paint([0.4, 0.1], [0.5, 0.9]);
@@ -59,17 +59,47 @@ test('what shows is what is sent', async () => {
 	expect(Math.abs(shown / share - 1)).toBeLessThan(0.02);
 });
 
-test('paint can be hidden, and is still there', async ({ page }) => {
+test('hidden paint is kept', async ({ page }) => {
 	await app.paint([0.2, 0.5], [0.8, 0.5]);
 	const canvas = app.stage.locator('canvas');
-	await app.button('Hide the paint').click();
+	await app.button('Hide paint').click();
 	await expect(canvas).toHaveCSS('opacity', '0');
 	await page.keyboard.press('h');
 	await expect(canvas).not.toHaveCSS('opacity', '0');
 	expect(holes(await mask())).toBeGreaterThan(0);
 });
 
-test('the brush has the size that is set, by slider and by key', async ({ page }) => {
+test('painting shows the hidden paint', async ({ page }) => {
+	await page.keyboard.press('h');
+	await expect(app.button('Hide paint')).toHaveAttribute('aria-pressed', 'true');
+	await app.paint([0.2, 0.5], [0.8, 0.5]);
+	await expect(app.button('Hide paint')).toHaveAttribute('aria-pressed', 'false');
+	await expect(app.stage.locator('canvas')).not.toHaveCSS('opacity', '0');
+});
+
+test('a stroke beside the photo is not kept', async ({ page }) => {
+	await app.paint([-0.2, 0.2], [-0.1, 0.9]);
+	await app.paint([1.2, 0.5], [1.2, 0.5]);
+	await expect(app.button('Undo')).toBeDisabled();
+	await expect(app.remove).toBeDisabled();
+	await app.paint([-0.1, 0.5], [0.1, 0.5]);
+	await expect(app.remove).toBeEnabled();
+	await page.keyboard.press('Control+z');
+	await expect(app.remove).toBeDisabled();
+});
+
+test('a click outside closes the menu and does not paint', async ({ page }) => {
+	await app.button('More').click();
+	await expect(app.button('Save mask')).toBeVisible();
+	const { x, y } = await app.at([0.5, 0.5]);
+	await page.mouse.click(x, y);
+	await expect(app.button('Save mask')).toBeHidden();
+	await expect(app.button('Undo')).toBeDisabled();
+	await page.mouse.click(x, y);
+	await expect(app.button('Undo')).toBeEnabled();
+});
+
+test('the brush size can be set by slider and by key', async ({ page }) => {
 	const slider = page.getByRole('slider', { name: 'Brush size' });
 	const thickness = async () => {
 		await app.paint([0.2, 0.5], [0.8, 0.5]);
@@ -93,8 +123,8 @@ test('the brush has the size that is set, by slider and by key', async ({ page }
 	expect(await thickness()).toBeGreaterThan(smaller);
 });
 
-test('zoomed in, the same brush is finer, and paints where it is', async ({ page }) => {
-	const percent = page.getByRole('button', { name: 'Show the whole photo' });
+test('when zoomed in, the brush is finer and paints under the pointer', async ({ page }) => {
+	const percent = page.getByRole('button', { name: 'Fit to screen' });
 	const fitted = (await percent.textContent())!;
 	await app.paint([0.5, 0.5], [0.6, 0.5]);
 	const coarse = holes(await mask());
@@ -113,7 +143,7 @@ test('zoomed in, the same brush is finer, and paints where it is', async ({ page
 	await expect(percent).toHaveText(fitted);
 });
 
-test('the photo can be moved with the middle button, or the space bar', async ({ page }) => {
+test('the middle button and the space bar move the photo', async ({ page }) => {
 	await app.button('Zoom in').click();
 	await app.stage.hover();
 	for (const [press, lift] of [
@@ -148,9 +178,9 @@ test('the photo can be moved with the middle button, or the space bar', async ({
 test('a saved mask can be opened again, painted on, and undone', async () => {
 	await app.paint([0.2, 0.3], [0.8, 0.6]);
 	const saved = await app.saveMask();
-	await app.button('Clear all').click();
+	await app.button('Clear paint').click();
 	await app.openMask(saved);
-	await expect(app.fill).toBeEnabled();
+	await expect(app.remove).toBeEnabled();
 	expect((await app.saveMask()).equals(saved)).toBe(true);
 	await expect.poll(() => app.shownPaint()).toBeGreaterThan(0);
 	await app.paint([0.2, 0.8], [0.8, 0.8]);
@@ -159,7 +189,7 @@ test('a saved mask can be opened again, painted on, and undone', async () => {
 	expect((await app.saveMask()).equals(saved)).toBe(true);
 });
 
-test('a mask of another size, or none at all, is refused with a reason', async ({ page }) => {
+test('a mask of the wrong size or of no image format is refused with a reason', async ({ page }) => {
 	await app.paint([0.2, 0.3], [0.8, 0.6]);
 	const painted = await app.saveMask();
 	const encoded = await page.evaluate(async () => {
@@ -169,26 +199,26 @@ test('a mask of another size, or none at all, is refused with a reason', async (
 		return btoa(String.fromCharCode(...bytes));
 	});
 	await app.openMask(Buffer.from(encoded, 'base64'));
-	await expect(page.getByRole('alert')).toContainText('300 × 200 pixels and this photo 512 × 512');
-	await app.openMask(Buffer.from('no picture'));
-	await expect(page.getByRole('alert')).toContainText('cannot be read');
+	await expect(page.getByRole('alert')).toContainText('300 × 200 pixels, but the photo is 512 × 512');
+	await app.openMask(Buffer.from('not an image'));
+	await expect(page.getByRole('alert')).toContainText("Can't read that mask");
 	expect((await app.saveMask()).equals(painted)).toBe(true);
 });
 
-test('an empty or a full mask is not sent', async ({ page }) => {
+test('empty and full masks are not sent', async ({ page }) => {
 	await app.paint([0.5, 0.5], [0.52, 0.5]);
 	await page.keyboard.press('e');
 	await page.getByRole('slider', { name: 'Brush size' }).fill('100');
 	await app.paint([0.4, 0.5], [0.6, 0.5]);
-	await app.fill.click();
+	await app.remove.click();
 	await expect(page.getByRole('alert')).toContainText('Nothing is painted yet');
 	await app.button('Brush').click();
 	for (let row = 0; row <= 1.01; row += 0.1) await app.paint([0, row], [1, row]);
-	await app.fill.click();
-	await expect(page.getByRole('alert')).toContainText('Leave some of the photo free');
+	await app.remove.click();
+	await expect(page.getByRole('alert')).toContainText('The whole photo is covered');
 });
 
-test('by keyboard alone: paint, fill and reach the download', async ({ page }) => {
+test('by keyboard alone: paint, remove and reach the download', async ({ page }) => {
 	await app.stage.focus();
 	await page.keyboard.press('Enter');
 	for (let i = 0; i < 12; i++) await page.keyboard.press('ArrowRight');
@@ -199,10 +229,10 @@ test('by keyboard alone: paint, fill and reach the download', async ({ page }) =
 	const count = holes({ width, height, data });
 	expect(count).toBeGreaterThan(500);
 	expect(data[4 * (256 * width + 270)]).toBe(255);
-	await app.fill.focus();
+	await app.remove.focus();
 	await page.keyboard.press('Enter');
 	await app.download.waitFor();
-	await expect(page.getByRole('heading', { name: 'The result' })).toBeFocused();
+	await expect(page.getByRole('heading', { name: 'Result' })).toBeFocused();
 	while (!(await app.download.evaluate((link) => link === document.activeElement))) {
 		await page.keyboard.press('Tab');
 		await expect(page.locator('body')).not.toBeFocused();
@@ -218,27 +248,33 @@ test.describe('a finger', () => {
 	test.beforeEach(async ({ page }) => {
 		const session = await page.context().newCDPSession(page);
 		dispatch = (type, ...points) =>
-			session.send('Input.dispatchTouchEvent', { type, touchPoints: points.map((point, id) => ({ ...point, id })) });
+			session.send('Input.dispatchTouchEvent', {
+				type,
+				touchPoints: points.map((point, id) => ({ ...point, id }))
+			});
 	});
 
-	test('sees in the loupe what it hides, paint included', async ({ page }) => {
-		const loupe = app.stage.locator('canvas').nth(1);
+	test('sees what it covers in the magnifier, including the paint', async ({ page }) => {
+		const magnifier = app.stage.locator('canvas').nth(1);
 		const [from, to] = [await app.at([0.2, 0.6]), await app.at([0.6, 0.6])];
 		await dispatch('touchStart', from);
 		for (const at of straight(from, to).slice(1)) await dispatch('touchMove', at);
-		await expect(loupe).toBeVisible();
-		// The line came from the left and is as long as it is: painted there, and nothing to the right.
-		const alphas = await loupe.evaluate((canvas: HTMLCanvasElement) => {
+		await expect(magnifier).toBeVisible();
+		// The stroke came from the left: there is paint on the left, and none on the right.
+		const alphas = await magnifier.evaluate((canvas: HTMLCanvasElement) => {
 			const { data } = canvas.getContext('2d')!.getImageData(0, canvas.height / 2, canvas.width, 1);
 			return [0.2, 0.8].map((x) => data[4 * Math.round(x * canvas.width) + 3]);
 		});
 		expect(alphas).toEqual([255, 0]);
-		await expect(page.getByText('Paint over what should go', { exact: true }).last()).toHaveCSS('opacity', '0');
+		await expect(page.getByText('Paint over what you want to remove', { exact: true }).last()).toHaveCSS(
+			'opacity',
+			'0'
+		);
 		await dispatch('touchEnd');
-		await expect(loupe).toBeHidden();
+		await expect(magnifier).toBeHidden();
 	});
 
-	test('that is joined by another after a long stroke has meant it', async () => {
+	test('keeps a long stroke when a second finger touches down', async () => {
 		const from = await app.at([0.1, 0.5]);
 		await dispatch('touchStart', from);
 		for (const at of straight(from, { x: from.x + 200, y: from.y }).slice(1)) await dispatch('touchMove', at);
@@ -247,7 +283,19 @@ test.describe('a finger', () => {
 		await expect(app.button('Undo')).toBeEnabled();
 	});
 
-	test('that taps leaves a dot', async () => {
+	test('closes the menu by tapping outside, and does not paint', async ({ page }) => {
+		await app.button('More').tap();
+		await expect(app.button('Save mask')).toBeVisible();
+		const { x, y } = await app.at([0.5, 0.2]);
+		await page.touchscreen.tap(x, y);
+		await expect(app.button('Save mask')).toBeHidden();
+		await expect(app.button('Undo')).toBeDisabled();
+		await app.button('More').tap();
+		await app.button('More').tap();
+		await expect(app.button('Save mask')).toBeHidden();
+	});
+
+	test('leaves a dot when it taps', async () => {
 		const place = await app.at([0.5, 0.5]);
 		await touch(app.page, [place]);
 		expect(holes(await mask())).toBeGreaterThan(50);

@@ -1,9 +1,9 @@
 import { App } from './app';
 import { expect, test } from './fixtures';
-import { compare, photo, withOrientation } from './pictures';
+import { compare, photo, withFrames, withOrientation } from './images';
 import { Server } from './server';
 
-test.describe("a camera's photo that lies on its side", () => {
+test.describe('a photo with an EXIF orientation', () => {
 	for (const orientation of [3, 6, 8]) {
 		test(`orientation ${orientation}: is shown, painted and filled upright`, async ({ page, recorder }) => {
 			const app = await App.open(page, recorder.url);
@@ -12,7 +12,7 @@ test.describe("a camera's photo that lies on its side", () => {
 			const upright = orientation === 3 ? [640, 480] : [480, 640];
 			await expect(app.picture).toHaveJSProperty('naturalWidth', upright[0]);
 			await app.paint([0.3, 0.3], [0.7, 0.6]);
-			await app.fill.click();
+			await app.remove.click();
 			await app.download.waitFor();
 			expect((await recorder.file('image')).equals(jpeg)).toBe(true);
 			const { name, file } = await app.saveResult();
@@ -20,20 +20,20 @@ test.describe("a camera's photo that lies on its side", () => {
 			const { width, height, holes, worst } = await compare(page, jpeg, file, await recorder.file('mask'));
 			expect([width, height]).toEqual(upright);
 			expect(holes).toBeGreaterThan(500);
-			// Pillow and Chromium may decode a JPEG a grey level apart, but not lay it on its side.
+			// Pillow and Chromium may decode a JPEG slightly differently; a rotation would differ far more.
 			expect(worst).toBeLessThanOrEqual(4);
 		});
 	}
 });
 
-test('12 megapixels: every pixel that was not painted comes back', async ({ page, recorder }) => {
+test('12 megapixels: every unpainted pixel is unchanged', async ({ page, recorder }) => {
 	const app = await App.open(page, recorder.url);
 	const png = await photo(page, 4000, 3000, 'image/png');
 	await app.choose(png, 'large.png', 'image/png');
 	await app.picture.waitFor();
 	await app.paint([0.3, 0.28], [0.5, 0.45]);
 	for (const x of [0.2, 0.5]) await app.paint([x, 0.8], [x + 0.1, 0.9]);
-	await app.fill.click();
+	await app.remove.click();
 	await app.download.waitFor();
 	const filled = (await app.saveResult()).file;
 	const { width, height, holes, changed } = await compare(page, png, filled, await recorder.file('mask'));
@@ -63,13 +63,51 @@ for (const type of ['image/webp', 'image/png', 'image/jpeg']) {
 			);
 		await send('paste');
 		await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
-		await app.button('Start over').click();
+		await app.button('New photo').click();
 		await send('drop');
 		await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
 	});
 }
 
-test('a photo can be changed for another, which starts afresh', async ({ page, server }) => {
+test('of several dropped files, the first image is opened, and the page says so', async ({ page, server }) => {
+	const app = await App.open(page, server.url);
+	const encoded = (await photo(page, 300, 200)).toString('base64');
+	await page.evaluate((encoded) => {
+		const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+		const dataTransfer = new DataTransfer();
+		dataTransfer.items.add(new File(['text'], 'notes.txt', { type: 'text/plain' }));
+		dataTransfer.items.add(new File([bytes], 'first.jpg', { type: 'image/jpeg' }));
+		document.body.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));
+	}, encoded);
+	await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+	const notice = page.getByRole('main').getByText('Opened first.jpg. The other file was ignored.');
+	await expect(notice).toBeVisible();
+	await expect(page.getByRole('status')).toHaveText('Opened first.jpg. The other file was ignored.');
+	await app.paint([0.3, 0.3], [0.6, 0.6]);
+	await expect(notice).toBeHidden();
+});
+
+test('an animated image is opened, and the page says that only its first frame is used', async ({ page, server }) => {
+	const app = await App.open(page, server.url);
+	await app.choose(withFrames(await photo(page, 300, 200, 'image/png')), 'animated.png', 'image/png');
+	await expect(page.getByRole('main')).toContainText('This image is animated. Only its first frame will be used.');
+	await app.button('Dismiss').click();
+	await expect(page.getByRole('main')).not.toContainText('animated');
+	await app.paint([0.3, 0.3], [0.6, 0.6]);
+	await app.remove.click();
+	await app.download.waitFor();
+});
+
+for (const type of ['image/jpeg', 'image/png', 'image/webp']) {
+	test(`a truncated ${type} is refused when it is opened`, async ({ page, server }) => {
+		const app = await App.open(page, server.url);
+		const file = await photo(page, 800, 600, type);
+		await app.choose(file.subarray(0, file.length - 400), 'half', type);
+		await expect(page.getByRole('alert')).toContainText('This image is damaged');
+	});
+}
+
+test('opening another photo starts without paint', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	await app.openSample();
 	await app.choose(await photo(page, 300, 200), 'other.jpg');
@@ -77,14 +115,14 @@ test('a photo can be changed for another, which starts afresh', async ({ page, s
 	await expect(app.button('Undo')).toBeDisabled();
 });
 
-test('work that is not saved makes way for another photo only if the person says so', async ({ page, server }) => {
+test('unsaved work is discarded only after a confirmation', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	await app.openSample();
 	await app.paint([0.3, 0.3], [0.6, 0.6]);
 	const answered = async (answer: 'accept' | 'dismiss') => {
 		const question = page.waitForEvent('dialog');
 		await app.choose(await photo(page, 300, 200), 'other.jpg');
-		expect((await question).message()).toContain('Your work on the one before is not saved');
+		expect((await question).message()).toContain('Your unsaved work on this one will be lost');
 		await (await question)[answer]();
 	};
 	await answered('dismiss');
@@ -99,13 +137,13 @@ const GIF = Buffer.from('GIF89a\x01\0\x01\0\0\0\0;', 'latin1');
 const HEIC = Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1');
 
 for (const [what, file, words] of [
-	['a GIF', GIF, 'This is a GIF file. Choose a JPEG, PNG or WebP picture.'],
-	['a HEIC', HEIC, 'This is a HEIC file. Choose a JPEG, PNG or WebP picture.'],
-	['text', Buffer.from('hello'), 'This file is no picture that can be read. Choose a JPEG, PNG or WebP picture.'],
-	['an empty file', Buffer.alloc(0), 'This file is no picture that can be read'],
-	['a damaged JPEG', Buffer.from('\xff\xd8\xff\xe0 broken', 'latin1'), 'This picture is damaged']
+	['a GIF', GIF, 'This is a GIF file. Choose a JPEG, PNG or WebP image.'],
+	['a HEIC', HEIC, 'This is a HEIC file. Choose a JPEG, PNG or WebP image.'],
+	['text', Buffer.from('hello'), "This file isn't an image we can open. Choose a JPEG, PNG or WebP image."],
+	['an empty file', Buffer.alloc(0), "This file isn't an image we can open"],
+	['a damaged JPEG', Buffer.from('\xff\xd8\xff\xe0 broken', 'latin1'), 'This image is damaged']
 ] as const) {
-	test(`${what} is refused with a sentence that says what to do`, async ({ page, server }) => {
+	test(`${what} is refused with a message that says what to do`, async ({ page, server }) => {
 		const app = await App.open(page, server.url);
 		await app.choose(file, 'photo.jpg');
 		await expect(page.getByRole('alert')).toContainText(words);
@@ -118,14 +156,14 @@ for (const [what, file, words] of [
 	});
 }
 
-test("the server's own limits are known before anything is sent", async ({ page }) => {
+test("the server's limits are checked before uploading", async ({ page }) => {
 	const server = await Server.start(['--max-pixels', '200000', '--max-body-bytes', '150000']);
 	try {
 		const app = await App.open(page, server.url);
 		await app.choose(await photo(page, 600, 400), 'wide.jpg');
-		await expect(page.getByRole('alert')).toContainText('This photo has 600 × 400 pixels (0.2 megapixels)');
+		await expect(page.getByRole('alert')).toContainText('This photo is 600 × 400 pixels (0.2 megapixels)');
 		await app.choose(Buffer.concat([await photo(page, 300, 200), Buffer.alloc(200_000)]), 'heavy.jpg');
-		await expect(page.getByRole('alert')).toContainText('This file has 0.2 MB, and at most 0.1 MB can be sent');
+		await expect(page.getByRole('alert')).toContainText('This file is 0.2 MB; the limit is 0.1 MB');
 		await app.choose(await photo(page, 300, 200), 'right.jpg');
 		await app.picture.waitFor();
 	} finally {

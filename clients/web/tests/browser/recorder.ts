@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { forward, whole } from './forward';
+import { forward, readBody } from './proxy';
 
-/** Stands between the browser and a server, passes everything on untouched, and keeps what was predicted from. */
+/** A proxy between the browser and a server that records the prediction requests. */
 export class Recorder {
 	readonly forms: FormData[] = [];
 	readonly #server: HttpServer;
@@ -12,14 +12,14 @@ export class Recorder {
 		this.#server = server;
 	}
 
-	static async infrontOf(url: string): Promise<Recorder> {
-		const recorder: Recorder = new Recorder(
-			createServer(async (incoming, answer) => {
-				const body = await whole(incoming);
-				if (incoming.method === 'POST') recorder.forms.push(await parsed(incoming, body));
-				forward(incoming, body, new URL(incoming.url ?? '/', url), answer);
-			}).listen(0, '127.0.0.1')
-		);
+	static async inFrontOf(url: string): Promise<Recorder> {
+		const handle = async (incoming: IncomingMessage, answer: ServerResponse) => {
+			const body = await readBody(incoming);
+			if (incoming.method === 'POST') recorder.forms.push(await parsed(incoming, body));
+			forward(incoming, body, new URL(incoming.url ?? '/', url), answer);
+		};
+		const server = createServer((incoming, answer) => void handle(incoming, answer)).listen(0, '127.0.0.1');
+		const recorder = new Recorder(server);
 		await once(recorder.#server, 'listening');
 		return recorder;
 	}
@@ -28,7 +28,7 @@ export class Recorder {
 		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
 	}
 
-	/** A file of the latest request. */
+	/** A file of the last request. */
 	async file(name: 'image' | 'mask'): Promise<Buffer> {
 		const file = this.forms.at(-1)?.get(name);
 		if (!(file instanceof Blob)) throw new Error(`no file ${name} was sent`);

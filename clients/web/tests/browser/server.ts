@@ -7,21 +7,21 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 export const PYTHON = process.env.PYTHON ?? join(ROOT, '.venv/bin/python');
 
-/** An engine with the default model, as a process of its own on loopback. */
+/** A server process with the default model, on the loopback interface. */
 export class Server {
 	private constructor(
 		readonly url: string,
 		readonly process: ChildProcess
 	) {}
 
-	/** The ONNX Runtime server. @param port 0 for any free one */
+	/** Start the ONNX Runtime server. @param port 0 for any free port */
 	static start(flags: string[] = [], settings: Record<string, string> = {}, port = '0'): Promise<Server> {
 		return Server.launch(['-m', 'serving', '--port', port, '--log-level', 'warning', ...flags], settings);
 	}
 
-	/** Run Python on something that says its address when it is ready. */
+	/** Run a Python command that prints its URL when it is ready. */
 	static async launch(command: string[], settings: Record<string, string> = {}): Promise<Server> {
-		// The tester's own settings must not reach it.
+		// The developer's own settings must not affect the test.
 		const environment = Object.entries(process.env).filter(([name]) => !/^(INPAINT|TS)_/.test(name));
 		const started = spawn(PYTHON, command, {
 			cwd: ROOT,

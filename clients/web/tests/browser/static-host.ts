@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server as HttpServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
-import { forward, whole } from './forward';
+import { forward, readBody } from './proxy';
 
 const TYPES: Record<string, string> = {
 	'.html': 'text/html; charset=utf-8',
@@ -12,7 +12,7 @@ const TYPES: Record<string, string> = {
 	'.webp': 'image/webp'
 };
 
-/** Any web host that has the build in some folder and a strict policy, and may pass the rest on to an engine. */
+/** A web host that serves the build from a folder with a strict policy, and can forward other requests to a server. */
 export class StaticHost {
 	private constructor(
 		readonly url: string,
@@ -20,7 +20,7 @@ export class StaticHost {
 	) {}
 
 	static async of(build: string, prefix: string, engine?: string): Promise<StaticHost> {
-		const server = createServer(async (incoming, answer) => {
+		const serve = async (incoming: IncomingMessage, answer: ServerResponse) => {
 			const path = (incoming.url ?? '').startsWith(prefix) ? incoming.url!.slice(prefix.length) : null;
 			const name = path === '' ? 'index.html' : path;
 			if (name === 'index.html' || name?.startsWith('_app/')) {
@@ -31,11 +31,12 @@ export class StaticHost {
 				});
 				answer.end(content);
 			} else if (engine && path !== null) {
-				forward(incoming, await whole(incoming), new URL(path, `${engine}/`), answer);
+				forward(incoming, await readBody(incoming), new URL(path, `${engine}/`), answer);
 			} else {
 				answer.writeHead(404).end();
 			}
-		}).listen(0, '127.0.0.1');
+		};
+		const server = createServer((incoming, answer) => void serve(incoming, answer)).listen(0, '127.0.0.1');
 		await once(server, 'listening');
 		return new StaticHost(`http://127.0.0.1:${(server.address() as AddressInfo).port}${prefix}`, server);
 	}

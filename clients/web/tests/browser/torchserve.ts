@@ -9,7 +9,7 @@ export function hasJava(): boolean {
 	return spawnSync('java', ['-version']).status === 0;
 }
 
-/** Archive the default model in a folder and run TorchServe on it. */
+/** Archive the default model into a folder and start TorchServe with it. */
 export async function startTorchserve(folder: string): Promise<Server> {
 	await promisify(execFile)(PYTHON, ['-m', 'export', 'mar', 'models/inpaint.onnx', '-o', folder], { cwd: ROOT });
 	const [port] = await freePorts(3); // predictions, management, metrics
@@ -18,7 +18,7 @@ export async function startTorchserve(folder: string): Promise<Server> {
 	return Server.launch(['-m', 'serving.torchserve.start', ...flags]);
 }
 
-/** Ports of the loopback interface that follow each other and are free. */
+/** Consecutive free ports of the loopback interface. */
 async function freePorts(count: number): Promise<number[]> {
 	for (;;) {
 		const first = createServer().listen(0, '127.0.0.1');
@@ -33,7 +33,7 @@ async function freePorts(count: number): Promise<number[]> {
 			}
 			return all.map((_, offset) => port + offset);
 		} catch {
-			continue; // one of them is taken
+			continue; // one of them is in use
 		} finally {
 			for (const server of all) server.close();
 		}

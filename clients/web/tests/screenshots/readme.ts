@@ -5,12 +5,37 @@ import { App } from '../browser/app';
 import { test } from '../browser/fixtures';
 import { ROOT } from '../browser/server';
 
-/** The sample's scratches, as shares of its sides. */
+/** The sample's scratches, as fractions of its sides. */
 const SCRATCHES = [
-	[[136, 18], [188, 84], [216, 128], [246, 182], [262, 240], [300, 330], [316, 420]],
-	[[300, 70], [262, 104], [226, 150], [190, 176], [120, 196]],
-	[[20, 372], [110, 338], [190, 346], [282, 316], [352, 322]],
-	[[336, 30], [384, 96], [444, 150], [470, 236]]
+	[
+		[136, 18],
+		[188, 84],
+		[216, 128],
+		[246, 182],
+		[262, 240],
+		[300, 330],
+		[316, 420]
+	],
+	[
+		[300, 70],
+		[262, 104],
+		[226, 150],
+		[190, 176],
+		[120, 196]
+	],
+	[
+		[20, 372],
+		[110, 338],
+		[190, 346],
+		[282, 316],
+		[352, 322]
+	],
+	[
+		[336, 30],
+		[384, 96],
+		[444, 150],
+		[470, 236]
+	]
 ].map((scratch) => scratch.map(([x, y]) => [x! / 512, y! / 512] as const));
 
 async function painted(page: Page, url: string, brush: string, strokes = SCRATCHES.length): Promise<App> {
@@ -23,18 +48,20 @@ async function painted(page: Page, url: string, brush: string, strokes = SCRATCH
 
 async function filled(page: Page, url: string, brush: string): Promise<App> {
 	const app = await painted(page, url, brush);
-	await app.fill.click();
+	await app.remove.click();
 	await app.download.waitFor();
 	await page.mouse.move(1, 1);
 	return app;
 }
 
-/** Put screenshots side by side into one WebP picture of docs/. */
+/** Combine screenshots side by side into one WebP image in docs/. */
 async function write(page: Page, name: string, shots: Buffer[], scale: number): Promise<void> {
 	const encoded = await page.evaluate(
 		async ({ shots, scale, gap }) => {
 			const pictures = await Promise.all(
-				shots.map(async (shot) => createImageBitmap(await (await fetch(`data:image/png;base64,${shot}`)).blob()))
+				shots.map(async (shot) =>
+					createImageBitmap(await (await fetch(`data:image/png;base64,${shot}`)).blob())
+				)
 			);
 			const width = pictures.reduce((sum, picture) => sum + picture.width * scale + gap, -gap);
 			const canvas = new OffscreenCanvas(width, pictures[0]!.height * scale);

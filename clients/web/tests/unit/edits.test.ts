@@ -5,6 +5,7 @@ import {
 	NO_EDITS,
 	rasterize,
 	redo,
+	touches,
 	undo,
 	visible,
 	type Edit,
@@ -14,11 +15,18 @@ import {
 import { HOLE, Mask } from '../../src/lib/mask/mask';
 
 const SIZE = { width: 60, height: 40 };
-const CLEAR: Edit = { kind: 'fresh', mask: null };
+const CLEAR: Edit = { kind: 'reset', mask: null };
 
 function line(y: number, erase = false): Stroke {
 	const radius = 2;
-	return { kind: 'stroke', erase, dabs: [{ x: 10, y, radius }, { x: 50, y, radius }] };
+	return {
+		kind: 'stroke',
+		erase,
+		dabs: [
+			{ x: 10, y, radius },
+			{ x: 50, y, radius }
+		]
+	};
 }
 
 function edited(...edits: Edit[]): Edits {
@@ -37,12 +45,12 @@ describe('the mask', () => {
 		expect([mask.width, mask.height, mask.data.length]).toEqual([4000, 3000, 12_000_000]);
 	});
 
-	test('is 0 and 255, nothing between', () => {
+	test('contains only 0 and 255', () => {
 		const mask = rasterize(edited(line(20), line(30)), SIZE);
 		expect([...new Set(mask.data)].sort((a, b) => a - b)).toEqual([0, 255]);
 	});
 
-	test('is made in the order of the strokes', () => {
+	test('applies the strokes in order', () => {
 		expect(holesInRow(edited(line(20), line(20, true)), 20)).toBe(0);
 		expect(holesInRow(edited(line(20, true), line(20)), 20)).toBeGreaterThan(40);
 	});
@@ -52,7 +60,7 @@ describe('the mask', () => {
 		expect(rasterize(edited(tap), SIZE).holes()).toBeCloseTo(Math.PI * 25, -1);
 	});
 
-	test('every line has the radius that the brush had at its end', () => {
+	test('every segment has the radius of its end point', () => {
 		const growing: Stroke = {
 			kind: 'stroke',
 			erase: false,
@@ -70,7 +78,7 @@ describe('the mask', () => {
 });
 
 describe('undo and redo', () => {
-	test('go by whole strokes, and back to the same mask', () => {
+	test('work by whole strokes, and restore the same mask', () => {
 		const edits = edited(line(10), line(20), line(30));
 		const back = undo(undo(edits));
 		expect([10, 20, 30].map((row) => holesInRow(back, row) > 0)).toEqual([true, false, false]);
@@ -83,7 +91,7 @@ describe('undo and redo', () => {
 		expect(redo(edits)).toEqual(edits);
 	});
 
-	test('a new stroke ends what could be redone', () => {
+	test('a new stroke discards the undone ones', () => {
 		expect(redo(add(undo(edited(line(10), line(20))), line(30))).done).toEqual([line(10), line(30)]);
 	});
 
@@ -94,19 +102,43 @@ describe('undo and redo', () => {
 	});
 });
 
-describe('a mask that was brought along', () => {
-	const brought = new Mask(SIZE.width, SIZE.height);
-	brought.data.fill(HOLE, 0, SIZE.width);
-	const start: Edit = { kind: 'fresh', mask: brought };
+test.each([
+	['across the photo', [-20, 20], [80, 20], true],
+	['through a corner', [-10, 12], [12, -10], true],
+	['within', [10, 10], [12, 12], true],
+	['a tap within', [10, 10], [10, 10], true],
+	['just at the edge', [-1, 20], [-1, 30], true],
+	['beside', [-9, 0], [-9, 40], false],
+	['below', [0, 49], [60, 49], false],
+	['past a corner', [-20, 10], [10, -20], false],
+	['a tap beside', [70, 20], [70, 20], false],
+	['towards the photo, but not up to it', [-30, 20], [-4, 20], false]
+] as const)('touches: %s', (_, [x1, y1], [x2, y2], expected) => {
+	const stroke: Stroke = {
+		kind: 'stroke',
+		erase: false,
+		dabs: [
+			{ x: x1, y: y1, radius: 3 },
+			{ x: x2, y: y2, radius: 3 }
+		]
+	};
+	expect(touches(stroke, SIZE)).toBe(expected);
+	expect(rasterize(add(NO_EDITS, stroke), SIZE).holes() > 0).toBe(expected);
+});
 
-	test('takes the place of what was painted, and can be painted on', () => {
+describe('an imported mask', () => {
+	const imported = new Mask(SIZE.width, SIZE.height);
+	imported.data.fill(HOLE, 0, SIZE.width);
+	const start: Edit = { kind: 'reset', mask: imported };
+
+	test('replaces the paint, and can be painted on', () => {
 		const edits = edited(line(20), start, line(30));
 		expect([0, 20, 30].map((row) => holesInRow(edits, row) > 0)).toEqual([true, false, true]);
 	});
 
-	test('stays as it was', () => {
+	test('is not modified', () => {
 		rasterize(edited(start, line(1, true)), SIZE);
-		expect(brought.holes()).toBe(SIZE.width);
+		expect(imported.holes()).toBe(SIZE.width);
 	});
 
 	test('can be undone', () => {
@@ -119,7 +151,7 @@ test.each([
 	[[line(10)], false],
 	[[line(10), CLEAR], true],
 	[[line(10), CLEAR, line(10, true)], true],
-	[[{ kind: 'fresh', mask: new Mask(60, 40) }], false]
-] as [Edit[], boolean][])('blank or not: case %#', (edits, blank) => {
+	[[{ kind: 'reset', mask: new Mask(60, 40) }], false]
+] as [Edit[], boolean][])('isBlank: case %#', (edits, blank) => {
 	expect(isBlank(edited(...edits))).toBe(blank);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { kindOf } from '../../src/lib/image/kind';
-import { filledName, maskName } from '../../src/lib/image/names';
+import { detectFileType } from '../../src/lib/image/file-type';
+import { filledName, maskName } from '../../src/lib/image/file-names';
 
 test.each([
 	['89504e470d0a1a0a0000000d49484452', 'PNG'],
@@ -16,8 +16,8 @@ test.each([
 	['5249464600000000415649204c495354', null],
 	['68656c6c6f', null],
 	['', null]
-])('bytes %s are %s', (hex, kind) => {
-	expect(kindOf(Buffer.from(hex, 'hex'))).toBe(kind);
+])('bytes %s are detected as %s', (hex, kind) => {
+	expect(detectFileType(Buffer.from(hex, 'hex'))).toBe(kind);
 });
 
 test.each([

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { HOLE, KNOWN, Mask } from '../../src/lib/mask/mask';
 import type { Point } from '../../src/lib/view/view';
 
-/** The definition: a pixel is set when its centre is within the radius of the line. */
+/** Reference implementation: a pixel is set if its centre is within the radius of the segment. */
 function within(x: number, y: number, a: Point, b: Point, radius: number): boolean {
 	const length = (b.x - a.x) ** 2 + (b.y - a.y) ** 2;
 	const t = length === 0 ? 0 : ((x - a.x) * (b.x - a.x) + (y - a.y) * (b.y - a.y)) / length;
@@ -10,7 +10,7 @@ function within(x: number, y: number, a: Point, b: Point, radius: number): boole
 	return Math.hypot(x - a.x - nearest * (b.x - a.x), y - a.y - nearest * (b.y - a.y)) <= radius;
 }
 
-/** The same numbers on every run. */
+/** Reproducible pseudo-random numbers in [0, 1). */
 function randomNumbers(seed: number): () => number {
 	return () => (seed = (seed * 16807) % 2147483647) / 2147483647;
 }
@@ -37,28 +37,28 @@ describe('a capsule', () => {
 	test.each([
 		['across', { x: 5, y: 10 }, { x: 25, y: 10 }],
 		['down', { x: 10, y: 5 }, { x: 10, y: 25 }]
-	])('straight %s has the width of its brush', (_, a, b) => {
+	])('straight %s is as wide as its brush', (_, a, b) => {
 		const mask = new Mask(30, 30);
 		mask.fillCapsule(a, b, 3, HOLE);
 		const middle = Array.from({ length: 30 }, (_, i) => mask.data[a.y === b.y ? i * 30 + 15 : 15 * 30 + i]);
 		expect(middle.filter((value) => value === HOLE)).toHaveLength(6);
 	});
 
-	test('of the thinnest brush still leaves the pixel under it', () => {
+	test('thinner than a pixel still sets the pixel under it', () => {
 		const mask = new Mask(9, 9);
 		mask.fillCapsule({ x: 4.01, y: 4.99 }, { x: 4.01, y: 4.99 }, 0.1, HOLE);
 		expect(mask.data.indexOf(HOLE)).toBe(4 * 9 + 4);
 		expect(mask.holes()).toBe(1);
 	});
 
-	test('outside of the picture leaves it alone', () => {
+	test('outside the image changes nothing', () => {
 		const mask = new Mask(9, 9);
 		mask.fillCapsule({ x: -30, y: 4 }, { x: -20, y: 4 }, 5, HOLE);
 		mask.fillCapsule({ x: 4, y: 30 }, { x: 4, y: 20 }, 5, HOLE);
 		expect(mask.holes()).toBe(0);
 	});
 
-	test('erases as it paints', () => {
+	test('erases exactly what it would paint', () => {
 		const mask = new Mask(20, 20);
 		mask.data.fill(HOLE);
 		mask.fillCapsule({ x: 10, y: 10 }, { x: 10, y: 10 }, 4, KNOWN);
@@ -68,6 +68,6 @@ describe('a capsule', () => {
 	});
 });
 
-test('a mask has as many bytes as pixels', () => {
+test('a mask needs one byte per pixel', () => {
 	expect(() => new Mask(3, 3, new Uint8Array(8))).toThrow(RangeError);
 });

@@ -3,11 +3,11 @@ import { expect, test } from 'vitest';
 import { HOLE, Mask } from '../../src/lib/mask/mask';
 import { encodeMask } from '../../src/lib/mask/png';
 
-/** Read an 8-bit grey PNG whose rows are not filtered, checking every checksum. */
+/** Decode an 8-bit greyscale PNG with unfiltered rows, verifying every checksum. */
 function decode(file: Buffer): { width: number; height: number; samples: Buffer } {
 	expect(file.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
 	const chunks = new Map<string, Buffer>();
-	for (let at = 8; at < file.length; ) {
+	for (let at = 8; at < file.length;) {
 		const length = file.readUInt32BE(at);
 		const body = file.subarray(at + 4, at + 8 + length);
 		expect(file.readUInt32BE(at + 8 + length)).toBe(crc32(body));
@@ -32,7 +32,7 @@ test.each([
 	[1, 1],
 	[7, 5],
 	[3001, 1100]
-])('a mask of %i x %i pixels is stored whole', async (width, height) => {
+])('a mask of %i x %i pixels is encoded correctly', async (width, height) => {
 	const mask = new Mask(width, height);
 	for (let i = 0; i < mask.data.length; i += 3) mask.data[i] = HOLE;
 	const file = await encodeMask(mask);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Brush, LARGEST_BRUSH, SMALLEST_BRUSH } from '../../src/lib/mask/brush.svelte';
-import { fit, keepInSight, pan, pinch, toPicture, toStage, zoom } from '../../src/lib/view/view';
+import { Brush, MAX_BRUSH_SIZE, MIN_BRUSH_SIZE } from '../../src/lib/mask/brush.svelte';
+import { fit, keepInView, pan, pinch, toImage, toStage, zoom } from '../../src/lib/view/view';
 
 const STAGE = { width: 360, height: 500 };
 const PHOTO = { width: 4000, height: 3000 };
@@ -12,21 +12,21 @@ describe('fitting', () => {
 		expect(toStage(view, { x: 2000, y: 1500 })).toEqual({ x: 180, y: 250 });
 	});
 
-	test('leaves the margin free', () => {
+	test('leaves a margin', () => {
 		const view = fit(PHOTO, STAGE, 20);
 		expect(view.x).toBeCloseTo(20);
 		expect(view.x + PHOTO.width * view.scale).toBeCloseTo(340);
 	});
 
-	test('does not blow up a tiny picture without end', () => {
+	test('limits the scale of a tiny image', () => {
 		expect(fit({ width: 8, height: 8 }, STAGE).scale).toBe(6);
 	});
 });
 
-test('places go to the stage and back', () => {
+test('points convert to the stage and back', () => {
 	const view = { scale: 0.37, x: -81.5, y: 22 };
 	const place = { x: 1234.5, y: 67.8 };
-	const back = toPicture(view, toStage(view, place));
+	const back = toImage(view, toStage(view, place));
 	expect(back.x).toBeCloseTo(place.x);
 	expect(back.y).toBeCloseTo(place.y);
 });
@@ -35,40 +35,51 @@ describe('zooming', () => {
 	const view = fit(PHOTO, STAGE);
 	const at = { x: 90, y: 240 };
 
-	test.each([2, 0.8, 1])('by %f keeps the place under the pointer', (factor) => {
+	test.each([2, 0.8, 1])('by %f keeps the point under the pointer', (factor) => {
 		const zoomed = zoom(view, at, factor, 0.01);
 		expect(zoomed.scale).toBeCloseTo(view.scale * factor);
-		expect(toStage(zoomed, toPicture(view, at)).x).toBeCloseTo(at.x);
-		expect(toStage(zoomed, toPicture(view, at)).y).toBeCloseTo(at.y);
+		expect(toStage(zoomed, toImage(view, at)).x).toBeCloseTo(at.x);
+		expect(toStage(zoomed, toImage(view, at)).y).toBeCloseTo(at.y);
 	});
 
-	test('has its bounds', () => {
+	test('is limited', () => {
 		expect(zoom(view, at, 1e9, 0.05).scale).toBe(16);
 		expect(zoom(view, at, 1e-9, 0.05).scale).toBe(0.05);
 	});
 
-	test('two fingers hold the two places that they touched', () => {
-		const before = [{ x: 100, y: 200 }, { x: 200, y: 200 }] as const;
-		const after = [{ x: 60, y: 260 }, { x: 260, y: 260 }] as const;
+	test('keeps the two points under two fingers', () => {
+		const before = [
+			{ x: 100, y: 200 },
+			{ x: 200, y: 200 }
+		] as const;
+		const after = [
+			{ x: 60, y: 260 },
+			{ x: 260, y: 260 }
+		] as const;
 		const pinched = pinch(view, before, after, 0.01);
 		for (const i of [0, 1] as const) {
-			const place = toStage(pinched, toPicture(view, before[i]));
+			const place = toStage(pinched, toImage(view, before[i]));
 			expect(place.x).toBeCloseTo(after[i].x);
 			expect(place.y).toBeCloseTo(after[i].y);
 		}
 	});
 });
 
-test('a photo that was moved away stays within reach', () => {
+test('panning keeps part of the photo visible', () => {
 	const view = fit(PHOTO, STAGE);
-	for (const [dx, dy] of [[1e4, 0], [-1e4, 0], [0, 1e4], [0, -1e4]] as const) {
-		const held = keepInSight(pan(view, dx, dy), PHOTO, STAGE);
+	for (const [dx, dy] of [
+		[1e4, 0],
+		[-1e4, 0],
+		[0, 1e4],
+		[0, -1e4]
+	] as const) {
+		const held = keepInView(pan(view, dx, dy), PHOTO, STAGE);
 		expect(held.x).toBeLessThan(STAGE.width);
 		expect(held.y).toBeLessThan(STAGE.height);
 		expect(held.x + PHOTO.width * held.scale).toBeGreaterThan(0);
 		expect(held.y + PHOTO.height * held.scale).toBeGreaterThan(0);
 	}
-	expect(keepInSight(view, PHOTO, STAGE)).toEqual(view);
+	expect(keepInView(view, PHOTO, STAGE)).toEqual(view);
 });
 
 describe('the brush', () => {
@@ -81,7 +92,7 @@ describe('the brush', () => {
 		}
 	});
 
-	test('is finer under a light pen', () => {
+	test('is finer with light pen pressure', () => {
 		const brush = new Brush();
 		const view = { scale: 1, x: 0, y: 0 };
 		const radii = [0.1, 0.5, 1].map((pressure) => brush.dab({ x: 0, y: 0 }, view, pressure).radius);
@@ -90,13 +101,13 @@ describe('the brush', () => {
 		expect(radii[0]).toBeGreaterThan(0);
 	});
 
-	test('grows and shrinks by keys within its bounds', () => {
+	test('grows and shrinks within its limits', () => {
 		const brush = new Brush();
 		for (let i = 0; i < 100; i++) brush.larger();
-		expect(brush.size).toBe(LARGEST_BRUSH);
+		expect(brush.size).toBe(MAX_BRUSH_SIZE);
 		for (let i = 0; i < 100; i++) brush.smaller();
-		expect(brush.size).toBe(SMALLEST_BRUSH);
+		expect(brush.size).toBe(MIN_BRUSH_SIZE);
 		brush.larger();
-		expect(brush.size).toBeGreaterThan(SMALLEST_BRUSH);
+		expect(brush.size).toBeGreaterThan(MIN_BRUSH_SIZE);
 	});
 });

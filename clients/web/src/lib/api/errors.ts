@@ -2,19 +2,19 @@ import type { components } from './schema';
 
 type ErrorBody = components['schemas']['ErrorBody'];
 
-/** No answer, or none but an error. `status` is 0 where there was no answer. */
+/** An error response. `status` is 0 when there was no response at all. */
 export class ApiError extends Error {
 	constructor(
 		readonly status: number,
 		message = '',
-		/** Seconds after which the server asks to be asked again. */
+		/** Seconds to wait before the next attempt, from `Retry-After`. */
 		readonly retryAfter: number | null = null
 	) {
 		super(message);
 	}
 }
 
-/** Read an error's body; a proxy, or TorchServe's front end, may have sent another one, or none. */
+/** Parse an error response. A proxy or TorchServe's front end may send another body, or none. */
 export function errorFrom(status: number, body: string, retryAfter: string | null): ApiError {
 	const seconds = Number.parseInt(retryAfter ?? '', 10);
 	return new ApiError(status, messageIn(body), Number.isFinite(seconds) ? Math.max(0, seconds) : null);

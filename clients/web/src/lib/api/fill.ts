@@ -1,5 +1,6 @@
 import { ApiError, errorFrom } from './errors';
-import { address } from './place';
+import { bearer } from './key';
+import { apiUrl } from './url';
 import type { components } from './schema';
 
 type FormField = keyof components['schemas']['FormRequest'];
@@ -8,19 +9,19 @@ export interface FillOptions {
 	/** The server's API key, or '' for none. */
 	key: string;
 	signal: AbortSignal;
-	/** Called with the share of the request that has left, in [0, 1]. */
-	onSent: (share: number) => void;
+	/** Called with the fraction of the request that has been uploaded, in [0, 1]. */
+	onUpload: (fraction: number) => void;
 }
 
 /**
- * Have the white part of the mask filled. Answers the whole picture as a PNG file, at its own size.
+ * Fill the white part of the mask. Returns the whole image as a PNG file, at its original size.
  *
- * This is XMLHttpRequest because fetch does not tell how far an upload is, and a phone's takes a while.
+ * Uses XMLHttpRequest because fetch does not report upload progress, and uploads from phones can be slow.
  *
- * @throws ApiError the server said no, or nothing
- * @throws DOMException AbortError, when the signal says so
+ * @throws ApiError the server returned an error or could not be reached
+ * @throws DOMException AbortError, when the signal is aborted
  */
-export function fill(photo: Blob, mask: Blob, { key, signal, onSent }: FillOptions): Promise<Blob> {
+export function fill(photo: Blob, mask: Blob, { key, signal, onUpload }: FillOptions): Promise<Blob> {
 	const form = new FormData();
 	const set = (name: FormField, file: Blob) => form.set(name, file, name);
 	set('image', photo);
@@ -30,12 +31,12 @@ export function fill(photo: Blob, mask: Blob, { key, signal, onSent }: FillOptio
 		const request = new XMLHttpRequest();
 		const abort = () => request.abort();
 		signal.addEventListener('abort', abort);
-		request.open('POST', address('/predictions/inpaint'));
+		request.open('POST', apiUrl('/predictions/inpaint'));
 		request.responseType = 'blob';
 		request.setRequestHeader('Accept', 'image/png');
-		if (key) request.setRequestHeader('Authorization', `Bearer ${key}`);
-		request.upload.onprogress = ({ loaded, total }) => onSent(total ? loaded / total : 0);
-		request.upload.onload = () => onSent(1);
+		if (key) request.setRequestHeader('Authorization', bearer(key));
+		request.upload.onprogress = ({ loaded, total }) => onUpload(total ? loaded / total : 0);
+		request.upload.onload = () => onUpload(1);
 		request.onload = () => {
 			const body = request.response as Blob;
 			if (request.status === 200 && body.type === 'image/png') resolve(body);

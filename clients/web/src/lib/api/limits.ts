@@ -1,25 +1,24 @@
-import { address } from './place';
+import { apiUrl } from './url';
 import type { components } from './schema';
 
 export type Limits = components['schemas']['Limits'];
 
-/** Milliseconds after which a photo is opened without them. */
-const PATIENCE = 3000;
+const TIMEOUT_MS = 3000;
 
-let known: Promise<Limits | null> | undefined;
+let cached: Promise<Limits | null> | undefined;
 
-/** What the server takes at most, asked once; null where it does not say, as TorchServe does not. */
+/** The server's size limits, requested once; null if the server does not report them, as TorchServe does not. */
 export function serverLimits(): Promise<Limits | null> {
-	known ??= ask().catch(() => {
-		known = undefined;
+	cached ??= fetchLimits().catch(() => {
+		cached = undefined;
 		return null;
 	});
-	return known;
+	return cached;
 }
 
-async function ask(): Promise<Limits | null> {
-	const answer = await fetch(address('/v2'), { signal: AbortSignal.timeout(PATIENCE) });
-	if (!answer.ok) return null;
-	const metadata = (await answer.json()) as Partial<components['schemas']['ServerMetadata']>;
+async function fetchLimits(): Promise<Limits | null> {
+	const response = await fetch(apiUrl('/v2'), { signal: AbortSignal.timeout(TIMEOUT_MS) });
+	if (!response.ok) return null;
+	const metadata = (await response.json()) as Partial<components['schemas']['ServerMetadata']>;
 	return metadata.limits ?? null;
 }

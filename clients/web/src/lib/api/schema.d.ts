@@ -11,8 +11,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Fill the holes of a picture
-         * @description Fill the masked part of a picture, at its own size; every other pixel comes back as it was.
+         * Fill the holes of an image
+         * @description Fill the masked part of an image at its own size; every other pixel is unchanged.
          */
         post: operations["fill"];
         delete?: never;
@@ -30,7 +30,7 @@ export interface paths {
         };
         /**
          * Server metadata
-         * @description Tell the server's name, version and limits.
+         * @description Return the server's name, version and limits.
          */
         get: operations["server_metadata_v2_get"];
         put?: never;
@@ -50,7 +50,7 @@ export interface paths {
         };
         /**
          * Is the server up
-         * @description Answer 200 while the process lives.
+         * @description Return 200 while the process runs.
          */
         get: operations["live_v2_health_live_get"];
         put?: never;
@@ -70,7 +70,7 @@ export interface paths {
         };
         /**
          * Can the server infer
-         * @description Answer 200: the server listens only after its model has answered once, on the device it was told to use.
+         * @description Return 200: the server starts to listen only after the model has run once on the configured device.
          */
         get: operations["ready_v2_health_ready_get"];
         put?: never;
@@ -90,7 +90,7 @@ export interface paths {
         };
         /**
          * Can the model infer
-         * @description Answer 200, as for the server.
+         * @description Return 200, as the server's readiness does.
          */
         get: operations["model_ready_v2_models__name__ready_get"];
         put?: never;
@@ -110,7 +110,7 @@ export interface paths {
         };
         /**
          * Model metadata
-         * @description Tell the model's version, inputs and outputs.
+         * @description Return the model's version, inputs and outputs.
          */
         get: operations["model_metadata_v2_models__name__get"];
         put?: never;
@@ -132,9 +132,9 @@ export interface paths {
         put?: never;
         /**
          * Run the model on tensors
-         * @description Run the bare model: `image` [N,3,H,W] in [0, 1] and `mask` [N,1,H,W], 1 = known, to `output` [N,3,H,W].
+         * @description Run the model itself: `image` [N,3,H,W] in [0, 1] and `mask` [N,1,H,W], 1 = known, to `output` [N,3,H,W].
          *
-         *     Besides JSON it takes and gives the binary tensor extension's form.
+         *     Request and response are JSON, or use the binary tensor data extension.
          */
         post: operations["infer"];
         delete?: never;
@@ -151,8 +151,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Is the server well
-         * @description Answer as soon as the model is loaded and has answered once; before that, nothing listens.
+         * Is the server healthy
+         * @description Return 200: the server starts to listen only after the model is loaded and has run once.
          */
         get: operations["ping_ping_get"];
         put?: never;
@@ -172,7 +172,7 @@ export interface paths {
         };
         /**
          * Metrics for Prometheus
-         * @description Answer in Prometheus' text format.
+         * @description Return the metrics in Prometheus' text format.
          */
         get: operations["metrics_metrics_get"];
         put?: never;
@@ -188,8 +188,34 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * AnswerBody
-         * @description The filled picture and the facts about it.
+         * ErrorBody
+         * @description The response body of a failed request, identical on both engines.
+         * @example {
+         *       "code": 400,
+         *       "message": "The image cannot be read (4 bytes): send a complete PNG, JPEG, WebP, BMP or TIFF file.",
+         *       "type": "InvalidImageException"
+         *     }
+         */
+        ErrorBody: {
+            /**
+             * Code
+             * @description The HTTP status code.
+             */
+            code: number;
+            /**
+             * Type
+             * @description The kind of error, one stable word, for programs.
+             */
+            type: string;
+            /**
+             * Message
+             * @description What is wrong and how to fix it, for people.
+             */
+            message: string;
+        };
+        /**
+         * FillResponseBody
+         * @description The filled image and facts about it.
          * @example {
          *       "height": 32,
          *       "hole_ratio": 0.083008,
@@ -200,10 +226,10 @@ export interface components {
          *       "width": 32
          *     }
          */
-        AnswerBody: {
+        FillResponseBody: {
             /**
              * Image
-             * @description The filled picture: a PNG file in base64.
+             * @description The filled image: a PNG file in base64.
              */
             image: string;
             /**
@@ -214,17 +240,17 @@ export interface components {
             mime_type: "image/png";
             /**
              * Width
-             * @description Width of the answered picture in pixels.
+             * @description Width of the filled image in pixels.
              */
             width: number;
             /**
              * Height
-             * @description Height of the answered picture in pixels.
+             * @description Height of the filled image in pixels.
              */
             height: number;
             /**
              * Hole Ratio
-             * @description Share of the answered picture's pixels that were filled, 0 to 1.
+             * @description Share of the image's pixels that were filled, 0 to 1.
              */
             hole_ratio: number;
             /**
@@ -238,32 +264,6 @@ export interface components {
              */
             model_version: string;
         };
-        /**
-         * ErrorBody
-         * @description What every failed request is answered with, on both engines.
-         * @example {
-         *       "code": 400,
-         *       "message": "The image cannot be read (4 bytes): send a whole PNG, JPEG, WebP, BMP or TIFF file.",
-         *       "type": "InvalidImageException"
-         *     }
-         */
-        ErrorBody: {
-            /**
-             * Code
-             * @description The HTTP status, repeated.
-             */
-            code: number;
-            /**
-             * Type
-             * @description The kind of error, one word, stable: made for programs.
-             */
-            type: string;
-            /**
-             * Message
-             * @description What is wrong and what would be right: made for people.
-             */
-            message: string;
-        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
@@ -271,7 +271,7 @@ export interface components {
         };
         /**
          * Health
-         * @description The server is up, and its model answers.
+         * @description The server is running and its model is ready.
          */
         Health: {
             /**
@@ -283,7 +283,7 @@ export interface components {
         };
         /**
          * InferResponse
-         * @description An inference answer.
+         * @description An inference response.
          */
         InferResponse: {
             /** Model Name */
@@ -297,7 +297,7 @@ export interface components {
         };
         /**
          * Limits
-         * @description What a request may have at most; more is answered 413.
+         * @description The limits of a request; a larger one is answered 413.
          */
         Limits: {
             /** Max Body Bytes */
@@ -307,7 +307,7 @@ export interface components {
         };
         /**
          * Live
-         * @description The server is up.
+         * @description The server is running.
          */
         Live: {
             /** Live */
@@ -315,7 +315,7 @@ export interface components {
         };
         /**
          * ModelMetadata
-         * @description What the model takes and gives.
+         * @description The model's version, inputs and outputs.
          */
         ModelMetadata: {
             /** Name */
@@ -331,7 +331,7 @@ export interface components {
         };
         /**
          * OutputTensor
-         * @description The filled pictures.
+         * @description The filled images.
          */
         OutputTensor: {
             /**
@@ -355,7 +355,7 @@ export interface components {
         };
         /**
          * ProtocolError
-         * @description An error in the Open Inference Protocol's shape.
+         * @description An error in the Open Inference Protocol's format.
          */
         ProtocolError: {
             /** Error */
@@ -363,7 +363,7 @@ export interface components {
         };
         /**
          * Ready
-         * @description The model can answer.
+         * @description The model is ready.
          */
         Ready: {
             /** Ready */
@@ -371,7 +371,7 @@ export interface components {
         };
         /**
          * ServerMetadata
-         * @description Who answers here; `limits` is this server's own addition to the protocol.
+         * @description The server's metadata. `limits` is this server's addition to the protocol.
          */
         ServerMetadata: {
             /** Name */
@@ -384,7 +384,7 @@ export interface components {
         };
         /**
          * TensorMetadata
-         * @description One of the model's inputs or outputs; -1 stands for any number.
+         * @description One of the model's inputs or outputs; -1 is a dynamic dimension.
          */
         TensorMetadata: {
             /** Name */
@@ -409,12 +409,12 @@ export interface components {
         };
         /**
          * FormRequest
-         * @description The picture and its mask as files.
+         * @description The files are sent as they are.
          */
         FormRequest: {
             /**
              * Output Size
-             * @description `original`: the picture's own size. `model`: the square that the model was trained on.
+             * @description `original`: the image's own size. `model`: the square that the model was trained on.
              * @default original
              * @enum {string}
              */
@@ -422,13 +422,13 @@ export interface components {
             /**
              * Image
              * Format: binary
-             * @description The picture file: PNG, JPEG, WebP, BMP or TIFF.
+             * @description The image file: PNG, JPEG, WebP, BMP or TIFF.
              */
             image: string;
             /**
              * Mask
              * Format: binary
-             * @description The mask file, of the picture's size: white (128 and over) = hole to fill. May be left out when the picture has transparency: transparent = hole.
+             * @description The mask file, of the image's size: white (128 and above) = hole to fill. May be omitted if the image has transparency: transparent = hole.
              * @default
              */
             mask: string;
@@ -462,7 +462,7 @@ export interface components {
         };
         /**
          * InputTensor
-         * @description A tensor: its values flat or nested in `data`, or raw after the JSON as the binary extension has it.
+         * @description A tensor: its values in `data`, flat or nested, or as raw bytes after the JSON (binary tensor data extension).
          */
         InputTensor: {
             /**
@@ -483,13 +483,13 @@ export interface components {
             datatype: "FP32";
             /**
              * Data
-             * @description The values, row by row.
+             * @description The values in row-major order.
              * @default null
              */
             data: unknown[] | null;
             /**
              * Parameters
-             * @description `binary_data_size`: the bytes that this tensor has after the JSON.
+             * @description `binary_data_size`: the number of this tensor's bytes after the JSON.
              * @default null
              */
             parameters: {
@@ -498,25 +498,25 @@ export interface components {
         };
         /**
          * JsonRequest
-         * @description The picture and its mask in base64, or as data URLs.
+         * @description The files are sent in base64, or as data URLs.
          */
         JsonRequest: {
             /**
              * Output Size
-             * @description `original`: the picture's own size. `model`: the square that the model was trained on.
+             * @description `original`: the image's own size. `model`: the square that the model was trained on.
              * @default original
              * @enum {string}
              */
             output_size: "original" | "model";
             /**
              * Image
-             * @description The picture file (PNG, JPEG, WebP, BMP or TIFF) in base64, or as a data URL.
+             * @description The image file: PNG, JPEG, WebP, BMP or TIFF.
              * @example iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAr0lEQVRIDbXU4QaDYACF4em7j/NjMkkmSZJPXslMkpkkmV3LLn3dxOH8Ps+/N8T40xWl6IYylKMC3VGJKlSjBrWoQxH1CDSgET3QE01oRgt6oTda0YZ2dKAP+hKuIkkuvoXUDdzcQOYGcjdQuIG7GyjdQOUGajfQuIHWDXRuILqB3g2cgfe1+nwOgxsY3cDDDTzdwOQGZjewuIGXG3i7gdUNbG5gdwOHG/i4ga8Z+APdmjahJ4CJigAAAABJRU5ErkJggg==
              */
             image: string;
             /**
              * Mask
-             * @description The mask file, of the picture's size: white (128 and over) = hole to fill. May be left out when the picture has transparency: transparent = hole.
+             * @description The mask file, of the image's size: white (128 and above) = hole to fill. May be omitted if the image has transparency: transparent = hole.
              * @default null
              * @example iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAAAAABWESUoAAAANElEQVQ4EWNmIACYCcgzjCqAhNCgCof/DWigEc2RDejROgAKGtEB1E2DKiTRwwnGHyGOBADEthZ22/bv0AAAAABJRU5ErkJggg==
              */
@@ -545,7 +545,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The filled picture: JSON, or with `Accept: image/png` the PNG file itself. */
+            /** @description The filled image: JSON, or with `Accept: image/png` the PNG file itself. */
             200: {
                 headers: {
                     /** @description Version of the model. */
@@ -557,11 +557,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AnswerBody"];
+                    "application/json": components["schemas"]["FillResponseBody"];
                     "image/png": string;
                 };
             };
-            /** @description A file that cannot be decoded, is missing, or does not fit the other; a field that does not exist. */
+            /** @description A file is missing or cannot be decoded, image and mask differ in size, or a field is unknown. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -570,7 +570,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The server asks for an API key, and this is not it. */
+            /** @description The API key is missing or wrong. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -609,7 +609,7 @@ export interface operations {
             /** @description The queue is full. */
             503: {
                 headers: {
-                    /** @description Seconds to wait before a repeat. */
+                    /** @description Seconds to wait before retrying. */
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -701,7 +701,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ready"];
                 };
             };
-            /** @description The server asks for an API key, and this is not it. */
+            /** @description The API key is missing or wrong. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -710,7 +710,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProtocolError"];
                 };
             };
-            /** @description Another model, or version. */
+            /** @description Unknown model or version. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -743,7 +743,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelMetadata"];
                 };
             };
-            /** @description The server asks for an API key, and this is not it. */
+            /** @description The API key is missing or wrong. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -752,7 +752,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProtocolError"];
                 };
             };
-            /** @description Another model, or version. */
+            /** @description Unknown model or version. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -781,7 +781,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description JSON, or where binary output is asked for, JSON and raw bytes. */
+            /** @description JSON, or if binary output is requested, JSON and raw bytes. */
             200: {
                 headers: {
                     /** @description Version of the model. */
@@ -797,7 +797,7 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            /** @description Tensors that are no pictures and masks. */
+            /** @description Tensors that are not images and masks. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -806,7 +806,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProtocolError"];
                 };
             };
-            /** @description The server asks for an API key, and this is not it. */
+            /** @description The API key is missing or wrong. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -815,7 +815,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProtocolError"];
                 };
             };
-            /** @description Another model, or version. */
+            /** @description Unknown model or version. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -845,7 +845,7 @@ export interface operations {
             /** @description The queue is full. */
             503: {
                 headers: {
-                    /** @description Seconds to wait before a repeat. */
+                    /** @description Seconds to wait before retrying. */
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };

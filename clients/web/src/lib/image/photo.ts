@@ -1,55 +1,60 @@
 import type { Limits } from '../api/limits';
 import { UserError } from '../errors';
 import type { Size } from '../view/view';
-import { ACCEPTED, HEAD_BYTES, kindOf } from './kind';
+import { ACCEPTED, detectFileType, HEAD_BYTES } from './file-type';
+import { isAnimated, isTruncated } from './inspect';
 
-/** A picture file, unchanged, and how it is shown: upright by its EXIF orientation, as the server will see it. */
+/** An image file, unchanged. Its size is the displayed size: EXIF orientation is applied, as on the server. */
 export interface Photo extends Size {
 	readonly name: string;
 	readonly file: Blob;
-	/** For `<img>`; lives until the photo is let go. */
+	/** Object URL for `<img>`, valid until `releasePhoto`. */
 	readonly url: string;
+	readonly animated: boolean;
 }
 
+const DAMAGED = "This image is damaged and can't be opened. Choose another one.";
 const MEGA = 1_000_000;
-/** The share of a request that is left for the mask and the form around both. */
-const BESIDES_PHOTO = 0.02;
+/** Fraction of the request reserved for the mask and the form encoding. */
+const FORM_OVERHEAD = 0.02;
 
 /**
- * Look at a file that a person chose.
+ * Open a file that the user chose.
  *
- * @throws UserError it is no picture that can be filled; the message says what to do
+ * @throws UserError the file cannot be used; the message says what to do
  */
 export async function openPhoto(file: Blob, name: string, limits: Limits | null): Promise<Photo> {
-	const kind = kindOf(new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer()));
-	if (!kind || !ACCEPTED.includes(kind)) {
-		const what = kind ? `This is a ${kind} file` : 'This file is no picture that can be read';
-		throw new UserError(`${what}. Choose a JPEG, PNG or WebP picture.`);
+	const type = detectFileType(new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer()));
+	if (!type || !ACCEPTED.includes(type)) {
+		const reason = type ? `This is a ${type} file` : "This file isn't an image we can open";
+		throw new UserError(`${reason}. Choose a JPEG, PNG or WebP image.`);
 	}
-	const mostBytes = limits ? limits.max_body_bytes * (1 - BESIDES_PHOTO) : Infinity;
-	if (file.size > mostBytes) {
+	const maxBytes = limits ? limits.max_body_bytes * (1 - FORM_OVERHEAD) : Infinity;
+	if (file.size > maxBytes) {
 		throw new UserError(
-			`This file has ${mega(file.size)} MB, and at most ${mega(mostBytes)} MB can be sent. ` +
-				'Save it as JPEG, or smaller, and choose it again.'
+			`This file is ${mega(file.size)} MB; the limit is ${mega(maxBytes)} MB. ` +
+				'Save it as a JPEG or make it smaller, then try again.'
 		);
 	}
+	const bytes = new Uint8Array(await file.arrayBuffer());
+	if (isTruncated(bytes, type)) throw new UserError(DAMAGED);
 	const url = URL.createObjectURL(file);
 	try {
 		const { width, height } = await sizeOf(url);
 		if (limits && width * height > limits.max_pixels) {
 			throw new UserError(
-				`This photo has ${width} × ${height} pixels (${mega(width * height)} megapixels), and at most ` +
-					`${mega(limits.max_pixels)} can be filled. Make it smaller and choose it again.`
+				`This photo is ${width} × ${height} pixels (${mega(width * height)} megapixels); the limit is ` +
+					`${mega(limits.max_pixels)} megapixels. Make it smaller, then try again.`
 			);
 		}
-		return { name, file, url, width, height };
+		return { name, file, url, width, height, animated: isAnimated(bytes, type) };
 	} catch (error) {
 		URL.revokeObjectURL(url);
 		throw error;
 	}
 }
 
-export function letGo(photo: Photo): void {
+export function releasePhoto(photo: Photo): void {
 	URL.revokeObjectURL(photo.url);
 }
 
@@ -57,8 +62,7 @@ function sizeOf(url: string): Promise<Size> {
 	return new Promise((resolve, reject) => {
 		const image = new Image();
 		image.onload = () => resolve({ width: image.naturalWidth, height: image.naturalHeight });
-		image.onerror = () =>
-			reject(new UserError('This picture is damaged and cannot be shown. Choose another one.'));
+		image.onerror = () => reject(new UserError(DAMAGED));
 		image.src = url;
 	});
 }

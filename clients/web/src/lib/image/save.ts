@@ -1,19 +1,19 @@
-/** Hand a file to the browser's downloads. */
+/** Download a file. */
 export function save(file: Blob, name: string): void {
 	const link = document.createElement('a');
 	link.href = URL.createObjectURL(file);
 	link.download = name;
 	link.click();
-	// The browser has taken hold of it by then; freeing it at once stops the download in some.
+	// Some browsers cancel the download if the URL is revoked at once.
 	setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Whether this device can share such a file, as phones do to put a picture among the photos. */
+/** Whether this device can share the file, for example with its photo library. */
 export function canShare(file: File): boolean {
 	return navigator.canShare?.({ files: [file] }) ?? false;
 }
 
-/** @returns whether it was shared, rather than thought better of */
+/** @returns false if the user cancelled */
 export async function share(file: File): Promise<boolean> {
 	try {
 		await navigator.share({ files: [file] });

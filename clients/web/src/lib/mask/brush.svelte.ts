@@ -1,21 +1,21 @@
 import { clamp, type Point, type View } from '../view/view';
 import type { Dab } from './edits';
 
-export const SMALLEST_BRUSH = 4;
-export const LARGEST_BRUSH = 160;
-const USUAL = 14;
+export const MIN_BRUSH_SIZE = 4;
+export const MAX_BRUSH_SIZE = 160;
+const DEFAULT_SIZE = 14;
 const STEP = 1.2;
-/** The share of its size that a pen's brush keeps under the lightest touch. */
-const LIGHTEST = 0.3;
+/** Fraction of the brush size at the lightest pen pressure. */
+const MIN_PRESSURE_SCALE = 0.3;
 
-/** The brush. Its size stays the same on the screen, so that zooming in makes it finer on the photo. */
+/** The brush. Its size is constant on the screen, so zooming in makes it finer on the photo. */
 export class Brush {
 	/** Diameter in CSS pixels. */
-	size = $state(USUAL);
+	size = $state(DEFAULT_SIZE);
 	erasing = $state(false);
 
 	resize(size: number): void {
-		this.size = Math.round(clamp(size, SMALLEST_BRUSH, LARGEST_BRUSH));
+		this.size = Math.round(clamp(size, MIN_BRUSH_SIZE, MAX_BRUSH_SIZE));
 	}
 
 	larger(): void {
@@ -26,9 +26,9 @@ export class Brush {
 		this.resize(this.size / STEP);
 	}
 
-	/** What the brush leaves at a place of the photo, under a pen's pressure in (0, 1]. */
-	dab(place: Point, view: View, pressure = 1): Dab {
-		const share = LIGHTEST + (1 - LIGHTEST) * pressure;
-		return { x: place.x, y: place.y, radius: (share * this.size) / 2 / view.scale };
+	/** The brush's mark at a point of the photo, with pen pressure in (0, 1]. */
+	dab(at: Point, view: View, pressure = 1): Dab {
+		const fraction = MIN_PRESSURE_SCALE + (1 - MIN_PRESSURE_SCALE) * pressure;
+		return { x: at.x, y: at.y, radius: (fraction * this.size) / 2 / view.scale };
 	}
 }

@@ -1,9 +1,9 @@
-/** What was done to a mask, in order: from this it is drawn, undone, redone, and made at the picture's own size. */
+/** The list of edits to a mask, used to draw it, to undo and redo, and to rasterize it at the photo's size. */
 
 import type { Point, Size } from '../view/view';
 import { HOLE, KNOWN, Mask } from './mask';
 
-/** A place that the brush passed, in the picture's pixels, and the brush's radius there. */
+/** A point of a stroke and the brush's radius there, in photo pixels. */
 export interface Dab extends Point {
 	readonly radius: number;
 }
@@ -14,13 +14,13 @@ export interface Stroke {
 	readonly dabs: readonly [Dab, ...Dab[]];
 }
 
-/** Start again from nothing, or from a mask that was brought along. */
-export interface Fresh {
-	readonly kind: 'fresh';
+/** Replace everything before: with an empty mask (null), or with an imported one. */
+export interface Reset {
+	readonly kind: 'reset';
 	readonly mask: Mask | null;
 }
 
-export type Edit = Stroke | Fresh;
+export type Edit = Stroke | Reset;
 
 export interface Edits {
 	readonly done: readonly Edit[];
@@ -43,21 +43,21 @@ export function redo({ done, undone }: Edits): Edits {
 	return next ? { done: [...done, next], undone: undone.slice(0, -1) } : { done, undone };
 }
 
-/** What still shows: the strokes since the last fresh start, and the mask that it started from. */
+/** The strokes since the last reset, and the mask it started from. */
 export function visible({ done }: Edits): { base: Mask | null; strokes: readonly Stroke[] } {
-	const start = done.findLastIndex((edit) => edit.kind === 'fresh');
-	const fresh = done[start];
+	const start = done.findLastIndex((edit) => edit.kind === 'reset');
+	const reset = done[start];
 	const strokes = done.slice(start + 1).filter((edit) => edit.kind === 'stroke');
-	return { base: fresh?.kind === 'fresh' ? fresh.mask : null, strokes };
+	return { base: reset?.kind === 'reset' ? reset.mask : null, strokes };
 }
 
-/** Whether there is any paint, even if it was all erased again. */
+/** Whether nothing has been painted. Paint that was erased again still counts as painted. */
 export function isBlank(edits: Edits): boolean {
 	const { base, strokes } = visible(edits);
 	return base === null && strokes.every((stroke) => stroke.erase);
 }
 
-/** The lines that a stroke is made of; each has the brush's radius at its end. A tap is a line of no length. */
+/** The line segments of a stroke; each has the radius of its end point. A tap is a segment of length 0. */
 export function* segments(stroke: Stroke, from = 0): Generator<[Dab, Dab]> {
 	for (let i = from; i < stroke.dabs.length; i++) {
 		const end = stroke.dabs[i] as Dab;
@@ -65,7 +65,27 @@ export function* segments(stroke: Stroke, from = 0): Generator<[Dab, Dab]> {
 	}
 }
 
-/** Make the mask at the picture's own size. */
+/**
+ * Whether a stroke reaches the photo: some segment crosses the photo's rectangle, grown by the brush's radius. The grown
+ * rectangle's corners are not rounded, so a stroke just outside a corner may count as well.
+ */
+export function touches(stroke: Stroke, { width, height }: Size): boolean {
+	for (const [start, end] of segments(stroke)) {
+		const across = timeWithin(start.x, end.x, -end.radius, width + end.radius);
+		const down = timeWithin(start.y, end.y, -end.radius, height + end.radius);
+		if (Math.max(0, across[0], down[0]) < Math.min(1, across[1], down[1])) return true;
+	}
+	return false;
+}
+
+/** The times between which a point that moves from `a` (at 0) to `b` (at 1) is between `min` and `max`. */
+function timeWithin(a: number, b: number, min: number, max: number): [number, number] {
+	if (a === b) return a > min && a < max ? [0, 1] : [1, 0];
+	const times = [(min - a) / (b - a), (max - a) / (b - a)] as const;
+	return [Math.min(...times), Math.max(...times)];
+}
+
+/** Draw the mask at the photo's size. */
 export function rasterize(edits: Edits, { width, height }: Size): Mask {
 	const { base, strokes } = visible(edits);
 	const mask = base?.copy() ?? new Mask(width, height);

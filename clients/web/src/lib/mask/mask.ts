@@ -3,7 +3,7 @@ import type { Point, Size } from '../view/view';
 export const HOLE = 255;
 export const KNOWN = 0;
 
-/** A mask of a picture's own size, row by row, one byte a pixel: 255 = hole to fill, 0 = known. */
+/** A mask at the photo's size, row by row, one byte per pixel: 255 = hole to fill, 0 = known. */
 export class Mask implements Size {
 	readonly data: Uint8Array<ArrayBuffer>;
 
@@ -14,7 +14,7 @@ export class Mask implements Size {
 	) {
 		this.data = data ?? new Uint8Array(width * height);
 		if (this.data.length !== width * height) {
-			throw new RangeError(`${width} x ${height} pixels need as many bytes, not ${this.data.length}`);
+			throw new RangeError(`a mask of ${width} x ${height} pixels needs as many bytes, not ${this.data.length}`);
 		}
 	}
 
@@ -30,8 +30,8 @@ export class Mask implements Size {
 	}
 
 	/**
-	 * Set every pixel whose centre lies within `radius` of the line from `a` to `b`. Coordinates are in pixels; the
-	 * centre of the first pixel is (0.5, 0.5). At least the pixel under `b` is set.
+	 * Set every pixel whose centre lies within `radius` of the line segment from `a` to `b`. Coordinates are in pixels;
+	 * the centre of the first pixel is (0.5, 0.5). The pixel under `b` is always set.
 	 */
 	fillCapsule(a: Point, b: Point, radius: number, value: typeof HOLE | typeof KNOWN): void {
 		this.#fillRow(Math.floor(b.y), Math.floor(b.x), Math.floor(b.x), value);
@@ -51,7 +51,7 @@ export class Mask implements Size {
 	}
 }
 
-/** Where the horizontal line at `y` enters and leaves the capsule; the capsule is convex, so that is all. */
+/** Where the horizontal line at `y` enters and leaves the capsule. The capsule is convex, so there are two points. */
 function capsuleAcross(a: Point, b: Point, radius: number, y: number): [number, number] {
 	let left = Infinity;
 	let right = -Infinity;
@@ -66,7 +66,7 @@ function capsuleAcross(a: Point, b: Point, radius: number, y: number): [number, 
 	const dy = b.y - a.y;
 	const length = Math.hypot(dx, dy);
 	if (length === 0) return [left, right];
-	// The two long sides of the rectangle between the round ends.
+	// The two straight sides between the round ends.
 	for (const side of [-radius / length, radius / length]) {
 		const start = { x: a.x - dy * side, y: a.y + dx * side };
 		const t = (y - start.y) / dy;

@@ -2,11 +2,11 @@ import type { Size, View } from '../view/view';
 import { segments, visible, type Edits, type Stroke } from './edits';
 import { HOLE, type Mask } from './mask';
 
-const MOST_PIXELS_A_SIDE = 2048;
+const MAX_SIDE_PIXELS = 2048;
 
 /**
- * Shows the edits over the photo, on a canvas as large as the stage: whatever the photo's size, what is drawn is what
- * the screen has room for. The colour is opaque; the canvas's own opacity lets the photo through.
+ * Draws the edits over the photo, on a canvas as large as the stage: its cost depends on the screen, not on the size of
+ * the photo. The colour is opaque; the canvas's CSS opacity lets the photo show through.
  */
 export class PaintLayer {
 	readonly #context: CanvasRenderingContext2D;
@@ -17,7 +17,7 @@ export class PaintLayer {
 		colour: string
 	) {
 		const context = canvas.getContext('2d');
-		if (!context) throw new Error('This browser has no canvas.');
+		if (!context) throw new Error('2D canvas is not available');
 		this.#context = context;
 		this.#colour = colour;
 	}
@@ -34,13 +34,13 @@ export class PaintLayer {
 			this.#context.clearRect(0, 0, width, height);
 		}
 		const { base, strokes } = visible(edits);
-		this.#onPhoto(photo, view, () => {
+		this.#clipToPhoto(photo, view, () => {
 			if (base) {
 				this.#context.globalCompositeOperation = 'source-over';
-				this.#context.drawImage(pictureOf(base, this.#colour), 0, 0, photo.width, photo.height);
+				this.#context.drawImage(imageOf(base, this.#colour), 0, 0, photo.width, photo.height);
 			}
 			for (const stroke of strokes) {
-				this.#as(stroke);
+				this.#setStyle(stroke);
 				for (const { radius, path } of pathsOf(stroke)) {
 					this.#context.lineWidth = 2 * radius;
 					this.#context.stroke(path);
@@ -49,10 +49,10 @@ export class PaintLayer {
 		});
 	}
 
-	/** Draw what a stroke has gained since its dab number `from`. */
+	/** Draw the part of a stroke that starts at dab number `from`. */
 	extend(stroke: Stroke, from: number, photo: Size, view: View): void {
-		this.#onPhoto(photo, view, () => {
-			this.#as(stroke);
+		this.#clipToPhoto(photo, view, () => {
+			this.#setStyle(stroke);
 			for (const { radius, path } of pathsFrom(stroke, from)) {
 				this.#context.lineWidth = 2 * radius;
 				this.#context.stroke(path);
@@ -60,13 +60,13 @@ export class PaintLayer {
 		});
 	}
 
-	#as({ erase }: Stroke): void {
+	#setStyle({ erase }: Stroke): void {
 		this.#context.globalCompositeOperation = erase ? 'destination-out' : 'source-over';
 		this.#context.strokeStyle = this.#colour;
 		this.#context.lineCap = this.#context.lineJoin = 'round';
 	}
 
-	#onPhoto(photo: Size, { scale, x, y }: View, paint: () => void): void {
+	#clipToPhoto(photo: Size, { scale, x, y }: View, paint: () => void): void {
 		const density = window.devicePixelRatio;
 		this.#context.save();
 		this.#context.setTransform(scale * density, 0, 0, scale * density, x * density, y * density);
@@ -83,16 +83,16 @@ interface Run {
 	readonly path: Path2D;
 }
 
-const drawn = new WeakMap<Stroke, readonly Run[]>();
+const cachedPaths = new WeakMap<Stroke, readonly Run[]>();
 
-/** A finished stroke as paths, made once. */
+/** A finished stroke as paths, cached. */
 function pathsOf(stroke: Stroke): readonly Run[] {
-	let runs = drawn.get(stroke);
-	if (!runs) drawn.set(stroke, (runs = pathsFrom(stroke, 0)));
+	let runs = cachedPaths.get(stroke);
+	if (!runs) cachedPaths.set(stroke, (runs = pathsFrom(stroke, 0)));
 	return runs;
 }
 
-/** One path for as long as the radius stays the same. */
+/** One path for each run of equal radius. */
 function pathsFrom(stroke: Stroke, from: number): readonly Run[] {
 	const runs: Run[] = [];
 	for (const [start, end] of segments(stroke, from)) {
@@ -107,18 +107,18 @@ function pathsFrom(stroke: Stroke, from: number): readonly Run[] {
 	return runs;
 }
 
-const pictures = new WeakMap<Mask, OffscreenCanvas>();
+const images = new WeakMap<Mask, OffscreenCanvas>();
 
-/** A mask as a picture of the paint, reduced to what a screen can show; no hole is lost on the way. */
-function pictureOf(mask: Mask, colour: string): OffscreenCanvas {
-	const known = pictures.get(mask);
-	if (known) return known;
-	const step = Math.ceil(Math.max(mask.width, mask.height) / MOST_PIXELS_A_SIDE);
+/** A mask as an image of the paint, downscaled to screen resolution. No hole is lost, however small. */
+function imageOf(mask: Mask, colour: string): OffscreenCanvas {
+	const cached = images.get(mask);
+	if (cached) return cached;
+	const step = Math.ceil(Math.max(mask.width, mask.height) / MAX_SIDE_PIXELS);
 	const width = Math.ceil(mask.width / step);
 	const height = Math.ceil(mask.height / step);
-	const picture = new OffscreenCanvas(width, height);
-	const context = picture.getContext('2d');
-	if (!context) throw new Error('This browser has no canvas.');
+	const image = new OffscreenCanvas(width, height);
+	const context = image.getContext('2d');
+	if (!context) throw new Error('2D canvas is not available');
 	const samples = context.createImageData(width, height);
 	for (let y = 0, i = 0; y < mask.height; y++) {
 		const row = Math.floor(y / step) * width;
@@ -130,6 +130,6 @@ function pictureOf(mask: Mask, colour: string): OffscreenCanvas {
 	context.globalCompositeOperation = 'source-in';
 	context.fillStyle = colour;
 	context.fillRect(0, 0, width, height);
-	pictures.set(mask, picture);
-	return picture;
+	images.set(mask, image);
+	return image;
 }

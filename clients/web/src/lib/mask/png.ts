@@ -6,8 +6,8 @@ const GREY = 0;
 const BAND = 1 << 20;
 
 /**
- * Encode a mask as an 8-bit grey PNG. Written out here rather than left to a canvas: phones limit a canvas to fewer
- * pixels than their own photos have.
+ * Encode a mask as an 8-bit greyscale PNG. Not left to a canvas: phones limit a canvas to fewer pixels than their own
+ * photos have.
  */
 export async function encodeMask(mask: Mask): Promise<Blob> {
 	const header = new DataView(new ArrayBuffer(13));
@@ -25,7 +25,7 @@ export async function encodeMask(mask: Mask): Promise<Blob> {
 	return new Blob([new Uint8Array(SIGNATURE), ...chunks], { type: 'image/png' });
 }
 
-/** The rows, each behind the byte that names its filter (0, none), about a megabyte at a time. */
+/** The rows, each after its filter byte (0 = none), about a megabyte at a time. */
 function bands({ data, width, height }: Mask): UnderlyingDefaultSource<Uint8Array<ArrayBuffer>> {
 	const rowsAtOnce = Math.max(1, Math.floor(BAND / (width + 1)));
 	let row = 0;

@@ -2,27 +2,27 @@ import type { Attachment } from 'svelte/attachments';
 import type { StageView } from './stage-view.svelte';
 import { distance, pan, pinch, zoom, type Point } from './view';
 
-/** What a single pointer can do beside moving the picture. Points are on the stage. */
-export interface Pen {
-	/** One pointer went down. True: it draws, and `draw` gets what follows; false: it moves the picture. */
+/** Handles drawing with a single pointer. Points are in stage coordinates. */
+export interface DrawHandler {
+	/** A single pointer went down. Return true to draw (`draw` gets its moves), false to pan the image. */
 	begin(at: Point, event: PointerEvent): boolean;
 	draw(points: readonly { at: Point; event: PointerEvent }[]): void;
-	/** It went up, or, not kept, turned out to be the first finger of a pinch. */
+	/** The pointer went up. `kept` is false if it was cancelled, or was the first finger of a pinch. */
 	end(kept: boolean): void;
 }
 
 const WHEEL_STEP = 0.0016;
 const PINCH_WHEEL_STEP = 0.01;
-/** A stroke that has come this far is meant, even if another finger touches down. */
-const MEANT_PIXELS = 40;
+/** A stroke longer than this is kept even if a second finger touches down. */
+const MIN_STROKE_PIXELS = 40;
 
-/** Turn pointers and the wheel into drawing (one pointer, where there is a pen), moving and zooming (two, or the wheel). */
-export function gestures(picture: () => StageView, pen?: Pen): Attachment<HTMLElement> {
+/** Pointer and wheel input: one pointer draws (or pans, without a handler), two pointers or the wheel zoom and pan. */
+export function gestures(view: () => StageView, handler?: DrawHandler): Attachment<HTMLElement> {
 	return (stage) => {
 		const pointers = new Map<number, Point>();
 		let drawing: { id: number; start: Point; travelled: number } | null = null;
 
-		const place = (event: MouseEvent): Point => {
+		const position = (event: MouseEvent): Point => {
 			const box = stage.getBoundingClientRect();
 			return { x: event.clientX - box.left, y: event.clientY - box.top };
 		};
@@ -30,12 +30,12 @@ export function gestures(picture: () => StageView, pen?: Pen): Attachment<HTMLEl
 		const down = (event: PointerEvent) => {
 			if (event.button > 1) return;
 			stage.setPointerCapture(event.pointerId);
-			pointers.set(event.pointerId, place(event));
+			pointers.set(event.pointerId, position(event));
 			if (pointers.size === 1) {
-				const start = place(event);
-				if (pen?.begin(start, event)) drawing = { id: event.pointerId, start, travelled: 0 };
+				const start = position(event);
+				if (handler?.begin(start, event)) drawing = { id: event.pointerId, start, travelled: 0 };
 			} else if (drawing) {
-				pen?.end(drawing.travelled > MEANT_PIXELS);
+				handler?.end(drawing.travelled > MIN_STROKE_PIXELS);
 				drawing = null;
 			}
 		};
@@ -43,19 +43,19 @@ export function gestures(picture: () => StageView, pen?: Pen): Attachment<HTMLEl
 		const move = (event: PointerEvent) => {
 			const before = pointers.get(event.pointerId);
 			if (!before) return;
-			const at = place(event);
+			const at = position(event);
 			pointers.set(event.pointerId, at);
 			if (drawing) {
 				if (event.pointerId !== drawing.id) return;
 				drawing.travelled = Math.max(drawing.travelled, distance(drawing.start, at));
 				const events = event.getCoalescedEvents?.() ?? [];
-				pen?.draw((events.length ? events : [event]).map((each) => ({ at: place(each), event: each })));
+				handler?.draw((events.length ? events : [event]).map((each) => ({ at: position(each), event: each })));
 			} else if (pointers.size === 1) {
-				picture().set(pan(picture().view, at.x - before.x, at.y - before.y));
+				view().set(pan(view().view, at.x - before.x, at.y - before.y));
 			} else if (pointers.size === 2) {
 				const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
 				if (other) {
-					picture().set(pinch(picture().view, [before, other], [at, other], picture().smallest));
+					view().set(pinch(view().view, [before, other], [at, other], view().minScale));
 				}
 			}
 		};
@@ -64,7 +64,7 @@ export function gestures(picture: () => StageView, pen?: Pen): Attachment<HTMLEl
 			pointers.delete(event.pointerId);
 			if (drawing?.id === event.pointerId) {
 				drawing = null;
-				pen?.end(event.type === 'pointerup');
+				handler?.end(event.type === 'pointerup');
 			}
 		};
 
@@ -73,7 +73,7 @@ export function gestures(picture: () => StageView, pen?: Pen): Attachment<HTMLEl
 			const step = event.ctrlKey ? PINCH_WHEEL_STEP : WHEEL_STEP;
 			const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1);
 			const factor = Math.exp(-pixels * step);
-			picture().set(zoom(picture().view, place(event), factor, picture().smallest));
+			view().set(zoom(view().view, position(event), factor, view().minScale));
 		};
 
 		const stop = new AbortController();
@@ -83,7 +83,7 @@ export function gestures(picture: () => StageView, pen?: Pen): Attachment<HTMLEl
 		stage.addEventListener('pointerup', up, { signal });
 		stage.addEventListener('pointercancel', up, { signal });
 		stage.addEventListener('wheel', wheel, { signal, passive: false });
-		// A quick stroke is no fling, which would make the browser swallow the tap that follows.
+		// Otherwise the browser treats a quick stroke as a fling and swallows the next tap.
 		stage.addEventListener('touchstart', (event) => event.preventDefault(), { signal, passive: false });
 		return () => stop.abort();
 	};

@@ -1,35 +1,34 @@
 import type { Attachment } from 'svelte/attachments';
-import { fit, keepInSight, zoom, type Size, type View } from './view';
+import { fit, keepInView, zoom, type Size, type View } from './view';
 
-const SMALLEST_OF_FIT = 0.7;
-/** On a stage that is narrower than this, the photo gets all of it. */
+/** The smallest scale, as a fraction of the fitted one. */
+const MIN_FIT_FRACTION = 0.7;
+/** On a stage narrower than this, the photo is fitted without a margin. */
 const NARROW = 480;
 const MARGIN = 24;
 export const ZOOM_STEP = 1.4;
 
-/** A picture's view on a stage that may change its size: fitted until somebody zooms or moves it. */
+/** The view of an image on a resizable stage: fitted until the user zooms or pans. */
 export class StageView {
 	stage: Size = $state.raw({ width: 0, height: 0 });
-	#chosen: View | null = $state.raw(null);
+	#custom: View | null = $state.raw(null);
 
-	constructor(readonly picture: () => Size) {}
+	constructor(readonly image: () => Size) {}
 
-	/** Attached to the element that is the stage, keeps its size. */
+	/** Attach to the stage element, to track its size. */
 	readonly measure: Attachment<HTMLElement> = (element) => {
-		const note = () => (this.stage = { width: element.clientWidth, height: element.clientHeight });
-		const observer = new ResizeObserver(note);
-		note();
+		const update = () => (this.stage = { width: element.clientWidth, height: element.clientHeight });
+		const observer = new ResizeObserver(update);
+		update();
 		observer.observe(element);
 		return () => observer.disconnect();
 	};
 
-	readonly fitted: View = $derived.by(() =>
-		fit(this.picture(), this.stage, this.stage.width < NARROW ? 0 : MARGIN)
-	);
-	readonly view: View = $derived(this.#chosen ?? this.fitted);
-	readonly isFitted: boolean = $derived(this.#chosen === null);
+	readonly fitted: View = $derived.by(() => fit(this.image(), this.stage, this.stage.width < NARROW ? 0 : MARGIN));
+	readonly view: View = $derived(this.#custom ?? this.fitted);
+	readonly isFitted: boolean = $derived(this.#custom === null);
 
-	/** What the keys of the keyboard do. */
+	/** Keyboard shortcuts. */
 	readonly keys: Readonly<Record<string, () => void>> = {
 		'+': () => this.zoom(ZOOM_STEP),
 		'=': () => this.zoom(ZOOM_STEP),
@@ -37,21 +36,21 @@ export class StageView {
 		'0': () => this.fit()
 	};
 
-	get smallest(): number {
-		return this.fitted.scale * SMALLEST_OF_FIT;
+	get minScale(): number {
+		return this.fitted.scale * MIN_FIT_FRACTION;
 	}
 
 	set(view: View): void {
-		this.#chosen = keepInSight(view, this.picture(), this.stage);
+		this.#custom = keepInView(view, this.image(), this.stage);
 	}
 
 	fit(): void {
-		this.#chosen = null;
+		this.#custom = null;
 	}
 
-	/** Zoom about the stage's middle. */
+	/** Zoom about the centre of the stage. */
 	zoom(factor: number): void {
-		const middle = { x: this.stage.width / 2, y: this.stage.height / 2 };
-		this.set(zoom(this.view, middle, factor, this.smallest));
+		const centre = { x: this.stage.width / 2, y: this.stage.height / 2 };
+		this.set(zoom(this.view, centre, factor, this.minScale));
 	}
 }

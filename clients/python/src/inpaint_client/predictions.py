@@ -1,0 +1,170 @@
+"""The prediction request and its result."""
+
+import base64
+import binascii
+import io
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from PIL import Image
+
+from .exceptions import InpaintError, InvalidInputError, InvalidResponseError
+from .files import format_from_suffix, write_atomically
+from .inputs import ImageInput, load_image, load_mask
+from .transport import Transport
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+OutputSize: TypeAlias = Literal["original", "model"]
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+# Pillow's defaults (quality 75 for JPEG, lossy WebP) would visibly change the pixels outside the hole.
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FillResult:
+    """A filled image. Notebooks display it.
+
+    Attributes:
+        png: the image as an encoded PNG, as sent by the server.
+        width: width in pixels.
+        height: height in pixels.
+        hole_ratio: fraction of pixels marked by the mask, in [0, 1].
+        model: name of the model.
+        model_version: version of the model.
+    """
+
+    png: bytes = field(repr=False)
+    width: int
+    height: int
+    hole_ratio: float
+    model: str
+    model_version: str
+
+    def to_pil(self) -> Image.Image:
+        """Decode the image to a new Pillow image.
+
+        Raises:
+            InvalidResponseError: the server sent a damaged PNG.
+        """
+        try:
+            image = Image.open(io.BytesIO(self.png))
+            image.load()
+        except (OSError, SyntaxError) as error:  # SyntaxError: damaged PNG
+            raise InvalidResponseError(f"the PNG in the response cannot be decoded: {error}") from error
+        return image
+
+    def to_array(self) -> "NDArray[np.uint8 | np.uint16]":
+        """Decode the image to a new array of shape HWC (HW for grayscale), RGB(A), uint8 in [0, 255].
+
+        16-bit grayscale images are decoded to uint16 in [0, 65535]. Pillow decodes 16-bit color images to
+        8 bits; `png` has all 16.
+
+        Raises:
+            InvalidResponseError: the server sent a damaged PNG.
+            InpaintError: numpy is not installed.
+        """
+        try:
+            import numpy as np
+        except ModuleNotFoundError as error:
+            raise InpaintError("to_array requires numpy; install inpaint-client[numpy]") from error
+        return np.array(self.to_pil())
+
+    def to_bytes(self, format: str = "PNG") -> bytes:  # noqa: A002
+        """Encode the image in a format that Pillow can write, such as `PNG`, `WEBP` (lossless) or `JPEG`.
+
+        PNG returns `png` unchanged.
+
+        Raises:
+            InvalidInputError: the format is unknown, or does not support the mode of this image.
+            InvalidResponseError: the server sent a damaged PNG.
+        """
+        format = format.upper()  # noqa: A001
+        if format == "PNG":
+            return self.png
+        image, buffer = self.to_pil(), io.BytesIO()
+        try:
+            image.save(buffer, format, **_SAVE_OPTIONS.get(format, {}))
+        except (KeyError, OSError, ValueError) as error:
+            raise InvalidInputError(
+                f"an image of mode {image.mode} cannot be written as {format}; use PNG"
+            ) from error
+        return buffer.getvalue()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the image to `path` atomically, in the format of its suffix.
+
+        Raises:
+            InvalidInputError: the format is unknown, or does not support the mode of this image.
+            OSError: the file cannot be written.
+        """
+        write_atomically(Path(path), self.to_bytes(format_from_suffix(path)))
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+def check_output_size(output_size: str) -> None:
+    """Raise `InvalidInputError` unless `output_size` is an `OutputSize`."""
+    if output_size not in get_args(OutputSize):
+        raise InvalidInputError(f"invalid output_size {output_size!r}; use 'original' or 'model'")
+
+
+async def predict(
+    transport: Transport,
+    image: ImageInput,
+    mask: ImageInput | None,
+    output_size: OutputSize,
+    *,
+    timeout: float | None = None,
+    retry_for: float | None = None,
+) -> FillResult:
+    """Send `POST /predictions/inpaint`. Arguments and exceptions are those of `InpaintClient.fill`."""
+    check_output_size(output_size)
+    call = transport.backend.call
+    files = {"image": await call(load_image, image)}
+    if mask is not None:
+        files["mask"] = await call(load_mask, mask)
+    response = await transport.send(
+        "POST",
+        "/predictions/inpaint",
+        data={"output_size": output_size},
+        files=files,
+        timeout=timeout,
+        retry_for=retry_for,
+    )
+    return await call(parse_fill_result, response.content)
+
+
+def parse_fill_result(body: bytes) -> FillResult:
+    """Parse the JSON response of `POST /predictions/inpaint`.
+
+    Raises:
+        InvalidResponseError: the body is not JSON, lacks a field, or does not contain a PNG.
+    """
+    try:
+        fields = json.loads(body)
+        result = FillResult(
+            png=base64.b64decode(fields["image"], validate=True),
+            width=int(fields["width"]),
+            height=int(fields["height"]),
+            hole_ratio=float(fields["hole_ratio"]),
+            model=str(fields["model"]),
+            model_version=str(fields["model_version"]),
+        )
+    except KeyError as error:
+        raise InvalidResponseError(
+            f"the response lacks the field {error}; check that the URL points to an inpainting server"
+        ) from error
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise InvalidResponseError(f"the response is not the expected JSON: {error}") from error
+    if not result.png.startswith(_PNG_SIGNATURE):
+        raise InvalidResponseError("the image in the response is not a PNG")
+    return result

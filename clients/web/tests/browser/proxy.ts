@@ -1,0 +1,18 @@
+import { request, type IncomingMessage, type ServerResponse } from 'node:http';
+
+/** Forward a request to another server, and return its response. */
+export function forward(incoming: IncomingMessage, body: Buffer, to: URL, answer: ServerResponse): void {
+	const { method, headers } = incoming;
+	const onward = request(to, { method, headers: { ...headers, host: to.host } }, (response) => {
+		answer.writeHead(response.statusCode ?? 502, response.headers);
+		response.pipe(answer);
+	});
+	onward.on('error', () => answer.destroy());
+	onward.end(body);
+}
+
+export async function readBody(incoming: IncomingMessage): Promise<Buffer<ArrayBuffer>> {
+	const parts: Buffer[] = [];
+	for await (const part of incoming) parts.push(part as Buffer);
+	return Buffer.concat(parts);
+}

@@ -1,0 +1,10 @@
+"""The CPU cores that this process may use."""
+
+import os
+
+
+def available_cores() -> int:
+    """Return how many cores this process may run on: as taskset or a container limits them, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,105 @@
+"""Dependencies of the routes: the parts of a running server."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from serving.core.errors import ResourceNotFoundError
+from serving.core.graph import MODEL_NAME
+from serving.core.pipeline import Pipeline
+from serving.core.runtime import Runtime
+from serving.http.metrics import Metrics
+from serving.http.scheduling import Scheduler
+from serving.http.settings import Settings
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A loaded model, and the pipeline around it."""
+
+    runtime: Runtime
+    pipeline: Pipeline
+
+    @property
+    def name(self) -> str:
+        """The model's name in URLs and metrics."""
+        return self.runtime.name
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of every response about this model."""
+        return {"X-Model-Version": self.runtime.version, "X-Execution-Provider": self.runtime.provider}
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of one server. All models share the queue."""
+
+    settings: Settings
+    models: Mapping[str, ServedModel]
+    scheduler: Scheduler
+    metrics: Metrics
+
+    @classmethod
+    def build(cls, settings: Settings, runtimes: Sequence[Runtime]) -> "Service":
+        """Create the parts for the loaded models, at least one."""
+        scheduler = Scheduler(settings.concurrency, settings.queue_size, settings.max_seconds)
+        models = {
+            runtime.name: ServedModel(runtime, Pipeline(runtime, settings.max_pixels)) for runtime in runtimes
+        }
+        return cls(settings, models, scheduler, Metrics(runtimes, scheduler))
+
+    @property
+    def default(self) -> ServedModel:
+        """The model `inpaint`, or else the first one, which is served under that name, too."""
+        return self.models.get(MODEL_NAME) or next(iter(self.models.values()))
+
+    def model(self, name: str) -> ServedModel:
+        """Return a model by its name.
+
+        Raises:
+            ResourceNotFoundError: there is no such model.
+        """
+        if name == MODEL_NAME:
+            return self.default
+        if name not in self.models:
+            names = ", ".join(map(repr, self.models))
+            raise ResourceNotFoundError(f"There is no model {name[:80]!r}: the models are {names}.")
+        return self.models[name]
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(_service)]
+
+
+_ModelName = Annotated[
+    str,
+    Path(description="A model of `/v2/repository/index`; `inpaint` is the default.", examples=[MODEL_NAME]),
+]
+
+
+def _model(model: _ModelName, request: Request, service: ServiceDep) -> ServedModel:
+    served = service.model(model)
+    request.state.model = served  # for headers and metrics
+    return served
+
+
+ModelDep = Annotated[ServedModel, Depends(_model)]
+"""The model that the path names."""
+
+
+async def client_disconnected(request: Request) -> None:
+    """Return when the client has disconnected. The request's body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def server_timing(seconds: Mapping[str, float]) -> str:
+    """Return the value of a `Server-Timing` header, which browsers show in their network panel."""
+    return ", ".join(f"{stage};dur={1000 * value:.1f}" for stage, value in seconds.items())

@@ -1,0 +1,92 @@
+"""The command `python -m serving`: load the model, listen, and print how to try it."""
+
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from serving.core.errors import AddressInUseError, StartupError
+from serving.core.models import load_models, model_sources
+from serving.core.runtime import Runtime
+from serving.http.app import create_app
+from serving.http.routes.page import is_built
+from serving.http.settings import Settings, load_settings
+
+logger = logging.getLogger(__name__)
+
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until stopped by a signal. Return the exit code."""
+    try:
+        settings = load_settings(arguments)
+        logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
+        listener = _bind(settings)
+        runtimes = load_models(
+            model_sources(settings.model),
+            device=settings.device,
+            require_gpu=settings.require_gpu,
+            threads=settings.threads_per_run,
+        )
+        _listen(listener)
+    except StartupError as error:
+        print(f"serving: {error.message}", file=sys.stderr)
+        return 1
+    print(_how_to_try(settings, runtimes, listener), flush=True)
+    if settings.api_key is None and not settings.host.startswith(_LOOPBACK):
+        logger.warning(
+            "Listening on %s without an API key: set INPAINT_API_KEY to require one.", settings.host
+        )
+    config = uvicorn.Config(
+        create_app(settings, *runtimes),
+        log_level=settings.log_level,
+        timeout_graceful_shutdown=settings.graceful_seconds,
+        server_header=False,
+        ws="none",
+        lifespan="off",
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """Bind the address without listening: connections are accepted only once the model is ready."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise _unavailable(f"{settings.host}:{settings.port}", error) from error
+    return listener
+
+
+def _listen(listener: socket.socket) -> None:
+    try:
+        listener.listen(2048)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise _unavailable(f"{host}:{port}", error) from error
+
+
+def _unavailable(address: str, error: OSError) -> AddressInUseError:
+    return AddressInUseError(
+        f"Cannot listen on {address} ({error.strerror}): choose another --port or --host."
+    )
+
+
+def _how_to_try(settings: Settings, runtimes: list[Runtime], listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    key = "" if settings.api_key is None else ' -H "Authorization: Bearer $INPAINT_API_KEY"'
+    page = f"page: {url}" if is_built(settings.page) else "no page: it is not built"
+    models = ", ".join(f"{runtime.name} {runtime.version}" for runtime in runtimes)
+    name = runtimes[0].name
+    return f"""\
+Serving {models} on {runtimes[0].provider} at {url} ({page}, API: {url}/docs). Try it:
+  curl{key} -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{name} -o filled.png
+  inpaint fill photo.jpg mask.png -o filled.png --url {url}"""

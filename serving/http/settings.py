@@ -1,0 +1,96 @@
+"""The server's settings, from flags and environment variables."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, CliApp, CliSuppress, NoDecode, SettingsConfigDict
+
+from serving.core.cpus import available_cores
+from serving.core.errors import SettingsError
+from serving.core.pipeline import DEFAULT_MAX_PIXELS
+from serving.core.runtime import Device
+
+_PREFIX = "INPAINT_"
+
+
+class Settings(BaseSettings):
+    """Serve the inpainting model over HTTP.
+
+    Every flag is also an environment variable: --max-pixels is INPAINT_MAX_PIXELS. The API key is read from the
+    environment only.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        cli_prog_name="python -m serving",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        use_attribute_docstrings=True,
+    )
+
+    host: str = "127.0.0.1"
+    """address to listen on; 0.0.0.0 for every network interface"""
+    port: int = Field(8080, ge=0, le=65535)
+    """port to listen on; 0 for any free one"""
+    model: Annotated[list[str], NoDecode] = ["models/inpaint.onnx"]
+    """an ONNX file, NAME=FILE or a folder of ONNX files; may be repeated, or be several with commas in between"""
+    page: Path = Path("clients/web/build")
+    """folder of the built web page, served at /; without one, / redirects to /docs"""
+    allow_origin: str | None = None
+    """another origin whose pages may use this server, such as https://photos.example; * for any"""
+    device: Device = "cpu"
+    """where to run the model; without a GPU, cuda and tensorrt fall back to the CPU with a warning"""
+    require_gpu: bool = False
+    """refuse to start if no GPU runs the model"""
+    threads: int = Field(0, ge=0, le=256)
+    """CPU threads per prediction; 0 divides the cores by `concurrency`"""
+    concurrency: int = Field(1, ge=1, le=64)
+    """predictions that run at the same time"""
+    queue_size: int = Field(16, ge=0, le=10_000)
+    """predictions that may wait in the queue; further ones are answered 503 immediately"""
+    max_seconds: float = Field(600, gt=0)
+    """seconds that a prediction may take, including its time in the queue"""
+    max_body_bytes: int = Field(64 * 2**20, ge=1024)
+    """maximum size of a request body in bytes"""
+    max_pixels: int = Field(DEFAULT_MAX_PIXELS, ge=1024)
+    """maximum number of pixels of an image"""
+    api_key: CliSuppress[SecretStr | None] = None
+    """the key that predictions must send as `Authorization: Bearer KEY`; none by default"""
+    graceful_seconds: int = Field(30, ge=0, le=3600)
+    """seconds that a stop waits for requests in flight"""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """the lowest level that is logged"""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _split_models(cls, value: object) -> object:
+        return list(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @property
+    def threads_per_run(self) -> int:
+        """CPU threads of one prediction."""
+        return self.threads or max(1, available_cores() // self.concurrency)
+
+
+def load_settings(arguments: list[str]) -> Settings:
+    """Read the settings from flags first, then the environment.
+
+    Raises:
+        SettingsError: a value is invalid, or the API key was passed as a flag.
+        SystemExit: help was requested, or a flag is unknown.
+    """
+    if any(argument.startswith("--api") for argument in arguments):
+        raise SettingsError(
+            f"Set the API key in the environment, {_PREFIX}API_KEY: every user of this host can read a command line."
+        )
+    try:
+        return CliApp.run(Settings, cli_args=arguments)
+    except ValidationError as error:
+        problems = (
+            f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}, not {problem['input']!r}"
+            for problem in error.errors()
+        )
+        raise SettingsError("; ".join(problems)) from error

@@ -1,0 +1,97 @@
+"""compose.yaml: by the Compose specification, and by what every service here promises."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from engines import ROOT
+
+FILE = ROOT / "compose.yaml"
+COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ENGINES = [name for name in SERVICES if name.startswith(("onnx", "torchserve"))]
+
+
+def test_it_follows_the_specification() -> None:
+    command = [
+        str(Path(sys.executable).with_name("check-jsonschema")),
+        "--builtin-schema",
+        "vendor.compose-spec",
+    ]
+    done = subprocess.run([*command, str(FILE)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_has_no_more_rights_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "user", "network_mode", "pid", "cap_add", "devices"} & set(service)
+    assert "docker.sock" not in str(service)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_has_limits_and_comes_back(name: str, dockerfile: str) -> None:
+    service = SERVICES[name]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert service["restart"] == "unless-stopped"
+    if "build" in service:  # its check is the image's
+        _, found, _ = dockerfile.partition(f" AS {service['build']['target']}\n")
+        assert found
+    else:
+        assert service["healthcheck"]["test"]
+        assert re.fullmatch(r"\$\{\w+:-[\w/]+:v?\d+\.\d+\.\d+\}", service["image"])
+
+
+def test_only_the_proxy_and_the_dashboard_can_be_reached_and_from_this_host_alone() -> None:
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(ports) == {"proxy", "grafana"}
+    for (port,) in ports.values():
+        assert port.startswith("${INPAINT_ADDRESS:-127.0.0.1}:")
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    for name in (*ENGINES, "prometheus"):
+        assert set(SERVICES[name]["networks"]) == {"inside"}
+
+
+def test_every_engine_has_its_profile_and_is_waited_for() -> None:
+    profiles = [profile for name in ENGINES for profile in SERVICES[name]["profiles"]]
+    assert sorted(profiles) == ["gpu", "onnx", "torchserve", "torchserve-gpu"]
+    assert sorted(SERVICES["proxy"]["profiles"]) == sorted(profiles)
+    waits = {name: {"condition": "service_healthy", "required": False} for name in ENGINES}
+    assert SERVICES["proxy"]["depends_on"] == waits
+    (upstream,) = SERVICES["proxy"]["environment"]["PROXY_ENGINES"].split()
+    for name in ENGINES:
+        assert f"{SERVICES[name]['networks']['inside']['aliases'][0]}:8080" == upstream
+
+
+def test_only_gpu_services_ask_for_a_gpu() -> None:
+    for name, service in SERVICES.items():
+        devices = service["deploy"]["resources"].get("reservations", {}).get("devices", [])
+        assert bool(devices) is name.endswith("-gpu")
+
+
+def test_a_stop_leaves_more_time_than_the_servers_take() -> None:
+    from serving.http.settings import Settings
+
+    for name in (*ENGINES, "proxy"):
+        grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+        assert grace > int(Settings.model_fields["graceful_seconds"].default) + 15  # what java takes to end
+
+
+def test_files_that_are_mounted_are_there() -> None:
+    sources = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
+    sources.append("models/inpaint.onnx")
+    for source in sources:
+        if source.startswith("./"):
+            assert (ROOT / source).exists()
+
+
+@pytest.mark.parametrize("variable", sorted(set(re.findall(r"\$\{(\w+):-", FILE.read_text()))))
+def test_every_setting_is_documented(variable: str) -> None:
+    assert f"`{variable}`" in (ROOT / "docs" / "containers.md").read_text()

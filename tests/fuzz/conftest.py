@@ -1,0 +1,22 @@
+"""Fuzzing is short by default. `make fuzz EXAMPLES=100000` takes as long as one likes, with other inputs each time."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+
+# Without a database of its own in the checkout: what fails is printed, and becomes a seed or a test.
+settings.register_profile(
+    "fuzz",
+    max_examples=EXAMPLES or 60,
+    derandomize=not EXAMPLES,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
+    ],
+)

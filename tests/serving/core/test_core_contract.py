@@ -1,0 +1,230 @@
+"""Requests as both engines hand them in, and the answers to them."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.core import errors
+from serving.core.contract import (
+    FillRequest,
+    FillResponse,
+    request_from_fields,
+    request_from_json,
+    request_media_type,
+    wants_png,
+)
+
+IMAGE, MASK = b"\x89PNG image \xff", b"\x00mask"
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "data:image/png;base64,", "data:;base64,", "data:image/svg+xml;a=b;base64,"]
+)
+@pytest.mark.parametrize("parsed", [True, False])
+def test_json_carries_base64_and_data_urls(prefix: str, parsed: bool) -> None:
+    body = {"image": prefix + b64(IMAGE), "mask": prefix + b64(MASK), "output_size": "model"}
+    request = request_from_json(body if parsed else json.dumps(body).encode())
+    assert request == FillRequest(IMAGE, MASK, "model")
+
+
+@pytest.mark.parametrize("extra", [{}, {"mask": None}, {"output_size": None}, {"output_size": "original"}])
+def test_json_may_leave_out_all_but_the_image(extra: dict[str, Any]) -> None:
+    assert request_from_json({"image": b64(IMAGE), **extra}) == FillRequest(IMAGE, None, "original")
+
+
+@given(st.binary(min_size=1), st.binary(min_size=1))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_json_and_form_say_the_same(image: bytes, mask: bytes) -> None:
+    assert request_from_json({"image": b64(image), "mask": b64(mask)}) == request_from_fields(
+        {"image": image, "mask": mask}
+    )
+
+
+@pytest.mark.parametrize("size", ["model", b"model"])
+def test_a_forms_text_comes_as_str_or_bytes(size: str | bytes) -> None:
+    assert request_from_fields({"image": IMAGE, "mask": MASK, "output_size": size}).output_size == "model"
+
+
+BAD_JSON: dict[str, tuple[Any, type[errors.InpaintError], str]] = {
+    "malformed": (b'{"image": ', errors.InvalidRequestError, "not valid JSON"),
+    "not utf-8": (b'{"image": "\xff"}', errors.InvalidRequestError, "UTF-8"),
+    "too deep": (b"[" * 200_000, errors.InvalidRequestError, "not valid JSON"),
+    "array": ([1], errors.InvalidRequestError, "an array"),
+    "null": (b"null", errors.InvalidRequestError, "null"),
+    "number": (7, errors.InvalidRequestError, "a number"),
+    "string": (b'"x"', errors.InvalidRequestError, "a string"),
+    "empty": ({}, errors.MissingInputError, "'image' is missing"),
+    "image null": ({"image": None}, errors.MissingInputError, "'image' is missing"),
+    "unknown field": (
+        {"img": "eA=="},
+        errors.InvalidRequestError,
+        "'img'.*'image', 'mask', 'output_size'",
+    ),
+    "image number": ({"image": 3}, errors.InvalidImageError, "'image'.*base64.*a number"),
+    "image true": ({"image": True}, errors.InvalidImageError, "a boolean"),
+    "image object": ({"image": {"b64": "eA=="}}, errors.InvalidImageError, "an object"),
+    "mask list": ({"image": "eA==", "mask": ["eA=="]}, errors.InvalidMaskError, "'mask'.*an array"),
+    "not base64": ({"image": "eA==*"}, errors.InvalidImageError, "'image' is not valid base64"),
+    "not ascii": ({"image": "é"}, errors.InvalidImageError, "'image' is not valid base64"),
+    "no padding": ({"image": "eA"}, errors.InvalidImageError, "'image' is not valid base64"),
+    "mask not base64": (
+        {"image": "eA==", "mask": "?"},
+        errors.InvalidMaskError,
+        "'mask' is not valid base64",
+    ),
+    "image empty": ({"image": ""}, errors.InvalidImageError, "0 bytes"),
+    "mask empty": ({"image": "eA==", "mask": ""}, errors.InvalidMaskError, "0 bytes"),
+    "plain data URL": ({"image": "data:image/png,x"}, errors.InvalidImageError, "without base64"),
+    "data URL cut off": ({"image": "data:image/png;base64"}, errors.InvalidImageError, "without base64"),
+    "size": (
+        {"image": "eA==", "output_size": "big"},
+        errors.InvalidRequestError,
+        "'original' or 'model'.*'big'",
+    ),
+    "size number": ({"image": "eA==", "output_size": 178}, errors.InvalidRequestError, "178"),
+    "size list": ({"image": "eA==", "output_size": []}, errors.InvalidRequestError, "output_size"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_JSON)
+def test_bad_json_is_told_what_is_right(name: str) -> None:
+    body, kind, words = BAD_JSON[name]
+    with pytest.raises(errors.InpaintError, match=words) as caught:
+        request_from_json(body)
+    assert type(caught.value) is kind
+    assert caught.value.code == 400
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({}, errors.MissingInputError),
+        ({"mask": MASK}, errors.MissingInputError),
+        ({"image": b"", "mask": MASK}, errors.InvalidImageError),
+        ({"image": IMAGE, "mask": b""}, errors.InvalidMaskError),
+        ({"image": IMAGE, "masks": MASK}, errors.InvalidRequestError),
+        ({"image": IMAGE, "mask": MASK, "x" * 10_000: b""}, errors.InvalidRequestError),
+        ({"image": IMAGE, "output_size": b"\xff"}, errors.InvalidRequestError),
+    ],
+)
+def test_bad_forms_are_told_what_is_right(fields: dict[str, bytes], kind: type[errors.InpaintError]) -> None:
+    with pytest.raises(errors.InpaintError) as caught:
+        request_from_fields(fields)
+    assert type(caught.value) is kind
+    assert len(caught.value.message) < 300
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["image", "mask", "output_size"]) | st.text(max_size=9), inner, max_size=3
+        )
+    ),
+    max_leaves=5,
+)
+
+
+@given(JSON_VALUES)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_no_json_value_raises_anything_else(value: Any) -> None:
+    try:
+        request = request_from_json(value)
+    except errors.InvalidRequestError:
+        return
+    assert request.image
+
+
+@pytest.mark.parametrize(
+    ("accept", "png"),
+    [
+        (None, False),
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("image/png", True),
+        ("IMAGE/PNG", True),
+        ("image/*", True),
+        ("image/png, */*", True),
+        ("image/png, */*;q=0.1", True),
+        ("image/png;q=0.5, application/json", False),
+        ("image/png, application/json;q=0.5", True),
+        ("image/png, application/json", False),
+        ("application/*, image/png", True),
+        ("image/png;q=0, */*", False),
+        ("image/png;q=wrong", False),
+        ("image/png;level=1;q=0.9", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", False),
+        ("image/webp", False),
+        (";;,,q=1", False),
+    ],
+)
+def test_accept_decides_between_json_and_png(accept: str | None, png: bool) -> None:
+    assert wants_png(accept) is png
+
+
+def test_the_response_follows_the_contract() -> None:
+    response = FillResponse(b"png", 640, 480, 0.14200000001, "v7")
+    assert response.encode("image/png") == ("image/png", b"png")
+    media_type, body = response.encode(None)
+    assert media_type == "application/json"
+    assert json.loads(body) == response.to_dict()
+    assert response.to_dict() == {
+        "image": b64(b"png"),
+        "mime_type": "image/png",
+        "width": 640,
+        "height": 480,
+        "hole_ratio": 0.142,
+        "model": "inpaint",
+        "model_version": "v7",
+    }
+
+
+def all_errors(root: type[errors.InpaintError]) -> list[type[errors.InpaintError]]:
+    return [root] + [error for child in root.__subclasses__() for error in all_errors(child)]
+
+
+@pytest.mark.parametrize("kind", all_errors(errors.InpaintError))
+def test_every_error_has_the_contracts_shape(kind: type[errors.InpaintError]) -> None:
+    error = kind("why", 3) if kind is errors.OverloadedError else kind("why")
+    assert error.to_dict() == {"code": kind.code, "type": kind.type, "message": "why"}
+    assert str(error) == "why"
+    assert kind.code in {400, 401, 404, 405, 413, 415, 500, 503}
+
+
+def test_clients_tell_errors_apart_by_type() -> None:
+    """Programs depend on these names; errors at startup never reach a client."""
+    sent = [kind for kind in all_errors(errors.InpaintError) if not issubclass(kind, errors.StartupError)]
+    types = {kind.__name__: kind.type for kind in sent if kind is not errors.InpaintError}
+    assert types == {name: f"{name.removesuffix('Error')}Exception" for name in types}
+
+
+@pytest.mark.parametrize(
+    ("header", "media_type"),
+    [
+        ("application/json", "application/json"),
+        ("Application/JSON; charset=utf-8", "application/json"),
+        ("multipart/form-data; boundary=x", "multipart/form-data"),
+    ],
+)
+def test_the_content_type_decides_how_a_body_is_read(header: str, media_type: str) -> None:
+    assert request_media_type(header) == media_type
+
+
+@pytest.mark.parametrize("header", [None, "", "text/plain", "application/jsonp", "x" * 10_000])
+def test_other_content_types_are_refused(header: str | None) -> None:
+    with pytest.raises(
+        errors.UnsupportedMediaTypeError, match="multipart/form-data or application/json"
+    ) as caught:
+        request_media_type(header)
+    assert len(caught.value.message) < 300

@@ -1,0 +1,224 @@
+"""The bounded queue in front of the worker threads."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import anyio
+import pytest
+from anyio.from_thread import check_cancelled
+from starlette.requests import ClientDisconnect
+
+from serving.core.errors import DeadlineExceededError, InvalidImageError, OverloadedError
+from serving.http.scheduling import Scheduler
+
+
+async def never() -> None:
+    await anyio.sleep_forever()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not condition():
+            await anyio.sleep(0.001)
+
+
+def test_work_is_done_off_the_event_loop_and_answered() -> None:
+    async def scenario() -> None:
+        main = threading.get_ident()
+        assert await Scheduler(1, 0).run(threading.get_ident, never) != main
+
+    anyio.run(scenario)
+
+
+def test_as_many_run_as_may_and_as_many_wait_as_may() -> None:
+    async def scenario() -> None:
+        scheduler, gate, done = Scheduler(2, 3), threading.Event(), []
+
+        async def one(number: int) -> None:
+            done.append(await scheduler.run(lambda: gate.wait(10) and number, never))
+
+        async with anyio.create_task_group() as group:
+            for number in range(5):
+                group.start_soon(one, number)
+            await until(lambda: (scheduler.running, scheduler.waiting) == (2, 3))
+            with pytest.raises(
+                OverloadedError, match="2 predictions are running and 3 are waiting"
+            ) as caught:
+                await scheduler.run(lambda: 0, never)
+            assert 1 <= caught.value.retry_after <= 60
+            gate.set()
+        assert sorted(done) == list(range(5))
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
+        assert await scheduler.run(lambda: "free again", never) == "free again"
+
+    anyio.run(scenario)
+
+
+def test_an_error_comes_out_as_it_is_and_frees_the_place() -> None:
+    async def scenario() -> None:
+        scheduler = Scheduler(1, 0)
+
+        def fail() -> None:
+            raise InvalidImageError("no picture")
+
+        for _ in range(3):
+            with pytest.raises(InvalidImageError, match="no picture"):
+                await scheduler.run(fail, never)
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
+
+    anyio.run(scenario)
+
+
+def test_a_client_that_hangs_up_while_waiting_frees_its_place_and_is_never_worked_for() -> None:
+    async def scenario() -> None:
+        scheduler, gate, hang_up = Scheduler(1, 1), threading.Event(), anyio.Event()
+        worked = []
+
+        async def waiting() -> None:
+            with pytest.raises(ClientDisconnect):
+                await scheduler.run(lambda: worked.append("in vain"), hang_up.wait)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(scheduler.run, lambda: gate.wait(10), never)
+            await until(lambda: scheduler.running == 1)
+            group.start_soon(waiting)
+            await until(lambda: scheduler.waiting == 1)
+            hang_up.set()
+            await until(lambda: scheduler.waiting == 0)
+            scheduler.check()  # there is room again, though the first still runs
+            assert scheduler.running == 1
+            gate.set()
+        assert not worked
+
+    anyio.run(scenario)
+
+
+def test_work_ends_where_it_asks_once_the_client_has_hung_up() -> None:
+    async def scenario() -> None:
+        scheduler, hang_up, finished = Scheduler(1, 0), anyio.Event(), []
+
+        def work() -> None:
+            for _ in range(10_000):
+                check_cancelled()
+                time.sleep(0.001)
+            finished.append("in vain")
+
+        async def running() -> None:
+            with pytest.raises(ClientDisconnect):
+                await scheduler.run(work, hang_up.wait)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(running)
+            await until(lambda: scheduler.running == 1)
+            hang_up.set()
+        assert not finished
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
+        assert await scheduler.run(lambda: "free again", never) == "free again"
+
+    anyio.run(scenario)
+
+
+def test_work_that_does_not_ask_is_seen_through() -> None:
+    async def scenario() -> None:
+        scheduler, gate, hang_up = Scheduler(1, 0), threading.Event(), anyio.Event()
+        worked: list[bool | str] = []
+
+        async def running() -> None:
+            # Its answer is for nobody, so either it is returned or the hang-up is told.
+            try:
+                await scheduler.run(lambda: worked.append(gate.wait(10)), hang_up.wait)
+            except ClientDisconnect:
+                worked.append("gone")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(running)
+            await until(lambda: scheduler.running == 1)
+            hang_up.set()
+            await anyio.sleep(0.01)
+            with pytest.raises(OverloadedError):
+                scheduler.check()  # the thread is still taken
+            gate.set()
+        assert worked[0] is True
+        assert scheduler.running == 0
+
+    anyio.run(scenario)
+
+
+def test_advice_on_when_to_come_back_follows_how_long_work_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 20))  # each piece of work takes 20 s
+    monkeypatch.setattr("serving.http.scheduling.perf_counter", lambda: next(clock))
+
+    async def scenario() -> int:
+        scheduler, gate = Scheduler(1, 0), threading.Event()
+        for _ in range(30):
+            await scheduler.run(lambda: None, never)
+        async with anyio.create_task_group() as group:
+            group.start_soon(scheduler.run, lambda: gate.wait(10), never)
+            await until(lambda: scheduler.running == 1)
+            with pytest.raises(OverloadedError) as caught:
+                scheduler.check()
+            gate.set()
+        return caught.value.retry_after
+
+    assert anyio.run(scenario) == 20
+
+
+def test_when_to_come_back_counts_what_runs_and_what_waits() -> None:
+    async def scenario() -> None:
+        scheduler, gate = Scheduler(1, 2), threading.Event()
+
+        async def one() -> None:
+            await scheduler.run(lambda: gate.wait(30), never)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(one)
+            await until(lambda: (scheduler.running, scheduler.waiting) == (1, 2))
+            with pytest.raises(OverloadedError) as at_first:
+                scheduler.check()
+            await anyio.sleep(4)
+            with pytest.raises(OverloadedError) as later:
+                scheduler.check()
+            gate.set()
+        # A second for each, while nothing else is known; the one that runs has taken four and is taken for half done.
+        assert at_first.value.retry_after == 3
+        assert later.value.retry_after >= 6
+
+    anyio.run(scenario)
+
+
+def test_what_takes_too_long_is_cancelled_and_told_so() -> None:
+    def work() -> None:
+        while True:
+            check_cancelled()
+            time.sleep(0.01)
+
+    async def scenario() -> None:
+        scheduler = Scheduler(1, 1, max_seconds=0.3)
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceededError, match=r"more than 0\.3 seconds"):
+            await scheduler.run(work, never)
+        assert time.monotonic() - started < 5
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
+        assert await scheduler.run(lambda: "free again", never) == "free again"
+
+    anyio.run(scenario)
+
+
+def test_time_in_the_queue_counts_too() -> None:
+    async def scenario() -> None:
+        scheduler, gate = Scheduler(1, 1, max_seconds=0.5), threading.Event()
+
+        async def hold() -> None:  # it cannot be cancelled
+            assert await scheduler.run(lambda: gate.wait(30), never)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(hold)
+            await until(lambda: scheduler.running == 1)
+            with pytest.raises(DeadlineExceededError):
+                await scheduler.run(lambda: None, never)
+            assert scheduler.waiting == 0
+            gate.set()
+
+    anyio.run(scenario)
