@@ -105,12 +105,12 @@ def test_warm_up_and_cosine() -> None:
     assert warmup_cosine(0, 0, 10) == 1  # no warm-up
 
 
-@pytest.mark.parametrize("kind", ["report", "residual", "correction"])
-def test_a_few_steps_learn_one_picture(face: Any, kind: Any) -> None:
+@pytest.mark.parametrize(("kind", "rate"), [("report", 1e-2), ("residual", 1e-2), ("correction", 3e-3)])
+def test_a_few_steps_learn_one_picture(face: Any, kind: Any, rate: float) -> None:
     """Network, loss and optimiser together lower the loss on a batch that they see again and again."""
     torch.manual_seed(0)
     loss = LossConfig("l1", hole=5.0, known=0.05)
-    module = InpaintingModule(ModelConfig(kind, 4), loss, OptimizerConfig("adam", 1e-2))
+    module = InpaintingModule(ModelConfig(kind, 4), loss, OptimizerConfig("adam", rate))
     masks = torch.zeros(1, 64, 64, dtype=torch.uint8)
     masks[:, 20:45, 15:50] = 255
     batch = (torch.from_numpy(face[60:124, 60:124].copy())[None], masks)
