@@ -1,6 +1,5 @@
 """`python -m serving.torchserve.start` as a process, and what is to be known of it and its children."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -68,7 +67,7 @@ class Started:
         return requests.post(f"{self.url}/predictions/inpaint", files=files, timeout=PATIENCE, **options)
 
     def family(self) -> list[psutil.Process]:
-        """Its children: TorchServe's launcher, java and the workers."""
+        """Its descendants: java and the workers."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def java(self) -> psutil.Process:
@@ -77,14 +76,8 @@ class Started:
         return java
 
     def busy(self) -> bool:
-        """Whether a worker has a request in hand: it holds a lock on its handler."""
-        for handler in self.temporary.glob("*/store/inpaint/handler.py"):
-            with handler.open("rb") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return True
-        return False
+        """Whether a worker has a request in hand: its handler keeps a file meanwhile."""
+        return any(self.temporary.glob("*/in-flight/*"))
 
     def wait_until_ready(self) -> None:
         until(lambda: bool(self.output) or self.process.poll() is not None)

@@ -4,7 +4,6 @@
 not used: it answers a request with the header `describe: True` with `null`, and runs ONNX on all cores.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from serving.core.contract import (
     request_from_json,
     request_media_type,
 )
+from serving.core.cpus import available_cores
 from serving.core.errors import (
     DeviceUnavailableError,
     InpaintError,
@@ -75,7 +75,7 @@ class InpaintHandler:
         Returns:
             The response body of each request.
         """
-        with _request_lock():
+        with _in_flight():
             return [self._respond(fields, index, context) for index, fields in enumerate(data)]
 
     def _respond(self, fields: Mapping[str, Any], index: int, context: Any) -> bytes:
@@ -123,8 +123,9 @@ def _encoded(value: Any) -> bytes | bytearray | str:
 
 def _threads(config: Mapping[str, Any]) -> int:
     """Return the CPU threads of one worker: as configured, or its share of the cores."""
-    cores = len(os.sched_getaffinity(0))
-    return int(config.get("threads", 0)) or max(1, cores // max(1, int(config.get("maxWorkers", 1))))
+    return int(config.get("threads", 0)) or max(
+        1, available_cores() // max(1, int(config.get("maxWorkers", 1)))
+    )
 
 
 def _show_only(gpu: int) -> None:
@@ -134,8 +135,15 @@ def _show_only(gpu: int) -> None:
 
 
 @contextmanager
-def _request_lock() -> Iterator[None]:
-    """Hold a shared lock on this file, which tells `start.py` that a request is in flight."""
-    with Path(__file__).open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
+def _in_flight() -> Iterator[None]:
+    """Keep a file named by this process in the folder INPAINT_IN_FLIGHT, which tells `start.py` that it is at work."""
+    folder = os.environ.get("INPAINT_IN_FLIGHT")
+    if folder is None:
         yield
+        return
+    file = Path(folder, str(os.getpid()))
+    file.touch()
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)

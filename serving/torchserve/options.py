@@ -1,10 +1,10 @@
 """The flags of `start.py`."""
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.core.cpus import available_cores
 from serving.core.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
@@ -14,20 +14,9 @@ _MAX_DEFAULT_WORKERS = 4  # by default; each takes about 350 MB
 
 @dataclass(frozen=True)
 class Options:
-    """The validated flags, with all defaults resolved.
+    """The validated flags, with all defaults resolved; `parser` describes them."""
 
-    Attributes:
-        mar: the model archive.
-        host: address for predictions and metrics; management always listens on loopback.
-        port: port for predictions; management uses the next port, metrics the one after.
-        workers: processes with a model each.
-        threads: CPU threads of each worker.
-        gpu: assign each worker a GPU, and refuse to start without one.
-        graceful_seconds: how long a stop waits for requests in flight.
-        verbose: show TorchServe's output during startup.
-    """
-
-    mar: Path
+    mar: list[Path]
     host: str
     port: int
     workers: int
@@ -38,7 +27,7 @@ class Options:
 
     @property
     def management_port(self) -> int:
-        """Port of the management API."""
+        """Port of the management API, which always listens on loopback."""
         return self.port + 1
 
     @property
@@ -58,49 +47,40 @@ def parse_options(arguments: list[str] | None) -> Options:
         SettingsError: a number is out of range.
         SystemExit: help was requested, or a flag is unknown.
     """
-    flags = _parser().parse_args(arguments)
+    flags = vars(parser().parse_args(arguments))
     for name, low, high in (("port", 1, 65533), ("workers", 0, 1024), ("threads", 0, 1024)):
-        if not low <= getattr(flags, name) <= high:
-            raise SettingsError(f"--{name} is {getattr(flags, name)}: it must be from {low} to {high}.")
-    gpu, cores = flags.device == "cuda", len(os.sched_getaffinity(0))
-    workers = flags.workers or (
-        1 if gpu else max(1, min(_MAX_DEFAULT_WORKERS, cores // max(1, flags.threads)))
-    )
-    return Options(
-        mar=flags.mar,
-        host=flags.host,
-        port=flags.port,
-        workers=workers,
-        threads=flags.threads or max(1, cores // workers),
-        gpu=gpu,
-        graceful_seconds=flags.graceful_seconds,
-        verbose=flags.verbose,
-    )
+        if not low <= flags[name] <= high:
+            raise SettingsError(f"--{name} is {flags[name]}: it must be from {low} to {high}.")
+    gpu, cores = flags.pop("device") == "cuda", available_cores()
+    default = 1 if gpu else max(1, min(_MAX_DEFAULT_WORKERS, cores // max(1, flags["threads"])))
+    flags["mar"] = flags["mar"] or [Path("models/inpaint.mar")]
+    flags["workers"] = flags["workers"] or default
+    flags["threads"] = flags["threads"] or max(1, cores // flags["workers"])
+    return Options(gpu=gpu, **flags)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the flags."""
     parser = argparse.ArgumentParser(
         prog="python -m serving.torchserve.start",
         description="Start TorchServe with the inpainting model, and print when it is ready.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
-    add("--mar", type=Path, default=Path("models/inpaint.mar"), help="model archive")
-    add("--host", default=LOOPBACK, help="address for predictions and metrics; management stays on loopback")
-    add(
-        "--port",
-        type=int,
-        default=8080,
-        help="port for predictions; management uses the next port, metrics the one after",
+    for name, kind, default, text in (
+        ("host", str, LOOPBACK, "address for predictions and metrics; management stays on loopback"),
+        ("port", int, 8080, "port for predictions; management uses the next port, metrics the one after"),
+        ("workers", int, 0, "processes for each model; 0 for one per core, up to 4"),
+        ("threads", int, 0, "CPU threads of each worker; 0 divides the cores among the workers"),
+        ("graceful-seconds", float, 30, "how long a stop waits for requests in flight"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+    device = "cuda gives each worker a GPU, and refuses to start without one"
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help=device)
+    parser.add_argument(
+        "--mar",
+        type=Path,
+        action="append",
+        help="model archive; may be repeated for several models (default: models/inpaint.mar)",
     )
-    add("--workers", type=int, default=0, help="processes with a model each; 0 for one per core, up to 4")
-    add(
-        "--threads",
-        type=int,
-        default=0,
-        help="CPU threads of each worker; 0 divides the cores among the workers",
-    )
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda refuses to start without a GPU")
-    add("--graceful-seconds", type=float, default=30, help="how long a stop waits for requests in flight")
-    add("--verbose", action="store_true", help="show TorchServe's output during startup")
+    parser.add_argument("--verbose", action="store_true", help="show TorchServe's output during startup")
     return parser

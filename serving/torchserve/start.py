@@ -4,18 +4,22 @@ It runs until SIGTERM or SIGINT, then completes the requests in flight and stops
 without waiting for them.
 """
 
+import importlib.util
+import os
+import re
+import shutil
 import signal
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from threading import Event
 
-from serving.core.errors import ModelFileError, StartupError
-from serving.core.graph import MODEL_NAME
+from serving.core.errors import AddressInUseError, ModelFileError, StartupError
 from serving.torchserve.instance import Instance
 from serving.torchserve.options import LOOPBACK, Options, parse_options
-from serving.torchserve.preflight import check
 
+_JAVA = 11  # the oldest that TorchServe runs on
 _STARTUP_SECONDS = 300.0
 _POLL_SECONDS = 0.5
 _NO_WORKER_SECONDS = 10.0  # TorchServe waits for up to 3 seconds before it restarts a worker
@@ -28,15 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: (stop_now if stop.is_set() else stop).set())
     try:
         options = parse_options(arguments)
-        check(options)
-        with Instance(options) as instance:
+        with Instance(options, _check(options)) as instance:
             _log(f"Starting TorchServe, {options} ...")
             if options.host != LOOPBACK:
                 _log(
                     f"warning: TorchServe listens on {options.host} and requires no API key: use a reverse proxy."
                 )
             if _wait_until_ready(instance, stop):
-                print(_how_to_try(options, instance.probe.predict()), flush=True)
+                print(_how_to_try(options, instance), flush=True)
                 _watch(instance, stop)
                 _log(
                     "Stopping after the requests in flight are completed; a second signal stops without waiting."
@@ -52,10 +55,44 @@ def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _check(options: Options) -> str:
+    """Return the path of java, after checking what TorchServe would report with stack traces or not at all.
+
+    Raises:
+        StartupError: TorchServe or a suitable Java is not installed.
+        AddressInUseError: one of the three addresses is not available.
+    """
+    if importlib.util.find_spec("ts") is None:
+        raise StartupError('TorchServe is not installed: run pip install ".[torchserve]".')
+    home = os.environ.get("JAVA_HOME")  # as TorchServe does
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    required = f"TorchServe needs Java {_JAVA} or later, such as OpenJDK 17"
+    if java is None:
+        raise StartupError(f"There is no java {f'in {home}/bin' if home else 'on the PATH'}: {required}.")
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    version = re.search(r'version "(\d+)', output)
+    if version is None or int(version[1]) < _JAVA:
+        raise StartupError(f"{java} reports {output.partition(chr(10))[0]!r}: {required}.")
+    for address in (
+        (options.host, options.port),
+        (LOOPBACK, options.management_port),
+        (options.host, options.metrics_port),
+    ):
+        try:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            raise AddressInUseError(
+                f"Cannot listen on {address[0]}:{address[1]} ({error.strerror}): choose another --port or --host."
+            ) from error
+    return java
+
+
 def _wait_until_ready(instance: Instance, stop: Event) -> bool:
     """Return True once every worker has loaded the model, or False if stopped before that."""
     deadline = time.monotonic() + _STARTUP_SECONDS
-    while not instance.probe.workers_ready():
+    while not instance.workers_ready():
         if stop.wait(0.2):
             return False
         if reason := instance.failure():
@@ -92,12 +129,14 @@ def _watch(instance: Instance, stop: Event) -> None:
             )
 
 
-def _how_to_try(options: Options, headers: Mapping[str, str]) -> str:
+def _how_to_try(options: Options, instance: Instance) -> str:
     url = f"http://{options.host}:{options.port}"
-    version, provider = headers["x-model-version"], headers["x-execution-provider"]
+    answers = {model: instance.predict(model) for model in instance.models}
+    models = ", ".join(f"{model} {version}" for model, (version, _) in answers.items())
+    name, (_, provider) = next(iter(answers.items()))
     return f"""\
-ready: {MODEL_NAME} {version} on {provider} at {url} ({options}). Try it:
-  curl -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{MODEL_NAME} -o filled.png
+ready: {models} on {provider} at {url} ({options}). Try it:
+  curl -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{name} -o filled.png
   inpaint fill photo.jpg mask.png -o filled.png --url {url}"""
 
 

@@ -79,5 +79,6 @@ def test_an_unusual_charset_of_a_form_is_no_error_of_the_server(rest: RestClient
     body = b"--B\r\n" + part + b"--B--\r\n"
     for charset in ("punycode", "idna", "undefined", "utf-7", "rot13", "no-such-charset"):
         content_type = f"multipart/form-data; boundary=B; charset={charset}"
-        assert_refused(rest.post(data=body, headers={"Content-Type": content_type}))
+        # TorchServe's frontend refuses some charsets itself, with a 403.
+        assert 400 <= rest.post(data=body, headers={"Content-Type": content_type}).status_code < 500
     assert_well(rest)

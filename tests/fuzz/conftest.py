@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 
@@ -12,6 +12,7 @@ settings.register_profile(
     max_examples=EXAMPLES or 60,
     derandomize=not EXAMPLES,
     deadline=None,
+    phases=[Phase.explicit, Phase.generate],
     database=None,
     print_blob=True,
     suppress_health_check=[

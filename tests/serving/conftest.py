@@ -1,5 +1,7 @@
 """The default model, loaded once for all the tests of serving that run it."""
 
+from pathlib import Path
+
 import engines
 import pytest
 
@@ -15,3 +17,10 @@ def runtime() -> Runtime:
 @pytest.fixture(scope="session")
 def pipeline(runtime: Runtime) -> Pipeline:
     return Pipeline(runtime, max_pixels=1_000_000)
+
+
+@pytest.fixture
+def another_system(tmp_path: Path) -> dict[str, str]:
+    """An environment in which Python lacks what only Linux has."""
+    (tmp_path / "sitecustomize.py").write_text("import os\nvars(os).pop('sched_getaffinity', None)\n")
+    return {"PYTHONPATH": str(tmp_path)}

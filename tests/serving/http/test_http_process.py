@@ -70,6 +70,11 @@ def test_it_says_how_to_try_it_and_that_works(tmp_path: Path) -> None:
         assert client == f"inpaint fill photo.jpg mask.png -o filled.png --url {url}"
 
 
+def test_it_starts_on_systems_without_cpu_affinity(another_system: dict[str, str]) -> None:
+    with launched(**another_system) as (url, _):
+        assert post(url, small()).ok
+
+
 def test_it_needs_no_torch_and_little_memory(onnx_engine: engines.Engine) -> None:
     assert post(onnx_engine.url, small()).ok
     libraries = {Path(entry.path).name for entry in onnx_engine.processes()[0].memory_maps()}

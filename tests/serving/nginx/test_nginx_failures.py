@@ -72,9 +72,9 @@ def test_an_engine_that_is_down_is_a_502_that_says_when_to_come_back(path: str) 
 def test_it_waits_as_long_as_torchserve_does(torchserve_engine: Engine) -> None:
     management = f"http://127.0.0.1:{torchserve_engine.port + 1}/models/inpaint"
     (description,) = requests.get(management, timeout=PATIENCE).json()
-    with nginx(f"127.0.0.1:{free_port()}") as proxy:
-        answer = post(proxy.url + PREDICT, data=b"x")
-    assert_error(answer, 502, "BadGatewayException", f"{description['responseTimeout']} seconds")
+    with nginx(f"127.0.0.1:{torchserve_engine.port}") as proxy:
+        running = "".join(file.read_text() for file in (proxy.folder / "run").rglob("*.conf"))
+    assert f"proxy_read_timeout {description['responseTimeout']}s;" in running
 
 
 def test_an_engine_that_hangs_is_a_504() -> None:

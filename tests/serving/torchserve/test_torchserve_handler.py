@@ -213,6 +213,6 @@ def test_workers_share_the_cores(
         load(self, path, **options)
 
     monkeypatch.setattr(Runtime, "__init__", note)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     InpaintHandler().initialize(context_of(config=config))
     assert taken == [threads]

@@ -43,9 +43,3 @@ def test_limits_are_the_onnx_servers(properties: dict[str, str], config: dict[st
     defaults = Settings.model_construct()
     assert int(properties["max_request_size"]) == defaults.max_body_bytes
     assert config["jobQueueSize"] == defaults.queue_size
-
-
-def test_only_loopback_by_default(properties: dict[str, str]) -> None:
-    addresses = {name: value for name, value in properties.items() if name.endswith("_address")}
-    assert len(addresses) == 5
-    assert all(value.removeprefix("http://").startswith("127.0.0.1") for value in addresses.values())

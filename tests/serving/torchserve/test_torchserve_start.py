@@ -8,22 +8,30 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import engines
 import needs
 import psutil
 import pytest
 import requests
+import yaml
 from requests_in_flight import PATIENCE, until
 from sample_pictures import encode, encode_mask, face, scratch
 from torchserve_process import Started, started
 
+from serving.core.errors import StartupError
+from serving.torchserve import start as start_module
+from serving.torchserve.instance import Instance
+from serving.torchserve.options import parse_options
+
 pytestmark = pytest.mark.engines
+
+LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,7 +71,7 @@ def test_the_curl_line_works_as_printed(running: Started, tmp_path: Path) -> Non
 def test_only_loopback_listens(running: Started) -> None:
     listening = [c.laddr for c in running.java().net_connections("tcp") if c.status == psutil.CONN_LISTEN]
     assert {running.port, running.port + 1, running.port + 2} <= {address.port for address in listening}
-    assert {address.ip for address in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert {address.ip for address in listening} <= LOOPBACK
 
 
 def test_models_cannot_be_registered_or_deleted(running: Started) -> None:
@@ -102,17 +110,76 @@ def test_a_killed_worker_is_replaced(running: Started) -> None:
     assert {running.predict().status_code for _ in range(4)} == {200}
 
 
-def test_a_worker_may_take_its_time_to_come_back(mar: Path) -> None:
-    with started("--mar", str(mar), "--workers", "1") as start:
-        start.wait_until_ready()
-        java = start.java()
-        (victim,) = java.children()
+def test_a_worker_that_is_slow_to_start_counts_as_a_worker(mar: Path) -> None:
+    options = parse_options(["--mar", str(mar), "--workers", "1", "--port", str(engines.free_port(2))])
+    java = shutil.which("java")
+    assert java
+    with Instance(options, java) as instance:
+        until(instance.workers_ready)
+        (process,) = (child for child in psutil.Process().children() if child.name() == "java")
+        (victim,) = process.children()
         victim.kill()
-        until(lambda: java.children() not in ([], [victim]))
-        (successor,) = java.children()
+        until(lambda: process.children() not in ([], [victim]))
+        (successor,) = process.children()
         successor.suspend()
-        time.sleep(15)  # longer than none may be there
+        assert instance.has_workers()
+        assert not instance.workers_ready()
         successor.resume()
+        until(instance.workers_ready)
+
+
+class Workers:
+    """Stands in for an instance: has workers as the answers say, one a poll, and is stopped when they have run out."""
+
+    running, forward = True, False
+
+    def __init__(self, *answers: bool) -> None:
+        self.answers, self.clock = list(answers), 0.0
+
+    def has_workers(self) -> bool:
+        return self.answers.pop(0)
+
+    def last_line(self) -> str:
+        return ""
+
+    def wait(self, seconds: float) -> bool:
+        self.clock += seconds
+        return not self.answers
+
+
+@pytest.mark.parametrize(
+    ("answers", "ends"),
+    [
+        ([True] * 5, False),
+        (([True] + [False] * 19) * 3, False),  # for less than ten seconds each time
+        ([True] + [False] * 21, True),
+    ],
+    ids=["there", "back-in-time", "given-up"],
+)
+def test_it_ends_when_there_was_no_worker_for_ten_seconds(
+    answers: list[bool], ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers: Any = Workers(*answers)
+    monkeypatch.setattr("time.monotonic", lambda: workers.clock)
+    with pytest.raises(StartupError, match="Every worker died") if ends else nullcontext():
+        start_module._watch(workers, workers)
+    assert workers.answers == []
+
+
+def test_it_ends_with_java(mar: Path) -> None:
+    with started("--mar", str(mar), "--workers", "1") as process:
+        process.wait_until_ready()
+        family = process.family()
+        process.java().kill()
+        assert process.finish() == 1
+        assert process.errors[-1].startswith("error: TorchServe exited unexpectedly")
+        assert not [member for member in family if member.is_running()]
+        assert list(process.temporary.iterdir()) == []
+
+
+def test_it_starts_on_systems_without_cpu_affinity(mar: Path, another_system: dict[str, str]) -> None:
+    with started("--mar", str(mar), environment=another_system) as start:
+        start.wait_until_ready()
         assert start.predict().status_code == 200
 
 
@@ -298,12 +365,22 @@ def test_the_plain_way_runs_what_the_archive_holds(mar: Path, tmp_path: Path) ->
                 return False
 
         until(answered)
+        (java,) = psutil.Process(process.pid).children()
+        listening = [c.laddr for c in java.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+        assert {address.ip for address in listening} <= LOOPBACK
+        url = f"http://127.0.0.1:{port + 1}/models/inpaint"
+        (description,) = requests.get(url, timeout=PATIENCE).json()
+        config = yaml.safe_load((settings / "model-config.yaml").read_bytes())
+        assert {key: value for key, value in config.items() if description.get(key, value) != value} == {}
+        assert {"minWorkers", "maxWorkers", "batchSize", "responseTimeout", "maxRetryTimeoutInSec"} <= set(
+            description
+        )
         metrics = requests.get(f"http://127.0.0.1:{port + 2}/metrics", timeout=PATIENCE)
         assert "ts_inference_requests_total" in metrics.text
         # Python writes bytecode beside what it imports.
         (model,) = (temporary / "models").iterdir()
         compiled = {file.name.partition(".")[0] for file in model.glob("serving/core/__pycache__/*.pyc")}
-        assert compiled == {file.stem for file in model.glob("serving/core/*.py")}
+        assert {"contract", "pipeline", "runtime"} <= compiled
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
