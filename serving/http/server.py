@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 
+from serving.core.address import local_url
 from serving.core.errors import AddressInUseError, StartupError
 from serving.core.models import load_models, model_sources
 from serving.core.runtime import Runtime
@@ -80,8 +81,7 @@ def _unavailable(address: str, error: OSError) -> AddressInUseError:
 
 
 def _how_to_try(settings: Settings, runtimes: list[Runtime], listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
+    url = local_url(settings.host, listener.getsockname()[1])
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $INPAINT_API_KEY"'
     page = f"page: {url}" if is_built(settings.page) else "no page: it is not built"
     models = ", ".join(f"{runtime.name} {runtime.version}" for runtime in runtimes)

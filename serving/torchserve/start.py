@@ -15,6 +15,7 @@ import sys
 import time
 from threading import Event
 
+from serving.core.address import local_url
 from serving.core.errors import AddressInUseError, ModelFileError, StartupError
 from serving.torchserve.instance import Instance
 from serving.torchserve.options import LOOPBACK, Options, parse_options
@@ -130,7 +131,7 @@ def _watch(instance: Instance, stop: Event) -> None:
 
 
 def _how_to_try(options: Options, instance: Instance) -> str:
-    url = f"http://{options.host}:{options.port}"
+    url = local_url(options.host, options.port)
     answers = {model: instance.predict(model) for model in instance.models}
     models = ", ".join(f"{model} {version}" for model, (version, _) in answers.items())
     name, (_, provider) = next(iter(answers.items()))

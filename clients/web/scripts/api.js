@@ -10,11 +10,11 @@ export const SCHEMA = fileURLToPath(new URL('../src/lib/api/schema.d.ts', import
 
 const DESCRIBE = `
 import json
+from serving.core.models import load_models, model_sources
 from serving.http.app import create_app
-from serving.core.runtime import Runtime
 from serving.http.settings import Settings
 settings = Settings()
-print(json.dumps(create_app(settings, Runtime(settings.model)).openapi()))
+print(json.dumps(create_app(settings, *load_models(model_sources(settings.model))).openapi()))
 `;
 
 /** @returns {Promise<string>} the types as TypeScript */

@@ -48,7 +48,9 @@ def main() -> None:
         stored = np.asarray(file.convert("RGB"))
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1, 2 * MARGIN + 1))
     mask = np.where(cv2.dilate(scratched, brush) > 0, np.uint8(255), np.uint8(0))
-    response = Pipeline(Runtime(Path("models/inpaint.onnx"))).fill(FillRequest(png(stored), png(mask))).response
+    response = (
+        Pipeline(Runtime(Path("models/inpaint.onnx"))).fill(FillRequest(png(stored), png(mask))).response
+    )
     with Image.open(io.BytesIO(response.png)) as file:
         save(np.asarray(file.convert("RGB")), "sample-filled.webp")
 

@@ -1,7 +1,7 @@
 // Made by `npm run api` from the server's OpenAPI description. Do not edit.
 
 export interface paths {
-    "/predictions/inpaint": {
+    "/predictions/{model}": {
         parameters: {
             query?: never;
             header?: never;
@@ -81,7 +81,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v2/models/{name}/ready": {
+    "/v2/repository/index": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The models
+         * @description Return the name, version and state of every model, the default model first. All of them are ready.
+         */
+        get: operations["repository_index_v2_repository_index_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/models/{model}/ready": {
         parameters: {
             query?: never;
             header?: never;
@@ -92,7 +112,7 @@ export interface paths {
          * Can the model infer
          * @description Return 200, as the server's readiness does.
          */
-        get: operations["model_ready_v2_models__name__ready_get"];
+        get: operations["model_ready_v2_models__model__ready_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -101,7 +121,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v2/models/{name}": {
+    "/v2/models/{model}": {
         parameters: {
             query?: never;
             header?: never;
@@ -112,7 +132,7 @@ export interface paths {
          * Model metadata
          * @description Return the model's version, inputs and outputs.
          */
-        get: operations["model_metadata_v2_models__name__get"];
+        get: operations["model_metadata_v2_models__model__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -121,7 +141,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v2/models/{name}/infer": {
+    "/v2/models/{model}/infer": {
         parameters: {
             query?: never;
             header?: never;
@@ -280,6 +300,27 @@ export interface components {
              * @constant
              */
             status: "Healthy";
+        };
+        /**
+         * IndexedModel
+         * @description A model of the server.
+         */
+        IndexedModel: {
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /**
+             * State
+             * @default READY
+             * @constant
+             */
+            state: "READY";
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
         };
         /**
          * InferResponse
@@ -535,7 +576,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
+                model: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -579,6 +623,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Unknown model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too many bytes, or too many pixels. */
             413: {
                 headers: {
@@ -606,7 +659,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The queue is full. */
+            /** @description The queue is full, or the prediction took too long. */
             503: {
                 headers: {
                     /** @description Seconds to wait before retrying. */
@@ -679,14 +732,44 @@ export interface operations {
             };
         };
     };
-    model_ready_v2_models__name__ready_get: {
+    repository_index_v2_repository_index_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndexedModel"][];
+                };
+            };
+            /** @description The API key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
+        };
+    };
+    model_ready_v2_models__model__ready_get: {
         parameters: {
             query?: {
                 version?: string | null;
             };
             header?: never;
             path: {
-                name: string;
+                /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
+                model: string;
             };
             cookie?: never;
         };
@@ -721,14 +804,15 @@ export interface operations {
             };
         };
     };
-    model_metadata_v2_models__name__get: {
+    model_metadata_v2_models__model__get: {
         parameters: {
             query?: {
                 version?: string | null;
             };
             header?: never;
             path: {
-                name: string;
+                /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
+                model: string;
             };
             cookie?: never;
         };
@@ -770,7 +854,8 @@ export interface operations {
             };
             header?: never;
             path: {
-                name: string;
+                /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
+                model: string;
             };
             cookie?: never;
         };
@@ -842,7 +927,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProtocolError"];
                 };
             };
-            /** @description The queue is full. */
+            /** @description The queue is full, or the prediction took too long. */
             503: {
                 headers: {
                     /** @description Seconds to wait before retrying. */
