@@ -3,6 +3,9 @@ import { bearer } from './key';
 import { apiUrl } from './url';
 import type { components } from './schema';
 
+/** The server's default model. */
+const MODEL = 'inpaint';
+
 type FormField = keyof components['schemas']['FormRequest'];
 
 export interface FillOptions {
@@ -31,7 +34,7 @@ export function fill(photo: Blob, mask: Blob, { key, signal, onUpload }: FillOpt
 		const request = new XMLHttpRequest();
 		const abort = () => request.abort();
 		signal.addEventListener('abort', abort);
-		request.open('POST', apiUrl('/predictions/inpaint'));
+		request.open('POST', apiUrl('/predictions/{model}', { model: MODEL }));
 		request.responseType = 'blob';
 		request.setRequestHeader('Accept', 'image/png');
 		if (key) request.setRequestHeader('Authorization', bearer(key));
