@@ -41,7 +41,7 @@ def checkpoint(model: InpaintingModel, tmp_path_factory: pytest.TempPathFactory)
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plain folder of 50 crops of scikit-image's astronaut (NASA, public domain), 112×112."""
     folder = tmp_path_factory.mktemp("photos")
-    astronaut = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    astronaut = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)  # type: ignore[no-untyped-call]
     rng = np.random.default_rng(0)
     for number in range(50):
         top, left = rng.integers(0, 512 - 112, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -72,9 +73,7 @@ def _scale(proto: onnx.ModelProto, names: set[str], factor: float) -> None:
         tensor.CopyFrom(numpy_helper.from_array(value * value.dtype.type(factor), tensor.name))
 
 
-def _appended(
-    source: Path, target: Path, operator: str, *constants: np.float32, **attributes: object
-) -> Path:
+def _appended(source: Path, target: Path, operator: str, *constants: np.float32, **attributes: Any) -> Path:
     """Put one more operator between the graph and its output."""
     proto, _ = load_artifact(source)
     (last,) = (node for node in proto.graph.node if "output" in node.output)

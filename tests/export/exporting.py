@@ -45,6 +45,7 @@ def session_of(artifact: Path, **options: object) -> onnxruntime.InferenceSessio
 
 def run(session: onnxruntime.InferenceSession, image: Tensor, mask: Tensor) -> np.ndarray:
     """Answer N3HW float32."""
+    answer: np.ndarray
     (answer,) = session.run(["output"], {"image": image.numpy(), "mask": mask.numpy()})
     return answer
 

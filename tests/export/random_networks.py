@@ -42,6 +42,7 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
             start = smooth_fill(image * mask, mask, fills[kind]) if kind in fills else torch.zeros(())
             prediction = model.predict(image, mask) - start
             out = model.unet.out  # a correction's channels are four sub-pixels of each colour
+            assert out.bias is not None
             scale, mean = (
                 x.repeat_interleave(len(out.bias) // 3)
                 for x in (spread / prediction.std((0, 2, 3)), prediction.mean((0, 2, 3)))

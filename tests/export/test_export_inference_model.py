@@ -19,7 +19,7 @@ LAST_ROUNDING = 2.0**-23
 """Both answer float32 whatever they compute in: twice half a unit in the last place of values below 1."""
 ROUNDING = 5e-5
 """Of float32 through some 20 layers."""
-EXACT = {"rtol": 1e-12, "atol": 1e-12}
+EXACT = 1e-12
 """Float64's rounding through two layers."""
 
 
@@ -106,6 +106,8 @@ def lived_in(block: nn.Module) -> nn.Module:
     for norm in (m for m in block.modules() if isinstance(m, nn.BatchNorm2d)):
         nn.init.uniform_(norm.weight, -1.5, 1.5)
         nn.init.normal_(norm.bias)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         nn.init.normal_(norm.running_mean)
         nn.init.uniform_(norm.running_var, 0.1, 3.0)
     return block.double().eval()
@@ -131,7 +133,7 @@ def test_batch_norm_and_relu_fold_into_partial_convolutions(hole: str) -> None:
     share = coverage([mask], [1])
     expected, expected_mask = block(x, share)
     answer, known = FoldedDoubleConv(block).double()(x, share)
-    torch.testing.assert_close(answer, expected, **EXACT)
+    torch.testing.assert_close(answer, expected, rtol=EXACT, atol=EXACT)
     assert torch.equal(known, expected_mask)
     assert expected.abs().max() > 0.1 or hole == "everything"
     assert (answer[(known == 0).expand_as(answer)] == 0).all()
@@ -150,8 +152,8 @@ def test_an_up_block_is_a_convolution_and_a_pixel_shuffle(
     x, mask = features(6, *small, hole)
     skip, skip_mask = features(3, *large, hole)
     folded = FoldedUpBlock(block).double()
-    torch.testing.assert_close(F.pixel_shuffle(folded.up(x), 2), block.up(x), **EXACT)
+    torch.testing.assert_close(F.pixel_shuffle(folded.up(x), 2), block.up(x), rtol=EXACT, atol=EXACT)
     expected, expected_mask = block(x, mask, skip, skip_mask)
     answer, known = folded(x, mask, skip, skip_mask)
-    torch.testing.assert_close(answer, expected, **EXACT)
+    torch.testing.assert_close(answer, expected, rtol=EXACT, atol=EXACT)
     assert torch.equal(known, expected_mask)

@@ -155,8 +155,8 @@ def test_calibration_sees_what_the_graph_takes(photos: Path) -> None:
         inputs = reader.get_next()
         assert inputs is not None
         assert {name: (array.shape, array.dtype) for name, array in inputs.items()} == {
-            "image": ((1, 3, 178, 178), np.float32),
-            "mask": ((1, 1, 178, 178), np.float32),
+            "image": ((1, 3, 178, 178), np.dtype(np.float32)),
+            "mask": ((1, 1, 178, 178), np.dtype(np.float32)),
         }
         expected = picture.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         np.testing.assert_array_equal(inputs["image"][0], expected)

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -25,7 +26,7 @@ from training.files import sha256
 from training.network.model import InpaintingModel
 from training.weights import load_weights
 
-Session = onnxruntime.InferenceSession
+Session: TypeAlias = onnxruntime.InferenceSession
 
 
 @pytest.fixture(scope="module")

@@ -48,8 +48,8 @@ def no_constant(name: str) -> None:
 
 
 def parity(checkpoint: Path, artifacts: list[Path], photos: Path, folder: Path) -> Report:
-    arguments = ("parity", checkpoint, *artifacts, "--data", photos, "--count", "5", "-o", "verdicts")
-    completed = export_command(*arguments, folder=folder)
+    options = ("--data", photos, "--count", "5", "-o", "verdicts")
+    completed = export_command("parity", checkpoint, *artifacts, *options, folder=folder)
     output = folder / "verdicts"
     assert {file.name for file in output.iterdir()} == {"parity.md", "parity.json"}, completed.stderr
     document = json.loads((output / "parity.json").read_text(), parse_constant=no_constant)
@@ -230,6 +230,7 @@ def test_a_model_that_answers_nan_itself_is_no_yardstick(
 ) -> None:
     broken = random_network("correction", 4, seed=7)
     with torch.no_grad():
+        assert broken.unet.out.bias is not None
         broken.unet.out.bias.fill_(torch.nan)
     weights, artifact = tmp_path / "nan.safetensors", tmp_path / "nan.onnx"
     save_weights(weights, broken, {})

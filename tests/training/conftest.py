@@ -19,7 +19,8 @@ PARTITION_SIZES = (14, 3, 3)
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
     """The portrait, 512×512×3 uint8 RGB."""
-    return skimage.data.astronaut()
+    portrait: np.ndarray = skimage.data.astronaut()  # type: ignore[no-untyped-call]
+    return portrait
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def celeba(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> P
     root = tmp_path_factory.mktemp("celeba")
     (root / "img_align_celeba").mkdir()
     rng = np.random.default_rng(0)
-    rows = []
+    rows: list[tuple[str, int]] = []
     for partition, size in enumerate(PARTITION_SIZES):
         for _ in range(size):
             name = f"{len(rows) + 1:06}.jpg"

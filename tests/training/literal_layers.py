@@ -62,7 +62,8 @@ def literal_up(x: Array, up: nn.ConvTranspose2d) -> Array:
     for i in range(x.shape[1]):
         for j in range(x.shape[2]):
             y[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = np.tensordot(x[:, i, j], weight, 1)
-    return y + bias[:, None, None]
+    biased: Array = y + bias[:, None, None]
+    return biased
 
 
 def literal_bilinear(x: Array, height: int, width: int) -> Array:
@@ -76,7 +77,8 @@ def literal_bilinear(x: Array, height: int, width: int) -> Array:
     top, bottom, v = taps(x.shape[1], height)
     left, right, h = taps(x.shape[2], width)
     rows = x[:, top] * (1 - v)[:, None] + x[:, bottom] * v[:, None]
-    return rows[:, :, left] * (1 - h) + rows[:, :, right] * h
+    resized: Array = rows[:, :, left] * (1 - h) + rows[:, :, right] * h
+    return resized
 
 
 def literal_nearest(m: Array, height: int, width: int) -> Array:
@@ -97,21 +99,25 @@ def literal_up_block(x: Array, m: Array, skip: Array, skip_mask: Array, block: U
 def literal_pool(x: Array) -> Array:
     """2×2 maximum; a last odd row or column is left out."""
     height, width = x.shape[1] // 2, x.shape[2] // 2
-    return x[:, : 2 * height, : 2 * width].reshape(len(x), height, 2, width, 2).max((2, 4))
+    pooled: Array = x[:, : 2 * height, : 2 * width].reshape(len(x), height, 2, width, 2).max((2, 4))
+    return pooled
 
 
 def literal_network(x: Array, m: Array, network: PartialConvUNet) -> Array:
     skips: list[Maps] = []
     for level, block in enumerate(network.down):
+        assert isinstance(block, DoubleConv)
         if level:
             x, m = literal_pool(np.where(m > 0, x, 0.0)), literal_pool(m)
         x, m = literal_double_conv(x, m, block)
         skips.append((x, m))
     skips.pop()
     for block in network.up:
+        assert isinstance(block, UpBlock)
         x, m = literal_up_block(x, m, *skips.pop(), block)
     weight, bias = array(network.out.weight)[:, :, 0, 0], array(network.out.bias)
-    return np.tensordot(weight, np.where(m > 0, x, 0.0), 1) + bias[:, None, None]
+    out: Array = np.tensordot(weight, np.where(m > 0, x, 0.0), 1) + bias[:, None, None]
+    return out
 
 
 # --- comparing with it -----------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import training_runs as runs
+from torch import Tensor
 
 from training.average import average
 from training.files import sha256
 from training.network.model import InpaintingModel, ModelConfig
+from training.network.report_unet import DoubleConv
 from training.weights import load_weights, save_weights
 
 
@@ -75,15 +77,23 @@ def test_files_are_weighted(parts: list[Path], tmp_path: Path, weights: str, exp
     assert shares == pytest.approx([2 - expected, expected - 1])
 
 
+def running_variance(model: InpaintingModel) -> Tensor:
+    """Of the report network's first batch normalisation."""
+    block = model.unet.down[0]
+    assert isinstance(block, DoubleConv)
+    assert block.norm1.running_var is not None
+    return block.norm1.running_var
+
+
 def test_the_report_networks_batch_statistics_are_averaged_too(tmp_path: Path) -> None:
     files = [tmp_path / f"{value}.safetensors" for value in (1, 3)]
     for file, value in zip(files, (1.0, 3.0), strict=True):
         model = InpaintingModel(ModelConfig("report", 2))
-        model.unet.down[0].norm1.running_var.fill_(value)
+        running_variance(model).fill_(value)
         save_weights(file, model, {})
     average(files, tmp_path / "mean.safetensors", [0.25, 0.75])
     mean, _ = load_weights(tmp_path / "mean.safetensors")
-    assert torch.equal(mean.unet.down[0].norm1.running_var, torch.full((2,), 2.5))
+    assert torch.equal(running_variance(mean), torch.full((2,), 2.5))
 
 
 @pytest.mark.parametrize(

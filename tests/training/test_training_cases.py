@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from training.cases import Case, cases_of, files_of, stack
 from training.errors import DataError
 from training.masks import PRESETS
-from training.pictures import load_picture
+from training.pictures import Split, load_picture
+
+Part = Split | Literal["all"]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def test_the_count_takes_from_the_beginning(celeba: Path) -> None:
 
 @pytest.mark.parametrize("split", ["test", "all"])
 @pytest.mark.parametrize("count", [0, -1])
-def test_a_count_below_1_is_refused(celeba: Path, split: str, count: int) -> None:
+def test_a_count_below_1_is_refused(celeba: Path, split: Part, count: int) -> None:
     with pytest.raises(DataError, match=f"count must be at least 1, not {count}"):
         files_of(celeba, split, count)
     with pytest.raises(DataError, match=f"count must be at least 1, not {count}"):
@@ -59,7 +62,7 @@ def test_a_count_below_1_is_refused(celeba: Path, split: str, count: int) -> Non
 
 
 @pytest.mark.parametrize("split", ["test", "all"])
-def test_a_missing_folder_is_named(tmp_path: Path, split: str) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path, split: Part) -> None:
     with pytest.raises(DataError, match=r"there is no data folder .*nowhere"):
         files_of(tmp_path / "nowhere", split, None)
 
@@ -97,8 +100,8 @@ def test_masks_depend_on_the_seed_and_the_position_alone(celeba: Path) -> None:
 def test_cases_are_stacked_in_order(celeba: Path) -> None:
     cases = cases_of(celeba, "test", ["report-text", "free-form"], 2)
     images, masks = stack(cases)
-    assert (images.shape, images.dtype) == ((4, 178, 178, 3), np.uint8)
-    assert (masks.shape, masks.dtype) == ((4, 178, 178), np.uint8)
+    assert (images.shape, images.dtype) == ((4, 178, 178, 3), np.dtype(np.uint8))
+    assert (masks.shape, masks.dtype) == ((4, 178, 178), np.dtype(np.uint8))
     for case, *stacked in zip(cases, images, masks, strict=True):
         for expected, given in zip(case.load(), stacked, strict=True):
             np.testing.assert_array_equal(given, expected)

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from literal_layers import array, assert_same, literal_partial_conv, randomised
 from torch import Tensor, nn
 
-from training.network.correction_unet import MULTIPLE, CorrectionUNet, pad, unshuffled_input
+from training.network.correction_unet import MULTIPLE, CorrectionUNet, ResidualBlock, pad, unshuffled_input
 from training.network.model import InpaintingModel, ModelConfig
 from training.network.smooth_fill import MULTIPLES_OF_32, smooth_fill
 
@@ -153,7 +153,10 @@ def test_residual_blocks_start_as_the_identity() -> None:
 
 
 def test_a_residual_block_adds_two_convolutions(network: CorrectionUNet) -> None:
-    block, x = network.encoder[1][0], torch.randn(1, 4, 9, 8, dtype=torch.float64)
+    stage, x = network.encoder[1], torch.randn(1, 4, 9, 8, dtype=torch.float64)
+    assert isinstance(stage, nn.Sequential)
+    block = stage[0]
+    assert isinstance(block, ResidualBlock)
     inner = F.relu(F.conv2d(x, block.conv1.weight, block.conv1.bias, padding=1))
     expected = x + F.conv2d(inner, block.conv2.weight, block.conv2.bias, padding=1)
     torch.testing.assert_close(block(x), expected)

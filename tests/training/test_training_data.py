@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,12 @@ SHARES = {"report-text": 0.35, "report-code": 0.25, "free-form": 0.4}
 
 
 def same(one: Draw, other: Draw) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(one, other, strict=True))
+
+
+def filled_with(value: int) -> Callable[[np.random.Generator, int, int], masks.Mask]:
+    """A preset whose masks are this value everywhere."""
+    return lambda rng, height, width: np.full((height, width), value, np.uint8)
 
 
 class TestTrainingDraws:
@@ -49,9 +55,9 @@ class TestTrainingDraws:
     def test_shapes_and_types(self) -> None:
         draw = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=0)[0]
         assert 0 <= draw.position < 14
-        assert (draw.warp.shape, draw.warp.dtype) == ((2, 3), np.float32)
-        assert (draw.colours.shape, draw.colours.dtype) == ((3, 3), np.float32)
-        assert (draw.mask.shape, draw.mask.dtype) == ((178, 178), np.uint8)
+        assert (draw.warp.shape, draw.warp.dtype) == ((2, 3), np.dtype(np.float32))
+        assert (draw.colours.shape, draw.colours.dtype) == ((3, 3), np.dtype(np.float32))
+        assert (draw.mask.shape, draw.mask.dtype) == ((178, 178), np.dtype(np.uint8))
         assert set(np.unique(draw.mask)) == {0, 255}
 
     def test_every_epoch_takes_every_picture_once_in_an_order_of_its_own(self) -> None:
@@ -62,9 +68,7 @@ class TestTrainingDraws:
 
     def test_presets_are_drawn_by_their_shares(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for value, name in enumerate(SHARES):  # each preset leaves its number in place of a mask
-            monkeypatch.setitem(
-                masks.PRESETS, name, lambda rng, h, w, value=value: np.full((h, w), value, np.uint8)
-            )
+            monkeypatch.setitem(masks.PRESETS, name, filled_with(value))
         draws = TrainingDraws(11, SIZE, {**SHARES, "report-code": 0.0}, AugmentConfig(), seed=0)
         drawn = Counter(int(draws[n].mask[0, 0]) for n in range(300))
         assert set(drawn) == {0, 2}
@@ -219,7 +223,7 @@ class TestDataModule:
             images, known = data.transfer_batch_to_device(next(iter(loader)), torch.device("cpu"), 0)
             assert images.shape[1:] == (3, size, size)
             assert known.shape == (len(images), 1, size, size)
-            assert set(known.unique().tolist()) == {0, 1}
+            assert set(known.unique().tolist()) == {0, 1}  # type: ignore[no-untyped-call]
         case = cases_of(celeba, "val", ["features"], 1, size=size)[0]
         np.testing.assert_array_equal(known[0, 0].numpy(), case.load()[1] == 0)
 

@@ -14,10 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import skimage.metrics
 import torch
 import training_runs as runs
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from training.classical import CLASSICAL
@@ -82,7 +82,7 @@ def evaluate(weights: Path, data: Path, output: Path, *options: str) -> Evaluati
 @pytest.fixture(scope="module")
 def evaluation(weights: Path, celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     """The test split, three pictures, under two kinds of masks."""
-    options = ("--masks", *MASKS, "--seed", str(SEED), "--rows", "2")
+    options: tuple[str, ...] = ("--masks", *MASKS, "--seed", str(SEED), "--rows", "2")
     options = (*options, "--perceptual", "alex", "--perceptual-count", "1")
     return evaluate(weights, celeba, tmp_path_factory.mktemp("evaluation"), *options)
 
@@ -102,7 +102,8 @@ def cases(celeba: Path) -> list[tuple[str, str, np.ndarray, np.ndarray]]:
 def filled(model: InpaintingModel, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     image = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
     known = torch.from_numpy((mask == 0)[None, None].astype(np.float32))
-    return np.rint(model(image, known)[0].numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
+    answer: np.ndarray = np.rint(model(image, known)[0].numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
+    return answer
 
 
 # --- the figures -------------------------------------------------------------------------------------------------
@@ -128,11 +129,11 @@ def test_the_figures_are_those_of_the_composited_answer(
         answer[~hole] = picture[~hole]
         # A computation in batches may round a sample the other way: that moves no figure by more than this.
         assert row["hole_ratio"] == pytest.approx(hole.mean())
-        expected = skimage.metrics.peak_signal_noise_ratio(picture, answer, data_range=255)
+        expected = peak_signal_noise_ratio(picture, answer, data_range=255)  # type: ignore[no-untyped-call]
         assert row["psnr"] == pytest.approx(expected, abs=1e-3)
-        expected = skimage.metrics.peak_signal_noise_ratio(picture[hole], answer[hole], data_range=255)
+        expected = peak_signal_noise_ratio(picture[hole], answer[hole], data_range=255)  # type: ignore[no-untyped-call]
         assert row["hole_psnr"] == pytest.approx(expected, abs=1e-3)
-        expected = skimage.metrics.structural_similarity(picture, answer, channel_axis=2, data_range=255)
+        expected = structural_similarity(picture, answer, channel_axis=2, data_range=255)  # type: ignore[no-untyped-call]
         assert row["ssim"] == pytest.approx(expected, abs=1e-5)
         expected = np.abs(picture.astype(float) - answer).mean() / 255
         assert row["l1"] == pytest.approx(expected, rel=1e-3)

@@ -60,7 +60,7 @@ def test_a_perfect_answer_has_a_finite_psnr_loss_and_gradient() -> None:
     truth = torch.rand(1, 3, 4, 4)
     prediction = truth.clone().requires_grad_()
     loss = pixel_loss(prediction, truth, torch.zeros(1, 1, 4, 4), LossConfig("psnr"))
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == pytest.approx(-80)
     assert prediction.grad is not None
     assert prediction.grad.isfinite().all()
@@ -69,7 +69,8 @@ def test_a_perfect_answer_has_a_finite_psnr_loss_and_gradient() -> None:
 def test_pixels_without_weight_teach_nothing(batch: tuple[Tensor, Tensor, Tensor]) -> None:
     prediction, truth, mask = batch
     prediction.requires_grad_()
-    pixel_loss(prediction, truth, mask, LossConfig("l1", hole=1.0, known=0.0)).backward()
+    loss = pixel_loss(prediction, truth, mask, LossConfig("l1", hole=1.0, known=0.0))
+    loss.backward()  # type: ignore[no-untyped-call]
     assert prediction.grad is not None
     learnt = (prediction.grad != 0).all(dim=1, keepdim=True)
     assert torch.equal(learnt, mask == 0)

@@ -44,7 +44,7 @@ class Pen:
 @pytest.fixture
 def pen(monkeypatch: pytest.MonkeyPatch) -> Pen:
     pen = Pen()
-    monkeypatch.setattr(masks.cv2, "line", pen)
+    monkeypatch.setattr(cv2, "line", pen)
     return pen
 
 

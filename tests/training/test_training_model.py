@@ -30,6 +30,7 @@ def model(request: pytest.FixtureRequest) -> InpaintingModel:
     for convolution in (m for m in model.modules() if isinstance(m, nn.Conv2d) and not m.weight.any()):
         nn.init.normal_(convolution.weight, std=0.3)  # networks that correct a fill start with zeros
     nn.init.normal_(model.unet.out.weight)
+    assert model.unet.out.bias is not None
     nn.init.constant_(model.unet.out.bias, 0.5 if request.param == "report" else 0.0)
     model.train()
     for _ in range(3):
@@ -107,7 +108,7 @@ def test_what_is_under_the_hole_teaches_nothing(model: InpaintingModel) -> None:
     for pictures in (image, spoilt):
         learner = InpaintingModel(model.config)
         learner.load_state_dict(model.state_dict())
-        learner.train().predict(pictures, mask).square().mean().backward()
+        learner.train().predict(pictures, mask).square().mean().backward()  # type: ignore[no-untyped-call]
         states.append([*(p.grad for p in learner.parameters()), *learner.buffers()])
     for clean, spoiled in zip(*states, strict=True):
         assert clean.isfinite().all()
