@@ -11,6 +11,7 @@ import engines
 import needs
 import numpy as np
 import pytest
+from inpaint_client import ClientError, InpaintClient
 from other_graphs import LAMA_1, LAMA_255, MIGAN, Signature, mean_of_known, save_mean_filler
 from rest import Fill, RestClient, as_json, as_multipart, assert_error
 from sample_pictures import block, decode_rgba, encode, encode_mask, face, painted, scratch
@@ -128,3 +129,18 @@ def test_an_unknown_model_is_a_404(client: RestClient, server: engines.Engine) -
         assert answer.status_code == answer.json()["code"] == 404
         assert answer.json()["type"] == "ModelNotFoundException"
         assert "outpaint" in answer.json()["message"]
+
+
+def test_the_client_chooses_a_model_by_name(server: engines.Engine) -> None:
+    photo, mask = face(200, 150), block(200, 150, 60, 50, 40)
+    for name in ("lama", "inpaint"):
+        with InpaintClient(server.url, model=name) as client:
+            assert client.fill(photo, mask).model == name
+            health = client.health()
+            assert health.status == "Healthy"
+    with (
+        InpaintClient(server.url, model="other", retry_for=0) as client,
+        pytest.raises(ClientError) as caught,
+    ):
+        client.fill(photo, mask)
+    assert caught.value.code == 404

@@ -265,3 +265,19 @@ def test_the_client_works_without_numpy(
         str(tmp_path / "mask.png"),
     )
     assert said.splitlines() == ["(48, 40)", "to_array requires numpy; install inpaint-client[numpy]"]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "na me", "é", "a" * 65])
+def test_a_model_name_that_cannot_be_part_of_a_url_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="invalid model name"):
+        InpaintClient(model=name)
+
+
+def test_a_model_is_asked_for_by_its_name(
+    server: LoopbackServer, photo: np.ndarray, hole: np.ndarray
+) -> None:
+    server.usual["/predictions/lama-512"] = predict
+    with InpaintClient(server.url, model="lama-512") as client:
+        client.fill(photo, hole)
+        assert client.model == "lama-512"
+    assert server.requests[-1].path == "/predictions/lama-512"

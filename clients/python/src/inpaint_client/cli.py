@@ -18,6 +18,7 @@ from .exceptions import InpaintError, InvalidInputError
 from .files import format_from_suffix, write_atomically
 from .inputs import load_image, load_mask, scale_mask
 from .predictions import OutputSize
+from .transport import DEFAULT_MODEL
 
 _FILL_HELP = """\
 Fill the marked parts of one photo or of many.
@@ -51,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with (
             _retries_shown_on_terminal(),
             InpaintClient(
-                options.url, api_key=options.api_key, timeout=options.timeout, retry_for=options.retry_for
+                options.url,
+                api_key=options.api_key,
+                timeout=options.timeout,
+                retry_for=options.retry_for,
+                model=options.model,
             ) as client,
         ):
             code: int = options.run(client, options)
@@ -74,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         "--api-key",
         metavar="KEY",
         help="API key (default: INPAINT_API_KEY, which is not visible in process lists and shell history)",
+    )
+    group.add_argument(
+        "--model", default=DEFAULT_MODEL, help="model of a server that has several (default: %(default)s)"
     )
 
     parser = _Parser(prog="inpaint", description="Fill holes in photos with an inpainting server.")

@@ -12,7 +12,7 @@ from .exceptions import InpaintError, InvalidInputError
 from .health import Health, read_health, wait_until_ready
 from .inputs import ImageInput
 from .predictions import FillResult, OutputSize, check_output_size, predict
-from .transport import AsyncBackend, SyncBackend, Transport, run_sync
+from .transport import DEFAULT_MODEL, AsyncBackend, SyncBackend, Transport, run_sync
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_TIMEOUT = 120.0
@@ -32,12 +32,14 @@ class _BaseClient:
         api_key: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         retry_for: float = DEFAULT_RETRY_FOR,
+        model: str = DEFAULT_MODEL,
     ) -> None:
         self._transport = Transport(
             url or os.environ.get("INPAINT_URL") or DEFAULT_URL,
             api_key=api_key or os.environ.get("INPAINT_API_KEY"),
             timeout=timeout,
             retry_for=retry_for,
+            model=model,
             backend=self._backend,
         )
 
@@ -55,6 +57,11 @@ class _BaseClient:
     def retry_for(self) -> float:
         """The number of seconds to keep retrying after a temporary failure."""
         return self._transport.retry_for
+
+    @property
+    def model(self) -> str:
+        """The name of the model that fills."""
+        return self._transport.model
 
     def __repr__(self) -> str:
         name = type(self).__name__
@@ -77,9 +84,10 @@ class InpaintClient(_BaseClient):
             are connection errors, the status codes 429, 502, 503, 504 and 507, and TorchServe's 500
             "Worker died". The waits between retries grow exponentially, are random, and are never shorter
             than the server's `Retry-After`.
+        model: name of the model that fills, where a server has several.
 
     Raises:
-        InvalidInputError: the URL, the API key or a number of seconds is invalid.
+        InvalidInputError: the URL, the API key, a number of seconds or the model's name is invalid.
     """
 
     _backend = SyncBackend

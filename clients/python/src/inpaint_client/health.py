@@ -25,7 +25,7 @@ class Health:
         status: status reported by `GET /ping`, such as `Healthy`.
         server: name of the server software, or None if it is not reported.
         server_version: version of the server software, or None if it is not reported.
-        model_version: version of the model `inpaint`, or None if only predictions report it (TorchServe).
+        model_version: version of the client's model, or None if only predictions report it (TorchServe).
     """
 
     status: str
@@ -53,7 +53,7 @@ async def read_health(transport: Transport) -> Health:
         info = (await _get_optional_json(transport, "OPTIONS", "/")).get("info")
         if isinstance(info, dict):
             server = {"name": str(info.get("title")).removesuffix(" APIs"), "version": info.get("version")}
-    versions = (await _get_optional_json(transport, "GET", "/v2/models/inpaint")).get("versions")
+    versions = (await _get_optional_json(transport, "GET", f"/v2/models/{transport.model}")).get("versions")
     return Health(
         status=status,
         server=_optional_str(server.get("name")),

@@ -126,7 +126,7 @@ async def predict(
     timeout: float | None = None,
     retry_for: float | None = None,
 ) -> FillResult:
-    """Send `POST /predictions/inpaint`. Arguments and exceptions are those of `InpaintClient.fill`."""
+    """Send `POST /predictions/{model}`. Arguments and exceptions are those of `InpaintClient.fill`."""
     check_output_size(output_size)
     call = transport.backend.call
     files = {"image": await call(load_image, image)}
@@ -134,7 +134,7 @@ async def predict(
         files["mask"] = await call(load_mask, mask)
     response = await transport.send(
         "POST",
-        "/predictions/inpaint",
+        f"/predictions/{transport.model}",
         data={"output_size": output_size},
         files=files,
         timeout=timeout,
@@ -144,7 +144,7 @@ async def predict(
 
 
 def parse_fill_result(body: bytes) -> FillResult:
-    """Parse the JSON response of `POST /predictions/inpaint`.
+    """Parse the JSON response of `POST /predictions/{model}`.
 
     Raises:
         InvalidResponseError: the body is not JSON, lacks a field, or does not contain a PNG.

@@ -7,6 +7,7 @@ blocks the thread and never suspends, so that `run_sync` can run its coroutines 
 import asyncio
 import logging
 import random
+import re
 import ssl
 import threading
 import time
@@ -38,6 +39,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "inpaint"
 
 _CONNECT_SECONDS = 5.0
 
@@ -150,6 +153,7 @@ class Transport:
         api_key: sent as a bearer token.
         timeout: seconds for one request in total, including retries.
         retry_for: seconds to keep retrying after the first temporary failure.
+        model: name of the model that fills.
         backend: how to send and sleep.
     """
 
@@ -160,9 +164,11 @@ class Transport:
         api_key: str | None,
         timeout: float,
         retry_for: float,
+        model: str = DEFAULT_MODEL,
         backend: type[SyncBackend] | type[AsyncBackend] = SyncBackend,
     ) -> None:
         self.url = _normalize_url(url)
+        self.model = _check_model(model)
         self.timeout = _check_seconds("timeout", timeout, zero=False)
         self.retry_for = _check_seconds("retry_for", retry_for, zero=True)
         headers = {"Accept": "application/json", "User-Agent": f"inpaint-client/{version('inpaint-client')}"}
@@ -279,6 +285,14 @@ def _timeout(seconds: float) -> httpx2.Timeout:
 
 def _connect_seconds(seconds: float) -> float:
     return min(_CONNECT_SECONDS, seconds)
+
+
+def _check_model(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise InvalidInputError(
+            f"invalid model name {name!r}; use letters, digits, '.', '_' and '-', with a letter or digit first"
+        )
+    return name
 
 
 def _normalize_url(url: str) -> str:
