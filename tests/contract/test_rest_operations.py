@@ -16,6 +16,8 @@ from rest import PREDICTIONS, Fill, RestClient, as_multipart, assert_error, asse
 from sample_pictures import encode, encode_mask, face, scratch
 
 _LIMIT = 64 * 2**20  # bytes of a body, by default on both engines
+ROUTE = "/predictions/{model}"
+"""Label of `PREDICTIONS` in the metrics."""
 _CLIENTS = 8
 # More than either engine holds by default, running and waiting together.
 _CROWD = 60
@@ -42,7 +44,7 @@ def test_metrics_count_the_predictions(engine: Engine, rest: RestClient) -> None
             sample.value
             for family in text_string_to_metric_families(response.text)
             for sample in family.samples
-            if sample.name == deviation.counter and sample.labels.get("path", PREDICTIONS) == PREDICTIONS
+            if sample.name == deviation.counter and sample.labels.get("path", ROUTE) == ROUTE
         )
 
     assert_well(rest)
