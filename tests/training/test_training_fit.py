@@ -175,9 +175,9 @@ def test_a_run_goes_on_from_any_of_its_steps(celeba: Path, tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def default(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitCommand]:
-    """A finished run of the default recipe, weight averaging included, with a user's own callback."""
-    run = tmp_path_factory.mktemp("default") / "run"
+def correction(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitCommand]:
+    """A finished run at 96×96, weight averaging included, with a user's own callback."""
+    run = tmp_path_factory.mktemp("correction") / "run"
     own = (
         *(
             "--trainer.callbacks+=training_callbacks.RecordDraws",
@@ -188,25 +188,26 @@ def default(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "sys.argv", ["python -m training", *runs.arguments("default", celeba, run, *runs.DEFAULT, *own)]
+            "sys.argv",
+            ["python -m training", *runs.arguments("correction", celeba, run, *runs.DEFAULT, *own)],
         )
         return run, FitCommand()
 
 
-class TestDefault:
-    def test_logs_every_step_and_validation(self, default: tuple[Path, FitCommand]) -> None:
-        logged = runs.curves(default[0])
+class TestCorrection:
+    def test_logs_every_step_and_validation(self, correction: tuple[Path, FitCommand]) -> None:
+        logged = runs.curves(correction[0])
         assert sorted(logged["train_loss"]) == list(range(10))
         assert sorted(logged["val_psnr"]) == [4, 9]
         rates = [logged["lr-AdamW"][step] for step in range(10)]
         assert rates[1] == max(rates)
         assert rates[1:] == sorted(rates[1:], reverse=True)
 
-    def test_trains_a_correction_network(self, default: tuple[Path, FitCommand]) -> None:
-        assert load_weights(default[0] / "inpaint.safetensors")[0].config == ModelConfig("correction", 2)
+    def test_trains_a_correction_network(self, correction: tuple[Path, FitCommand]) -> None:
+        assert load_weights(correction[0] / "inpaint.safetensors")[0].config == ModelConfig("correction", 2)
 
-    def test_weights_are_the_averaged_ones(self, default: tuple[Path, FitCommand]) -> None:
-        run, _ = default
+    def test_weights_are_the_averaged_ones(self, correction: tuple[Path, FitCommand]) -> None:
+        run, _ = correction
         model, _ = load_weights(run / "inpaint.safetensors")
         best = runs.checkpoint(run / "best.ckpt")
         averaged, current = best["state_dict"], best["current_model_state"]
@@ -215,25 +216,25 @@ class TestDefault:
         assert any(not torch.equal(averaged[n], current[n]) for n in names)
 
     def test_weights_are_the_ones_that_were_validated(
-        self, default: tuple[Path, FitCommand], celeba: Path
+        self, correction: tuple[Path, FitCommand], celeba: Path
     ) -> None:
-        model, provenance = load_weights(default[0] / "inpaint.safetensors")
+        model, provenance = load_weights(correction[0] / "inpaint.safetensors")
         measured, _ = validation_figures(model, celeba, size=96)
         assert measured == pytest.approx(provenance["metrics"]["val_psnr"], abs=0.01)
 
     def test_the_last_checkpoint_is_the_last_step_with_its_own_weights(
-        self, default: tuple[Path, FitCommand]
+        self, correction: tuple[Path, FitCommand]
     ) -> None:
-        last = runs.checkpoint(default[0] / "last.ckpt")
+        last = runs.checkpoint(correction[0] / "last.ckpt")
         averaged, current = last["state_dict"], last["current_model_state"]
         assert last["global_step"] == 10
         assert any(not torch.equal(averaged[name], current[name]) for name in averaged)
 
-    def test_a_users_own_callback_takes_part(self, default: tuple[Path, FitCommand]) -> None:
-        assert len((default[0] / "draws" / "0.jsonl").read_text().splitlines()) == 10
+    def test_a_users_own_callback_takes_part(self, correction: tuple[Path, FitCommand]) -> None:
+        assert len((correction[0] / "draws" / "0.jsonl").read_text().splitlines()) == 10
 
-    def test_checkpoints_are_written_by_our_own_means(self, default: tuple[Path, FitCommand]) -> None:
-        assert isinstance(default[1].trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+    def test_checkpoints_are_written_by_our_own_means(self, correction: tuple[Path, FitCommand]) -> None:
+        assert isinstance(correction[1].trainer.strategy.checkpoint_io, AtomicCheckpointIO)
 
 
 @pytest.fixture(scope="module")
@@ -241,15 +242,15 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a network of width 2."""
     path = tmp_path_factory.mktemp("start") / "start.safetensors"
     torch.manual_seed(0)
-    save_weights(path, InpaintingModel(ModelConfig("correction", 2)), {})
+    save_weights(path, InpaintingModel(ModelConfig("residual", 2)), {})
     return path
 
 
 class TestFull:
-    """The full network's recipe, with an adversary, started from given weights."""
+    """The full network's recipe, uncompiled, with an adversary, started from given weights."""
 
     def options(self, celeba: Path, run: Path, *more: str) -> list[str]:
-        small = ("--trainer.max_steps", "1", "--trainer.val_check_interval", "1")
+        small = ("--model.compile", "false", "--trainer.max_steps", "1", "--trainer.val_check_interval", "1")
         return runs.arguments("full", celeba, run, *runs.DEFAULT, *small, *more)
 
     def test_an_adversary_trains_beside_the_network(self, celeba: Path, tmp_path: Path, start: Path) -> None:
@@ -261,7 +262,7 @@ class TestFull:
         assert second["initial_lr"] == 2 * first["initial_lr"]
         assert judge
         assert runs.curves(tmp_path)["train_loss"][1] < 0  # dB, without the adversarial term
-        assert load_weights(tmp_path / "inpaint.safetensors")[0].config == ModelConfig("correction", 2)
+        assert load_weights(tmp_path / "inpaint.safetensors")[0].config == ModelConfig("residual", 2)
 
     def test_a_run_starts_from_the_weights_it_is_given(
         self, celeba: Path, tmp_path: Path, start: Path
@@ -278,7 +279,7 @@ class TestFull:
         more = ("--model.start", str(start), "--model.network.width", "3")
         assert runs.run_here(self.options(celeba, tmp_path, *more)) == 1
         assert (
-            "holds a network with {'kind': 'correction', 'width': 2}, but {'kind': 'correction', 'width': 3}"
+            "holds a network with {'kind': 'residual', 'width': 2}, but {'kind': 'residual', 'width': 3}"
             in capsys.readouterr().err
         )
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -323,13 +324,16 @@ def test_an_interrupt_ends_the_command_at_once_and_leaves_no_files(
 ) -> None:
     server.usual["/predictions/inpaint"] = stall
     folders = [str(album / "photos"), "--masks", str(album / "masks"), "-o", str(album / "out")]
-    process = subprocess.Popen(
-        [*COMMAND, "fill", *folders, "--url", server.url], stderr=subprocess.PIPE, text=True
-    )
-    while len(server.predictions) < 3:
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    command = [*COMMAND, "fill", *folders, "--url", server.url]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while len(server.predictions) < 3:
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, err) == (130, "inpaint: interrupted\n")
     assert list((album / "out").iterdir()) == []
 

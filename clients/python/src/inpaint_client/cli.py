@@ -59,16 +59,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 model=options.model,
             ) as client,
         ):
-            code: int = options.run(client, options)
+            try:
+                code: int = options.run(client, options)
+            except KeyboardInterrupt:
+                _exit_interrupted()  # before the client is closed, which can wait for its connections
             return code
     except InvalidInputError as error:
         return _report(str(error), 2)
     except (InpaintError, OSError) as error:
         return _report(str(error), 1)
     except KeyboardInterrupt:
-        _report("interrupted", 130)
-        # A normal exit would wait for the threads of the running requests.
-        os._exit(130)
+        _exit_interrupted()
+
+
+def _exit_interrupted() -> NoReturn:
+    _report("interrupted", 130)
+    # A normal exit would wait for the threads of the running requests.
+    os._exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
