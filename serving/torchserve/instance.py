@@ -88,7 +88,8 @@ class Instance:
         except BaseException:
             self._files.cleanup()
             raise
-        Thread(target=self._read, daemon=True).start()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
         return self
 
     def __exit__(
@@ -107,6 +108,7 @@ class Instance:
         if hasattr(os, "killpg"):  # for a worker that started just before java was killed
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._java.pid, signal.SIGKILL)
+        self._reader.join(_STOP_SECONDS)
         self._files.cleanup()
 
     @property
@@ -205,10 +207,11 @@ class Instance:
         return {self._java, *self._seen}
 
     def _read(self) -> None:
-        for line in self._java.stdout:
-            self._lines.append(line.rstrip())
-            if self.forward:
-                sys.stderr.write(line)
+        with self._java.stdout as output:
+            for line in output:
+                self._lines.append(line.rstrip())
+                if self.forward:
+                    sys.stderr.write(line)
 
 
 def _unpack(mar: Path, options: Options, store: Path) -> str:
