@@ -7,6 +7,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import inpaint_client
@@ -325,7 +326,9 @@ def test_an_interrupt_ends_the_command_at_once_and_leaves_no_files(
     server.usual["/predictions/inpaint"] = stall
     folders = [str(album / "photos"), "--masks", str(album / "masks"), "-o", str(album / "out")]
     command = [*COMMAND, "fill", *folders, "--url", server.url]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A shell starts background jobs with SIGINT ignored, which the command would inherit from these tests.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening) as process:
         try:
             while len(server.predictions) < 3:
                 assert process.poll() is None
