@@ -6,7 +6,7 @@ import sys
 
 import uvicorn
 
-from serving.core.address import local_url
+from serving.core.address import example_commands, local_url
 from serving.core.errors import AddressInUseError, StartupError
 from serving.core.models import load_models, model_sources
 from serving.core.runtime import Runtime
@@ -85,8 +85,7 @@ def _how_to_try(settings: Settings, runtimes: list[Runtime], listener: socket.so
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $INPAINT_API_KEY"'
     page = f"page: {url}" if is_built(settings.page) else "no page: it is not built"
     models = ", ".join(f"{runtime.name} {runtime.version}" for runtime in runtimes)
-    name = runtimes[0].name
+    first = runtimes[0]
     return f"""\
-Serving {models} on {runtimes[0].provider} at {url} ({page}, API: {url}/docs). Try it:
-  curl{key} -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{name} -o filled.png
-  inpaint fill photo.jpg mask.png -o filled.png --url {url}"""
+Serving {models} on {first.provider} at {url} ({page}, API: {url}/docs). Try it:
+{example_commands(url, first.name, key)}"""

@@ -28,6 +28,7 @@ import numpy as np
 import psutil
 import yaml
 
+from serving.core.address import local_url
 from serving.core.contract import JSON
 from serving.core.errors import ModelFileError, StartupError
 from serving.core.graph import MODEL_SIZE
@@ -41,7 +42,6 @@ _DIED = "Backend worker process died."
 _OWN_ERROR = re.compile(r"serving\.core\.errors\.\w+: (.+)")
 _ANY_ERROR = re.compile(r" - ((?:\w+\.)*\w*(?:Error|Exception): .+)")
 
-_ALL_INTERFACES = "0.0.0.0"  # noqa: S104 (not bound here)
 _LINES_KEPT = 2000
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.1
@@ -143,9 +143,8 @@ class Instance:
         image[..., :3] = 128
         image[80:100, 80:100] = 0
         fields = {"image": base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()}
-        host = LOOPBACK if self.options.host == _ALL_INTERFACES else self.options.host
-        url = f"http://{host}:{self.options.port}/predictions/{model}"
-        request = urllib.request.Request(url, json.dumps(fields).encode(), {"Content-Type": JSON})
+        url = f"{local_url(self.options.host, self.options.port)}/predictions/{model}"
+        request = urllib.request.Request(url, json.dumps(fields).encode(), {"Content-Type": JSON})  # noqa: S310 (http)
         try:
             with self._open(request, timeout=_REQUEST_SECONDS) as response:
                 return response.headers["X-Model-Version"], response.headers["X-Execution-Provider"]

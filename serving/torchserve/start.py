@@ -15,7 +15,7 @@ import sys
 import time
 from threading import Event
 
-from serving.core.address import local_url
+from serving.core.address import example_commands, local_url
 from serving.core.errors import AddressInUseError, ModelFileError, StartupError
 from serving.torchserve.instance import Instance
 from serving.torchserve.options import LOOPBACK, Options, parse_options
@@ -137,8 +137,7 @@ def _how_to_try(options: Options, instance: Instance) -> str:
     name, (_, provider) = next(iter(answers.items()))
     return f"""\
 ready: {models} on {provider} at {url} ({options}). Try it:
-  curl -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{name} -o filled.png
-  inpaint fill photo.jpg mask.png -o filled.png --url {url}"""
+{example_commands(url, name)}"""
 
 
 if __name__ == "__main__":
