@@ -59,23 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 model=options.model,
             ) as client,
         ):
-            try:
-                code: int = options.run(client, options)
-            except KeyboardInterrupt:
-                _exit_interrupted()  # before the client is closed, which can wait for its connections
+            code: int = options.run(client, options)
             return code
     except InvalidInputError as error:
         return _report(str(error), 2)
     except (InpaintError, OSError) as error:
         return _report(str(error), 1)
     except KeyboardInterrupt:
-        _exit_interrupted()
-
-
-def _exit_interrupted() -> NoReturn:
-    _report("interrupted", 130)
-    # A normal exit would wait for the threads of the running requests.
-    os._exit(130)
+        _report("interrupted", 130)
+        # A normal exit would wait for the threads of the running requests.
+        os._exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
