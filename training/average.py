@@ -41,11 +41,11 @@ def average(paths: Sequence[Path], output: Path, weights: Sequence[float] | None
         raise SettingsError(f"--weights needs one number per file: {len(paths)}, not {len(weights)}")
     if not (min(weights) >= 0 and 0 < sum(weights) < float("inf")):
         raise SettingsError(f"--weights must be at least 0 and not all 0, not {', '.join(map(str, weights))}")
-    mean, _ = load_weights(paths[0])
+    loaded = [load_weights(path) for path in paths]
+    mean, _ = loaded[0]
     totals = {name: torch.zeros_like(t, dtype=torch.float64) for name, t in mean.state_dict().items()}
     parts = []
-    for path, weight in zip(paths, weights, strict=True):
-        model, provenance = load_weights(path)
+    for path, weight, (model, provenance) in zip(paths, weights, loaded, strict=True):
         expect_network(model, mean.settings(), path)
         share = weight / sum(weights)
         for name, tensor in model.state_dict().items():

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from training.cases import Case, cases_of, files_of
-from training.errors import DataError, SettingsError
+from training.errors import DataError, SettingsError, check_at_least
 from training.masks import ALIGNED, PRESETS, Mask
 from training.network.model import MIN_SIZE, MODEL_SIZE
 from training.pictures import Image, load_picture
@@ -166,8 +166,7 @@ class InpaintingData(L.LightningDataModule):
             ("workers", workers, 0),
             ("seed", seed, 0),
         ):
-            if value < least:
-                raise SettingsError(f"{name} must be at least {least}, not {value}")
+            check_at_least(name, value, least)
         unknown = sorted({validation_mask, *masks} - set(PRESETS))
         if unknown:
             raise SettingsError(f"unknown mask preset {', '.join(unknown)}; choose from {', '.join(PRESETS)}")

@@ -26,6 +26,16 @@ class CheckpointError(TrainingError):
     """A weights or checkpoint file is missing, damaged or not from this project."""
 
 
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Check a lower bound of an option.
+
+    Raises:
+        SettingsError: The value is less.
+    """
+    if value < least:
+        raise SettingsError(f"{name} must be at least {least}, not {value}")
+
+
 class Stopped(Exception):  # noqa: N818 (not an error)
     """SIGINT or SIGTERM stopped training, after its checkpoint was written."""
 

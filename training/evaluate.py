@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from training.cases import Case, cases_of, stack
 from training.classical import CLASSICAL
-from training.errors import CheckpointError, SettingsError
+from training.errors import CheckpointError, check_at_least
 from training.files import sha256, write_atomically, write_json
 from training.masks import PRESETS
 from training.metrics import hole_psnr, l1, psnr, sharpness, ssim
@@ -183,9 +183,7 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     least = {"seed": 0, "rows": 1, "workers": 1, "size": MIN_SIZE, "perceptual_count": 0}
     for name, minimum in least.items():
-        if getattr(options, name) < minimum:
-            option = name.replace("_", "-")
-            raise SettingsError(f"--{option} must be at least {minimum}, not {getattr(options, name)}")
+        check_at_least(f"--{name.replace('_', '-')}", getattr(options, name), minimum)
     model, provenance = load_weights(options.weights)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     cases = cases_of(options.data, options.split, options.masks, options.count, options.seed, options.size)

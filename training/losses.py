@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from training.adversary import PatchDiscriminator, adversarial_loss, combine, discriminator_loss
-from training.errors import SettingsError
+from training.errors import check_at_least
 from training.network.partial_conv import WINDOW
 from training.perceptual import STLPIPS, Backbone, style_distance
 
@@ -52,8 +52,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         for name in ("hole", "known", "perceptual", "style", "total_variation", "adversary"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"the loss's {name} must be at least 0, not {getattr(self, name)}")
+            check_at_least(f"the loss's {name}", getattr(self, name), 0)
 
 
 class Objective(nn.Module):
@@ -97,6 +96,8 @@ class Objective(nn.Module):
     def terms(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted sum of every term but the adversarial one, a scalar."""
         loss = pixel_loss(prediction, truth, mask, self.config)
+        if self.stlpips is None and not self.config.total_variation:
+            return loss
         filled = torch.where(mask > 0, truth, prediction)
         if self.config.total_variation:
             loss = loss + self.config.total_variation * total_variation(filled, mask)
@@ -104,8 +105,10 @@ class Objective(nn.Module):
             with torch.no_grad():
                 wanted = self.stlpips.features(truth)
             answer = self.stlpips.features(filled)
-            loss = loss + self.config.perceptual * self.stlpips.distance(answer, wanted).mean()
-            loss = loss + self.config.style * style_distance(answer, wanted)
+            if self.config.perceptual:
+                loss = loss + self.config.perceptual * self.stlpips.distance(answer, wanted).mean()
+            if self.config.style:
+                loss = loss + self.config.style * style_distance(answer, wanted)
         return loss
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from training.cases import Case, cases_of
-from training.errors import DataError, SettingsError
+from training.errors import DataError, SettingsError, check_at_least
 from training.files import write_atomically
 from training.masks import PRESETS
 from training.network.model import MIN_SIZE, MODEL_SIZE
@@ -75,8 +75,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--count", type=int, help="number of pictures, from the beginning (default: all)")
     options = parser.parse_args(argv)
     for name, least in (("seed", 0), ("size", MIN_SIZE)):
-        if getattr(options, name) < least:
-            raise SettingsError(f"--{name} must be at least {least}, not {getattr(options, name)}")
+        check_at_least(f"--{name}", getattr(options, name), least)
     if options.output.resolve().is_relative_to(options.folder.resolve()):
         raise SettingsError(
             f"{options.output} is inside {options.folder}; choose an output folder outside it"

@@ -237,9 +237,9 @@ def _draw_glasses(rng: np.random.Generator, mask: Mask, scale: float, offset: Fl
     radii = rng.uniform((14, 9), (21, 17)) * scale
     shift = rng.normal(0, 3, 2)
     centres = [(np.array([x, y]) + shift) * scale + offset for x, y, *_ in FEATURES["both eyes"]]
-    shape = cv2.ellipse if rng.random() < 0.5 else cv2.rectangle
+    is_round = rng.random() < 0.5
     for centre in centres:
-        if shape is cv2.ellipse:
+        if is_round:
             cv2.ellipse(mask, (_point(centre), _point(2 * radii), 0.0), 255, -1 if filled else thickness)
         else:
             low, high = np.rint(centre - radii).astype(int), np.rint(centre + radii).astype(int)

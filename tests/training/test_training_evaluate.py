@@ -303,12 +303,7 @@ def test_a_mistake_is_one_line(
 ) -> None:
     monkeypatch.chdir(place)
     before = [path for path in place.rglob("*") if path.is_file()]
-    assert runs.run_here(["evaluate", "--output", "out", *options.split()]) == status
-    said = capsys.readouterr()
-    last = said.err.splitlines()[-1]
-    assert "error: " in last
-    assert message in last
-    assert "Traceback" not in said.err
-    assert "100%" not in said.err  # it shows before all is measured
-    assert said.out == ""
+    said = runs.expect_one_line(["evaluate", "--output", "out", *options.split()], status, message, capsys)
+    assert "error: " in said.splitlines()[-1]
+    assert "100%" not in said  # it shows before all is measured
     assert [path for path in place.rglob("*") if path.is_file()] == before

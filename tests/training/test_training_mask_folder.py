@@ -114,9 +114,5 @@ def test_a_mistake_is_one_line(
         shutil.copy(photos / "one.png", root / "same" / f"one{suffix}")
     monkeypatch.chdir(root)
     before = saved(root)
-    assert runs.run_here(["mask", *options.split()]) == status
-    said = capsys.readouterr()
-    assert message in said.err.splitlines()[-1]
-    assert "Traceback" not in said.err
-    assert said.out == ""
+    runs.expect_one_line(["mask", *options.split()], status, message, capsys)
     assert saved(root) == before

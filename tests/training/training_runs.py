@@ -56,6 +56,16 @@ def run_here(argv: list[str]) -> int:
             return int(end.code or 0)
 
 
+def expect_one_line(argv: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that fails with a message in its last line, and nothing else. Return its standard error."""
+    assert run_here(argv) == status
+    said = capsys.readouterr()
+    assert message in said.err.splitlines()[-1]
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    return said.err
+
+
 def start(argv: list[str]) -> subprocess.Popen[str]:
     """Start a command in a process of its own, with these tests' callbacks in reach."""
     return subprocess.Popen(

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.errors import SettingsError
+from training.errors import check_at_least
 from training.network.correction_unet import CorrectionUNet
 from training.network.partial_conv import coverage
 from training.network.report_unet import PartialConvUNet
@@ -38,8 +38,7 @@ class ModelConfig:
     width: int = 64
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise SettingsError(f"the network's width must be at least 1, not {self.width}")
+        check_at_least("the network's width", self.width, 1)
 
 
 class InpaintingModel(nn.Module):
