@@ -77,7 +77,7 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_place_and_is_never_worke
 
         async def waiting() -> None:
             with pytest.raises(ClientDisconnect):
-                await scheduler.run(lambda: worked.append("in vain"), hang_up.wait)
+                await scheduler.run(lambda: worked.append("after the client left"), hang_up.wait)
 
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.run, lambda: gate.wait(10), never)
@@ -102,7 +102,7 @@ def test_work_ends_where_it_asks_once_the_client_has_hung_up() -> None:
             for _ in range(10_000):
                 check_cancelled()
                 time.sleep(0.001)
-            finished.append("in vain")
+            finished.append("after the client left")
 
         async def running() -> None:
             with pytest.raises(ClientDisconnect):
