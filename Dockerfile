@@ -74,6 +74,7 @@ COPY constraints.txt ./
 RUN pip install --no-deps --constraint constraints.txt torch-model-archiver
 COPY serving/ serving/
 COPY export/ export/
+COPY training/__init__.py training/files.py training/
 COPY models/inpaint.onnx deploy/healthcheck.py ./
 RUN python -c 'from pathlib import Path; from export.mar import build_mar; build_mar(Path("inpaint.onnx"), Path("files/models"))' \
     && mkdir files/serving && cp -r serving/__init__.py serving/core serving/torchserve files/serving/ \

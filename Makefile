@@ -80,7 +80,7 @@ benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 clean: ## remove what was installed and built; runs/ stays
 	rm -rf $(VENV) $(ARTIFACTS) $(WEB)/node_modules $(WEB)/build $(WEB)/.svelte-kit
 
-$(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py $(wildcard serving/*.py serving/core/*.py serving/torchserve/*) | $(VENV)/.torchserve
+$(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py training/files.py $(wildcard serving/*.py serving/core/*.py serving/torchserve/*) | $(VENV)/.torchserve
 	$(RUN_PYTHON) -m export mar models/inpaint.onnx -o $(ARTIFACTS)/model-store
 
 # All but torch, whose build, and so whose hash, is the host's choice, and on a GPU host the CUDA that it comes with.

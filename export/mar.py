@@ -21,6 +21,7 @@ from export.errors import ArtifactError
 from serving.core.description import description_file
 from serving.core.errors import InpaintError
 from serving.core.runtime import NAME_RULE, Runtime, is_name
+from training.files import write_atomically
 
 _PACKAGE = Path(serving.__file__).parent
 _TORCHSERVE = _PACKAGE / "torchserve"
@@ -48,13 +49,9 @@ def build_mar(artifact: Path, folder: Path, name: str | None = None) -> Path:
         model = Runtime(artifact, name=name)
     except InpaintError as error:
         raise ArtifactError(error.message) from error
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{model.name}.mar"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".mar-") as scratch:
-        archive = _archive(artifact, model, Path(scratch))
-        finished = Path(scratch, "finished")
-        finished.write_bytes(_reproducible(archive))
-        finished.replace(target)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_atomically(target, _reproducible(_archive(artifact, model, Path(scratch))))
     return target
 
 

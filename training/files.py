@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import glob
 import hashlib
 import json
 import math
 import os
-from typing import TYPE_CHECKING, Any
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,14 +24,50 @@ def sha256(path: Path) -> str:
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that a reader finds either the old or the new content, complete."""
+    """Write a file so that a reader finds either the old or the new content, complete.
+
+    A temporary file that a killed process left for the same path is removed.
+
+    Raises:
+        OSError: The file cannot be written, or the path is not that of a regular file. The error names it.
+    """
+    path = path.resolve()  # a symbolic link is followed, and not replaced
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove_abandoned(path)
+    temporary, file = _temporary(path)
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
+        with file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
+    except OSError as error:  # a failed write names no file
         temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _temporary(path: Path) -> tuple[Path, BinaryIO]:
+    """Create the temporary file for a path, locked for as long as it is written."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        file = temporary.open("xb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:  # another process may have removed it before it was locked
+            return temporary, file
+        file.close()
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files for a path that no process writes any more."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError), temporary.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
 
 
 def write_json(path: Path, document: Any) -> None:
