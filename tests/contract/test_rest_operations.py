@@ -55,6 +55,16 @@ def test_metrics_count_the_predictions(engine: Engine, rest: RestClient) -> None
 
 
 @pytest.mark.deployed
+def test_a_prediction_is_cancelled_when_the_requests_time_is_over(rest: RestClient) -> None:
+    fields = as_multipart(Fill(encode(face()), encode_mask(scratch(178, 178, 9))))
+    late = rest.post(**fields, headers={"X-Server-Timeout": "0.0001"})
+    assert_error(late, 503, "DeadlineExceededException", ("0.0001 seconds",))
+    wrong = rest.post(**fields, headers={"X-Server-Timeout": "soon"})
+    assert_error(wrong, 400, "InvalidRequestException", ("X-Server-Timeout", "soon"))
+    assert rest.post(**fields, headers={"X-Server-Timeout": "60"}).status_code == 200
+
+
+@pytest.mark.deployed
 def test_headers_tell_the_model_and_what_runs_it(rest: RestClient) -> None:
     response = rest.post(**as_multipart(Fill(encode(face()), encode_mask(scratch(178, 178, 9)))))
     assert response.headers["X-Model-Version"] == response.json()["model_version"]
