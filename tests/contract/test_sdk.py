@@ -79,6 +79,13 @@ def test_fill_at_the_models_size(client: InpaintClient) -> None:
 
 
 @pytest.mark.deployed
+def test_a_result_has_the_requests_id_and_the_servers_time(client: InpaintClient, engine: Engine) -> None:
+    result = client.fill(PHOTO, HOLE)
+    assert result.request_id
+    assert ("run" in result.seconds) is (engine.name == "onnx")
+
+
+@pytest.mark.deployed
 def test_fill_many_keeps_the_order_and_continues_after_a_failure(client: InpaintClient) -> None:
     pairs: list[tuple[ImageInput, ImageInput]] = [(np.roll(PHOTO, shift, axis=1), HOLE) for shift in range(5)]
     alone = [client.fill(*pair).png for pair in pairs]

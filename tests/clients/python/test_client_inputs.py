@@ -166,7 +166,7 @@ def test_unsupported_types_are_rejected() -> None:
 
 
 def test_urls_are_rejected_with_a_message() -> None:
-    with pytest.raises(InvalidInputError, match="is a URL; download it"):
+    with pytest.raises(InvalidInputError, match="is a URL; pass allow_urls=True"):
         load_image("https://example.org/photo.jpg")
 
 

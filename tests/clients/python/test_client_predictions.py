@@ -28,13 +28,21 @@ def response(png: bytes, **changes: Any) -> bytes:
 
 @pytest.fixture
 def result(photo_png: bytes) -> FillResult:
-    return parse_fill_result(response(photo_png))
+    return parse_fill_result(response(photo_png), {})
 
 
 def test_all_fields_are_parsed(result: FillResult, photo_png: bytes) -> None:
     assert result == FillResult(
         png=photo_png, width=48, height=40, hole_ratio=0.25, model="inpaint", model_version="1.2"
     )
+
+
+def test_the_request_id_and_the_servers_time_are_in_the_headers(photo_png: bytes, result: FillResult) -> None:
+    timing = 'decode;dur=12.5, cache;desc="a, b", run;dur=1000, broken;dur=x, total;desc="all";dur=3'
+    known = parse_fill_result(response(photo_png), {"X-Request-ID": "seven", "Server-Timing": timing})
+    assert (known.request_id, known.seconds) == ("seven", {"decode": 0.0125, "run": 1.0})
+    assert (result.request_id, result.seconds) == (None, {})
+    assert known == result  # the same image
 
 
 def test_a_result_is_frozen_and_its_repr_is_short(result: FillResult) -> None:
@@ -61,7 +69,7 @@ def test_notebooks_display_a_result(result: FillResult, photo: np.ndarray) -> No
 
 def test_16_bit_grayscale_keeps_its_depth() -> None:
     deep = np.arange(0, 65536, 4096, dtype=np.uint16).reshape(4, 4)
-    array = parse_fill_result(response(encode(deep))).to_array()
+    array = parse_fill_result(response(encode(deep)), {}).to_array()
     assert array.dtype == np.uint16
     np.testing.assert_array_equal(array, deep)
 
@@ -95,7 +103,7 @@ def test_an_unknown_suffix_is_rejected(result: FillResult, tmp_path: Path, name:
 
 
 def test_a_format_without_alpha_is_rejected(tmp_path: Path) -> None:
-    result = parse_fill_result(response(encode(np.full((4, 4, 4), 9, np.uint8))))
+    result = parse_fill_result(response(encode(np.full((4, 4, 4), 9, np.uint8))), {})
     with pytest.raises(InvalidInputError, match="RGBA cannot be written as JPEG; use PNG"):
         result.save(tmp_path / "a.jpg")
     assert list(tmp_path.iterdir()) == []
@@ -104,7 +112,7 @@ def test_a_format_without_alpha_is_rejected(tmp_path: Path) -> None:
 def test_a_damaged_png_is_an_invalid_response(photo_png: bytes) -> None:
     for damaged in (photo_png[:-2000], photo_png[:8], photo_png[:60] + bytes(40) + photo_png[100:]):
         with pytest.raises(InvalidResponseError, match="cannot be decoded"):
-            parse_fill_result(response(damaged)).to_pil()
+            parse_fill_result(response(damaged), {}).to_pil()
 
 
 @pytest.mark.parametrize(
@@ -122,4 +130,4 @@ def test_a_damaged_png_is_an_invalid_response(photo_png: bytes) -> None:
 )
 def test_responses_outside_the_contract_are_rejected(body: bytes, message: str) -> None:
     with pytest.raises(InvalidResponseError, match=message):
-        parse_fill_result(body)
+        parse_fill_result(body, {})

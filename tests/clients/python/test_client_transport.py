@@ -140,7 +140,7 @@ def test_a_path_in_the_url_is_kept(server: LoopbackServer, connect: Callable[...
 
 
 TEMPORARY: dict[str, Action] = {
-    **{str(code): reply(code) for code in (429, 502, 503, 504, 507)},
+    **{str(code): reply(code) for code in (429, 502, 503, 507)},
     "500-worker-died": reply(500, WORKER_DIED),
     "507-worker-died": reply(507, WORKER_DIED | {"code": 507}),
     "no-response": drop,
@@ -156,7 +156,7 @@ def test_temporary_failures_are_retried(server: LoopbackServer, wire: Wire, fail
     assert [request.parts for request in others] == [first.parts] * 6
 
 
-@pytest.mark.parametrize("code", [400, 401, 403, 404, 408, 413, 415, 422, 500, 501])
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 408, 413, 415, 422, 500, 501, 504])
 def test_other_failures_are_not_retried(server: LoopbackServer, wire: Wire, code: int) -> None:
     server.script["/x"] = [reply(code, {"message": "Prediction failed"}), OK]
     with pytest.raises(ServerError if code >= 500 else ClientError) as caught:
@@ -225,6 +225,24 @@ def test_a_response_timeout_is_not_retried(server: LoopbackServer, connect: Call
     assert len(server.requests) == 1
 
 
+def test_a_prediction_that_took_too_long_for_the_server_is_not_retried(
+    server: LoopbackServer, wire: Wire
+) -> None:
+    server.script["/x"] = [reply(503, {"type": "DeadlineExceededException", "message": "too long"}), OK]
+    with pytest.raises(ServerError, match="too long"):
+        wire.post()
+    assert len(server.requests) == 1
+
+
+def test_each_attempt_tells_the_server_the_remaining_seconds(
+    server: LoopbackServer, connect: Callable[..., Wire]
+) -> None:
+    server.script["/x"] = [reply(503)] * 3 + [OK]
+    connect(server.url, timeout=30).post()
+    seconds = [float(request.headers["X-Server-Timeout"]) for request in server.requests]
+    assert 20 < seconds[3] < seconds[2] < seconds[1] < seconds[0] <= 30
+
+
 def test_the_timeout_covers_a_response_that_trickles_in(
     server: LoopbackServer, connect: Callable[..., Wire]
 ) -> None:
@@ -249,7 +267,7 @@ def test_one_timeout_covers_all_attempts(server: LoopbackServer, connect: Callab
 
 def test_the_last_failure_is_raised(server: LoopbackServer, wire: Wire) -> None:
     rejected = reply(400, {"code": 400, "type": "InvalidMaskException", "message": "no"}, Retry_After="2")
-    server.script["/x"] = [drop, reply(502), reply(504), rejected, OK]
+    server.script["/x"] = [drop, reply(502), reply(503), rejected, OK]
     with pytest.raises(ClientError) as caught:
         wire.post()
     error = caught.value

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from . import __version__
 from .batch import SUFFIXES, Failure, expand_pattern, fill_batch, plan
 from .client import DEFAULT_RETRY_FOR, DEFAULT_TIMEOUT, DEFAULT_URL, InpaintClient
+from .downloads import is_url
 from .exceptions import InpaintError, InvalidInputError
 from .files import format_from_suffix, write_atomically
 from .inputs import load_image, load_mask, scale_mask
@@ -121,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
         default="original",
         help="size of the result: that of the photo (default), or the model's 178x178",
     )
+    fill.add_argument(
+        "--allow-urls", action="store_true", help="download a photo or mask given as an http(s) URL"
+    )
     fill.add_argument("--recursive", action="store_true", help="include subfolders")
     fill.add_argument("--overwrite", action="store_true", help="do not skip existing results")
     fill.add_argument(
@@ -153,7 +157,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fill(client: InpaintClient, options: argparse.Namespace) -> int:
     given: list[str] = options.photos
-    photos = [photo for path in given for photo in ([path] if path == "-" else expand_pattern(path))]
+    photos = [
+        photo for path in given for photo in ([path] if path == "-" or is_url(path) else expand_pattern(path))
+    ]
     to_folder = options.output != "-" and (
         Path(options.output).is_dir() or options.output.endswith(("/", os.sep))
     )
@@ -179,8 +185,9 @@ def _fill_one(client: InpaintClient, photo: str, mask: str | None, options: argp
     image_format = "PNG" if to_stdout else _check_output_file(Path(options.output))
     if to_stdout and sys.stdout.isatty():
         raise InvalidInputError("refusing to write an image to the terminal; redirect stdout or use -o FILE")
-    photo_bytes = load_image(_path_or_stdin(photo))
-    mask_bytes = None if mask is None else load_mask(_path_or_stdin(mask))
+    url_seconds = options.timeout if options.allow_urls else None
+    photo_bytes = load_image(_path_or_stdin(photo), url_seconds=url_seconds)
+    mask_bytes = None if mask is None else load_mask(_path_or_stdin(mask), url_seconds=url_seconds)
     if mask_bytes and options.scale_mask:
         mask_bytes = scale_mask(mask_bytes, photo_bytes)
     result = client.fill(photo_bytes, mask_bytes, output_size=options.output_size)
@@ -214,6 +221,8 @@ def _fill_several(client: InpaintClient, photos: Sequence[str], options: argpars
     outputs = Path(options.output)
     if "-" in (*photos, options.mask, options.output):
         raise InvalidInputError("- can only be used with one photo")
+    if any(map(is_url, (*photos, options.mask))):
+        raise InvalidInputError("a URL can only be used with one photo")
     if outputs.suffix.lower() in SUFFIXES and not outputs.is_dir():
         raise InvalidInputError(f"{outputs} is a file name; the output of several photos must be a folder")
     planned = plan(

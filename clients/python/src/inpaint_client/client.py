@@ -78,10 +78,10 @@ class InpaintClient(_BaseClient):
         url: URL of the server; `http://` is added if it has no scheme. Defaults to the environment
             variable `INPAINT_URL`, or `http://127.0.0.1:8080` if that is not set.
         api_key: sent as `Authorization: Bearer …`. Defaults to the environment variable `INPAINT_API_KEY`.
-        timeout: seconds for one fill in total, including retries. When they are over, the fill fails with
-            `RequestTimeoutError` and is not retried: the server may still be working on it.
+        timeout: seconds for one fill in total, including downloads and retries. The server is told how many are
+            left and then cancels its work. The fill fails with `RequestTimeoutError` and is not retried.
         retry_for: seconds to keep retrying after the first temporary failure; 0 disables retries. Temporary
-            are connection errors, the status codes 429, 502, 503, 504 and 507, and TorchServe's 500
+            are connection errors, the status codes 429, 502, 503 and 507, and TorchServe's 500
             "Worker died". The waits between retries grow exponentially, are random, and are never shorter
             than the server's `Retry-After`.
         model: name of the model that fills, where a server has several.
@@ -103,7 +103,12 @@ class InpaintClient(_BaseClient):
         run_sync(self._transport.close())
 
     def fill(
-        self, image: ImageInput, mask: ImageInput | None = None, *, output_size: OutputSize = "original"
+        self,
+        image: ImageInput,
+        mask: ImageInput | None = None,
+        *,
+        output_size: OutputSize = "original",
+        allow_urls: bool = False,
     ) -> FillResult:
         """Fill the pixels that the mask marks. All other pixels are returned unchanged.
 
@@ -115,6 +120,8 @@ class InpaintClient(_BaseClient):
                 hole. Arrays have shape HW and dtype bool (True = hole) or uint8. The mask can be omitted if
                 the image has an alpha channel: its transparent pixels are then the hole.
             output_size: `original` for the size of the image, `model` for the model's 178x178.
+            allow_urls: whether `image` and `mask` may be `http://` and `https://` URLs. They are downloaded by this
+                process, up to 64 MiB each, and only from public addresses: not from the network that it is in.
 
         Raises:
             InvalidInputError: the image or the mask cannot be sent.
@@ -123,13 +130,14 @@ class InpaintClient(_BaseClient):
             ServerError: the server failed, or was overloaded, after all retries.
             InvalidResponseError: the URL points to a different service.
         """
-        return run_sync(predict(self._transport, image, mask, output_size))
+        return run_sync(predict(self._transport, image, mask, output_size, allow_urls=allow_urls))
 
     def fill_many(
         self,
         pairs: Iterable[Pair],
         *,
         output_size: OutputSize = "original",
+        allow_urls: bool = False,
         max_concurrency: int = 4,
         progress: bool = True,
         total: int | None = None,
@@ -145,6 +153,7 @@ class InpaintClient(_BaseClient):
         Args:
             pairs: the image and the mask of each, as for `fill`.
             output_size: as for `fill`.
+            allow_urls: as for `fill`.
             max_concurrency: maximum number of concurrent requests.
             progress: whether to show a progress bar.
             total: number of pairs for the progress bar, if `pairs` has no length.
@@ -156,7 +165,7 @@ class InpaintClient(_BaseClient):
 
         def attempt(pair: Pair) -> FillResult | InpaintError:
             try:
-                return self.fill(*pair, output_size=output_size)
+                return self.fill(*pair, output_size=output_size, allow_urls=allow_urls)
             except InpaintError as error:
                 return error
 
@@ -216,16 +225,22 @@ class AsyncInpaintClient(_BaseClient):
         await self._transport.close()
 
     async def fill(
-        self, image: ImageInput, mask: ImageInput | None = None, *, output_size: OutputSize = "original"
+        self,
+        image: ImageInput,
+        mask: ImageInput | None = None,
+        *,
+        output_size: OutputSize = "original",
+        allow_urls: bool = False,
     ) -> FillResult:
         """See `InpaintClient.fill`."""
-        return await predict(self._transport, image, mask, output_size)
+        return await predict(self._transport, image, mask, output_size, allow_urls=allow_urls)
 
     def fill_many(
         self,
         pairs: Iterable[Pair],
         *,
         output_size: OutputSize = "original",
+        allow_urls: bool = False,
         max_concurrency: int = 4,
         progress: bool = True,
         total: int | None = None,
@@ -235,7 +250,7 @@ class AsyncInpaintClient(_BaseClient):
 
         async def attempt(pair: Pair) -> FillResult | InpaintError:
             try:
-                return await self.fill(*pair, output_size=output_size)
+                return await self.fill(*pair, output_size=output_size, allow_urls=allow_urls)
             except InpaintError as error:
                 return error
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from PIL import Image, ImageOps
 
+from .downloads import download, is_url
 from .exceptions import InpaintError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -36,20 +37,24 @@ ImageInput: TypeAlias = (
 _PNG_MODE = {"CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "RGBX": "RGB", "PA": "RGBA", "RGBa": "RGBA"}
 
 
-def load_image(source: ImageInput) -> bytes:
+def load_image(source: ImageInput, *, url_seconds: float | None = None) -> bytes:
     """Return the image as an encoded file.
 
     Files and bytes are returned unchanged, including their bit depth, color profile and EXIF orientation.
     Pillow images and arrays are encoded as PNG. Arrays have shape HW or HWC with C = 1 (grayscale),
     3 (RGB) or 4 (RGBA), and dtype uint8 in [0, 255].
 
+    Args:
+        source: the image.
+        url_seconds: how long a download may take; None refuses URLs.
+
     Raises:
         InvalidInputError: the file cannot be read or is empty, or the type, dtype or shape is not supported.
     """
-    return _load(source, "image")
+    return _load(source, "image", url_seconds)
 
 
-def load_mask(source: ImageInput) -> bytes:
+def load_mask(source: ImageInput, *, url_seconds: float | None = None) -> bytes:
     """Return the mask as an encoded file; white marks the hole.
 
     Works like `load_image`, except for arrays: their shape is HW or HW1, and their dtype is bool
@@ -58,7 +63,7 @@ def load_mask(source: ImageInput) -> bytes:
     Raises:
         InvalidInputError: as for `load_image`, and for a uint8 array of zeros and ones.
     """
-    return _load(source, "mask")
+    return _load(source, "mask", url_seconds)
 
 
 def scale_mask(mask: bytes, image: bytes) -> bytes:
@@ -88,8 +93,10 @@ def _open(data: bytes, name: str) -> Image.Image:
         raise InvalidInputError(f"{name}: cannot be decoded: {error}") from error
 
 
-def _load(source: ImageInput, name: str) -> bytes:
-    if isinstance(source, (str, os.PathLike)):
+def _load(source: ImageInput, name: str, url_seconds: float | None) -> bytes:
+    if is_url(source):
+        data = _read_url(str(source), name, url_seconds)
+    elif isinstance(source, (str, os.PathLike)):
         data = _read_path(source, name)
     elif isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
@@ -109,11 +116,17 @@ def _load(source: ImageInput, name: str) -> bytes:
     return data
 
 
+def _read_url(url: str, name: str, seconds: float | None) -> bytes:
+    if seconds is None:
+        raise InvalidInputError(
+            f"{name}: {reprlib.repr(url)} is a URL; pass allow_urls=True (--allow-urls) to download it"
+        )
+    return download(url, name, seconds)
+
+
 def _read_path(path: str | os.PathLike[str], name: str) -> bytes:
     # Shortened, because base64 text passed instead of a path can be megabytes long.
     shown = reprlib.repr(os.fspath(path)) if len(os.fspath(path)) > 200 else repr(os.fspath(path))
-    if str(path).startswith(("http://", "https://")):
-        raise InvalidInputError(f"{name}: {shown} is a URL; download it and pass the file or its bytes")
     try:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: null byte in the path

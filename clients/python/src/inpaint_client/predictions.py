@@ -5,6 +5,9 @@ import binascii
 import io
 import json
 import os
+import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -24,6 +27,8 @@ OutputSize: TypeAlias = Literal["original", "model"]
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+_SERVER_TIMING = re.compile(r"([\w-]+);dur=(\d+(?:\.\d+)?)")
+
 # Pillow's defaults (quality 75 for JPEG, lossy WebP) would visibly change the pixels outside the hole.
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
 
@@ -39,6 +44,8 @@ class FillResult:
         hole_ratio: fraction of pixels marked by the mask, in [0, 1].
         model: name of the model.
         model_version: version of the model.
+        request_id: the request's id in the server's logs, or None if the server sent none.
+        seconds: the server's time by stage, such as `decode` and `run`; empty for TorchServe.
     """
 
     png: bytes = field(repr=False)
@@ -47,6 +54,8 @@ class FillResult:
     hole_ratio: float
     model: str
     model_version: str
+    request_id: str | None = field(default=None, compare=False)
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def to_pil(self) -> Image.Image:
         """Decode the image to a new Pillow image.
@@ -123,27 +132,33 @@ async def predict(
     mask: ImageInput | None,
     output_size: OutputSize,
     *,
+    allow_urls: bool = False,
     timeout: float | None = None,
     retry_for: float | None = None,
 ) -> FillResult:
     """Send `POST /predictions/{model}`. Arguments and exceptions are those of `InpaintClient.fill`."""
     check_output_size(output_size)
     call = transport.backend.call
-    files = {"image": await call(load_image, image)}
+    deadline = time.monotonic() + (transport.timeout if timeout is None else timeout)
+
+    def url_seconds() -> float | None:
+        return max(deadline - time.monotonic(), 0.0) if allow_urls else None
+
+    files = {"image": await call(load_image, image, url_seconds=url_seconds())}
     if mask is not None:
-        files["mask"] = await call(load_mask, mask)
+        files["mask"] = await call(load_mask, mask, url_seconds=url_seconds())
     response = await transport.send(
         "POST",
         f"/predictions/{transport.model}",
         data={"output_size": output_size},
         files=files,
-        timeout=timeout,
+        timeout=deadline - time.monotonic(),
         retry_for=retry_for,
     )
-    return await call(parse_fill_result, response.content)
+    return await call(parse_fill_result, response.content, response.headers)
 
 
-def parse_fill_result(body: bytes) -> FillResult:
+def parse_fill_result(body: bytes, headers: Mapping[str, str]) -> FillResult:
     """Parse the JSON response of `POST /predictions/{model}`.
 
     Raises:
@@ -158,6 +173,8 @@ def parse_fill_result(body: bytes) -> FillResult:
             hole_ratio=float(fields["hole_ratio"]),
             model=str(fields["model"]),
             model_version=str(fields["model_version"]),
+            request_id=headers.get("X-Request-ID"),
+            seconds=_parse_server_timing(headers.get("Server-Timing", "")),
         )
     except KeyError as error:
         raise InvalidResponseError(
@@ -168,3 +185,8 @@ def parse_fill_result(body: bytes) -> FillResult:
     if not result.png.startswith(_PNG_SIGNATURE):
         raise InvalidResponseError("the image in the response is not a PNG")
     return result
+
+
+def _parse_server_timing(value: str) -> dict[str, float]:
+    """Return the seconds of each entry of a `Server-Timing` header, in its order."""
+    return {name: float(ms) / 1000 for name, ms in _SERVER_TIMING.findall(value)}

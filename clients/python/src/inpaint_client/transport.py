@@ -48,9 +48,15 @@ _CONNECT_SECONDS = 5.0
 _BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 8.0
 
-# 503 is a full queue. 507 is a TorchServe worker that died; so is 500 with the message below.
-_RETRIED_CODES = frozenset({429, 502, 503, 504, 507})
+# 503 is a full queue. 507 is a TorchServe worker that died; so is 500 with the message below. Not 504: the server may
+# still be working on the request that the proxy gave up.
+_RETRIED_CODES = frozenset({429, 502, 503, 507})
 _TORCHSERVE_WORKER_DIED = "Worker died"
+# A 503 of this type took longer than the server or the request allows, and would again.
+_DEADLINE_EXCEEDED = "DeadlineExceededException"
+
+# The server cancels its work after so many seconds.
+_TIMEOUT_HEADER = "X-Server-Timeout"
 
 _CHECK_SERVER = "check that the server is running and that the URL (INPAINT_URL) is correct"
 
@@ -199,7 +205,8 @@ class Transport:
         """Send a request, retry it after temporary failures, and return the 200 response.
 
         Every request of the REST contract, including POST, can be repeated safely, since none of them
-        changes anything on the server. A response timeout is not retried: the server may still be working.
+        changes anything on the server. A request that took too long, for this client, the server or a proxy,
+        is not retried: it would take as long again. Each attempt tells the server the remaining seconds.
 
         Args:
             method: HTTP method.
@@ -252,7 +259,7 @@ class Transport:
         request = f"{method} {self.url}{path}"
         seconds = deadline - time.monotonic()
         if seconds <= 0:
-            raise RequestTimeoutError(f"{request}: no response within {timeout:g} s")
+            raise RequestTimeoutError(f"{request}: no response within {timeout:.3g} s")
         # The field's name is also sent as the file name, because the user's own file names are private.
         parts = {name: (name, content, "application/octet-stream") for name, content in files.items()}
         try:
@@ -262,6 +269,7 @@ class Transport:
                 seconds=seconds,
                 data=data,
                 files=parts or None,
+                headers={_TIMEOUT_HEADER: f"{seconds:.6g}"},
             )
         except httpx2.RequestError as error:
             raise _transport_error(error, request, timeout, _connect_seconds(seconds)) from error
@@ -326,10 +334,9 @@ def _check_seconds(name: str, seconds: float, *, zero: bool) -> float:
 
 def _is_temporary(error: ConnectError | HTTPStatusError) -> bool:
     if isinstance(error, HTTPStatusError):
-        return error.code in _RETRIED_CODES or (
-            error.code == HTTPStatus.INTERNAL_SERVER_ERROR
-            and error.message.startswith(_TORCHSERVE_WORKER_DIED)
-        )
+        if error.code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            return error.message.startswith(_TORCHSERVE_WORKER_DIED)
+        return error.code in _RETRIED_CODES and error.type != _DEADLINE_EXCEEDED
     return True
 
 
@@ -349,7 +356,7 @@ def _transport_error(
     if isinstance(error, httpx2.ConnectTimeout):
         return ConnectError(f"{request}: no connection within {connect_timeout:.2g} s; {_CHECK_SERVER}")
     if isinstance(error, httpx2.TimeoutException):
-        return RequestTimeoutError(f"{request}: no response within {timeout:g} s")
+        return RequestTimeoutError(f"{request}: no response within {timeout:.3g} s")
     cause = _root_cause(error)
     if isinstance(cause, ssl.SSLError):
         return TransportError(f"{request}: {cause}")
