@@ -2,11 +2,12 @@
 
 A crash, an endless loop or too much memory ends that process, and so costs one call. Each call has a fresh process, so
 it cannot read anything of another one. Arrays come back in shared memory.
+
+A system without `fork`, as Windows, has no such processes: functions run in the caller's process there, without limits.
 """
 
 import atexit
 import contextlib
-import fcntl
 import json
 import logging
 import math
@@ -20,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,12 @@ from numpy.typing import NDArray
 
 from serving.core import errors, sandbox_process
 from serving.core.errors import InpaintError, InternalServerError
-from serving.core.sandbox_process import MAX_ARRAYS, NUMBER, SEALS
+from serving.core.sandbox_process import MAX_ARRAYS, NUMBER, LocalCall, is_sealed
 
 logger = logging.getLogger(__name__)
+
+AVAILABLE = hasattr(os, "fork")
+"""Whether this system has processes for the calls."""
 
 _ROOT = (
     Path(__file__).resolve().parents[2]
@@ -94,6 +99,8 @@ class Sandbox:
 
     def start(self) -> None:
         """Start the processes now, so that the first call does not wait for them."""
+        if not AVAILABLE:
+            return
         with self._lock:
             self._start()
 
@@ -123,17 +130,21 @@ class Sandbox:
             SandboxedCallError: the process crashed, was killed, or took too long.
             InternalServerError: no process can be started.
         """
+        if not AVAILABLE:
+            _warn_of_no_limits()
+            call = LocalCall()
+            return Result(function(call, *blobs), call.arrays)
         connection, started = self._connect(), time.monotonic()
         child: int | None = None
         try:
             with connection:
                 waiting = _Waiting(connection, checkpoint)
                 child = waiting.number(started + _START_SECONDS)
-                call = [f"{function.__module__}:{function.__name__}".encode(), *blobs]
+                parts = [f"{function.__module__}:{function.__name__}".encode(), *blobs]
                 deadline = time.monotonic() + seconds
-                head = [len(call), *map(len, call)]
+                head = [len(parts), *map(len, parts)]
                 waiting.send(b"".join(map(NUMBER.pack, head)), deadline)
-                for blob in call:
+                for blob in parts:
                     waiting.send(blob, deadline)
                 return _result(waiting, deadline)
         except (EOFError, ConnectionError) as error:
@@ -251,6 +262,11 @@ class _Waiting:
                     raise
 
 
+@cache
+def _warn_of_no_limits() -> None:
+    logger.warning("This system cannot limit what a file takes to decode: accept only files that you trust.")
+
+
 def _result(waiting: _Waiting, deadline: float) -> Result:
     size, files = waiting.number_and_files(deadline)
     try:
@@ -287,6 +303,6 @@ def _array(file: int, shape: list[int], dtype: str) -> NDArray[Any]:
     if dtype not in _DTYPES or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError(dtype)
     size = np.dtype(dtype).itemsize * math.prod(shape)
-    if os.fstat(file).st_size < size or (SEALS and fcntl.fcntl(file, fcntl.F_GET_SEALS) & SEALS != SEALS):
+    if os.fstat(file).st_size < size or not is_sealed(file):
         raise ValueError(size)
     return np.frombuffer(mmap.mmap(file, size, prot=mmap.PROT_READ), dtype).reshape(shape)

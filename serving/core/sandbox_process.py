@@ -18,7 +18,6 @@ import json
 import math
 import mmap
 import os
-import resource
 import signal
 import socket
 import struct
@@ -36,19 +35,17 @@ from numpy.typing import NDArray
 
 from serving.core.errors import InpaintError
 
+with contextlib.suppress(ImportError):  # Windows has neither
+    import fcntl
+    import resource
+
 NUMBER = struct.Struct("!Q")
 """How sizes and process ids are sent."""
 
 MAX_ARRAYS = 8
 """Arrays that one call may return."""
 
-SEALS = 0
-"""The seals of an array's file: nobody can change its size. 0 where the platform has none."""
-if hasattr(os, "memfd_create"):
-    import fcntl
-
-    SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-
+_HAS_SEALS = hasattr(os, "memfd_create")
 _CALLER_GONE = 3  # exit code of a child whose caller has closed the socket
 _PAUSE = 0.01  # seconds before the next child after one that was killed: limits the rate of restarts
 
@@ -221,15 +218,24 @@ def receive(connection: socket.socket, size: int) -> bytes:
     return bytes(buffer)
 
 
+def is_sealed(file: int) -> bool:
+    """Tell whether nobody can change the size of an array's file. True where the platform has no seals."""
+    return not _HAS_SEALS or fcntl.fcntl(file, fcntl.F_GET_SEALS) & _seals() == _seals()
+
+
+def _seals() -> int:
+    return fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
 def _shared_file(size: int) -> int:
     """Return the descriptor of a file of zeros in memory, or where the platform has no such files, on disk."""
-    if not SEALS:
+    if not _HAS_SEALS:
         with tempfile.TemporaryFile() as file:
             os.ftruncate(file.fileno(), size)
             return os.dup(file.fileno())
     descriptor = os.memfd_create("inpaint", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _seals())
     return descriptor
 
 

@@ -8,6 +8,15 @@ import pytest
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
 
+_ANOTHER_SYSTEM = """
+import os, sys
+import psutil  # which needs the modules on Linux
+
+for name in ("sched_getaffinity", "fork", "killpg", "memfd_create"):
+    delattr(os, name)
+sys.modules.update(fcntl=None, resource=None)
+"""
+
 
 @pytest.fixture(scope="session")
 def runtime() -> Runtime:
@@ -21,6 +30,6 @@ def pipeline(runtime: Runtime) -> Pipeline:
 
 @pytest.fixture
 def another_system(tmp_path: Path) -> dict[str, str]:
-    """An environment in which Python lacks what only Linux has."""
-    (tmp_path / "sitecustomize.py").write_text("import os\nvars(os).pop('sched_getaffinity', None)\n")
+    """An environment in which Python lacks what Windows has not, some of which macOS has not either."""
+    (tmp_path / "sitecustomize.py").write_text(_ANOTHER_SYSTEM)
     return {"PYTHONPATH": str(tmp_path)}

@@ -14,6 +14,7 @@ from pathlib import Path
 import engines
 import pytest
 import requests
+import sample_pictures
 from requests_in_flight import PATIENCE, PREDICT, large, post, small, until
 from sample_pictures import decode_rgba
 from server_metrics import metrics
@@ -70,9 +71,15 @@ def test_it_says_how_to_try_it_and_that_works(tmp_path: Path) -> None:
         assert client == f"inpaint fill photo.jpg mask.png -o filled.png --url {url}"
 
 
-def test_it_starts_on_systems_without_cpu_affinity(another_system: dict[str, str]) -> None:
+def test_it_fills_on_systems_with_less_than_linux_has(another_system: dict[str, str]) -> None:
+    photo, hole = sample_pictures.face(64, 64), sample_pictures.scratch(64, 64, 3)
+    tiff = {
+        "image": sample_pictures.encode(photo, "TIFF"),
+        "mask": sample_pictures.encode_mask(hole),
+    }
     with launched(**another_system) as (url, _):
         assert post(url, small()).ok
+        assert post(url, tiff).ok  # elsewhere it is decoded in a process of its own
 
 
 def test_it_needs_no_torch_and_little_memory(onnx_engine: engines.Engine) -> None:

@@ -177,7 +177,7 @@ def test_it_ends_with_java(mar: Path) -> None:
         assert list(process.temporary.iterdir()) == []
 
 
-def test_it_starts_on_systems_without_cpu_affinity(mar: Path, another_system: dict[str, str]) -> None:
+def test_it_starts_on_systems_with_less_than_linux_has(mar: Path, another_system: dict[str, str]) -> None:
     with started("--mar", str(mar), environment=another_system) as start:
         start.wait_until_ready()
         assert start.predict().status_code == 200
