@@ -142,6 +142,7 @@ def test_a_path_in_the_url_is_kept(server: LoopbackServer, connect: Callable[...
 TEMPORARY: dict[str, Action] = {
     **{str(code): reply(code) for code in (429, 502, 503, 507)},
     "500-worker-died": reply(500, WORKER_DIED),
+    "500-replica-died": reply(500, b"Internal Server Error"),
     "507-worker-died": reply(507, WORKER_DIED | {"code": 507}),
     "no-response": drop,
     "half-a-response": truncate,

@@ -48,10 +48,11 @@ _CONNECT_SECONDS = 5.0
 _BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 8.0
 
-# 503 is a full queue. 507 is a TorchServe worker that died; so is 500 with the message below. Not 504: the server may
-# still be working on the request that the proxy gave up.
+# 503 is a full queue. 507 is a TorchServe worker that died; so is 500 with the first message below. The second one is
+# that of a 500 without the contract's body: Ray Serve's proxy, whose replica died. Not 504: the server may still be
+# working on the request that the proxy gave up.
 _RETRIED_CODES = frozenset({429, 502, 503, 507})
-_TORCHSERVE_WORKER_DIED = "Worker died"
+_WORKER_DIED = ("Worker died", HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
 # A 503 of this type took longer than the server or the request allows, and would again.
 _DEADLINE_EXCEEDED = "DeadlineExceededException"
 
@@ -335,7 +336,7 @@ def _check_seconds(name: str, seconds: float, *, zero: bool) -> float:
 def _is_temporary(error: ConnectError | HTTPStatusError) -> bool:
     if isinstance(error, HTTPStatusError):
         if error.code == HTTPStatus.INTERNAL_SERVER_ERROR:
-            return error.message.startswith(_TORCHSERVE_WORKER_DIED)
+            return error.message.startswith(_WORKER_DIED)
         return error.code in _RETRIED_CODES and error.type != _DEADLINE_EXCEEDED
     return True
 
