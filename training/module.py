@@ -17,7 +17,7 @@ from training.losses import LossConfig, Objective, pixel_loss
 from training.metrics import psnr, ssim
 from training.network.model import InpaintingModel, ModelConfig
 from training.transforms import Batch, to_pictures
-from training.weights import expect_network, load_weights
+from training.weights import start_coarse_from, start_from
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class InpaintingModule(L.LightningModule):
         loss: What it is trained to lower.
         optimizer: Optimiser and learning rate.
         compile: Compile the network for training (`torch.compile`); worth its minute on a GPU.
-        start: Weights to start from, safetensors; None starts from random ones.
+        start: Weights to start from, safetensors; None starts from random ones. A coarse-to-fine network also starts
+            from a residual network's, which become its second stage.
+        coarse: Weights of a correction network that a coarse-to-fine network's first stage starts from; None leaves it.
 
     Raises:
         CheckpointError: The weights to start from cannot be read or are of another network.
@@ -66,13 +68,14 @@ class InpaintingModule(L.LightningModule):
         optimizer: OptimizerConfig = OptimizerConfig(),
         compile: bool = False,  # noqa: A002 (PyTorch's own word)
         start: Path | None = None,
+        coarse: Path | None = None,
     ) -> None:
         super().__init__()
         self.model = InpaintingModel(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if start is not None:
-            given, _ = load_weights(start)
-            expect_network(given, self.model.settings(), start)
-            self.model.load_state_dict(given.state_dict())
+            start_from(self.model, start)
+        if coarse is not None:
+            start_coarse_from(self.model, coarse)
         if compile:
             self.model.unet.compile()
         self.objective, self.optimizer_config = Objective(loss), optimizer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -77,6 +78,35 @@ def expect_network(model: InpaintingModel, wanted: dict[str, object], path: Path
     """
     if model.settings() != wanted:
         raise CheckpointError(f"{path} holds a network with {model.settings()}, but {wanted} was requested")
+
+
+def start_from(model: InpaintingModel, path: Path) -> None:
+    """Load a file's weights into a model; a residual network's into the second stage of a coarse-to-fine one.
+
+    Raises:
+        CheckpointError: The weights cannot be read or belong to another network.
+    """
+    given, _ = load_weights(path)
+    if model.coarse is not None and given.config == ModelConfig("residual", model.config.width):
+        model.unet.load_state_dict(given.unet.state_dict())
+        return
+    expect_network(given, model.settings(), path)
+    model.load_state_dict(given.state_dict())
+
+
+def start_coarse_from(model: InpaintingModel, path: Path) -> None:
+    """Load a correction network's weights into the first stage of a coarse-to-fine model.
+
+    Raises:
+        CheckpointError: The model has no such stage, or the weights cannot be read or belong to another network.
+    """
+    if model.coarse is None:
+        raise CheckpointError(
+            f"a network of kind {model.config.kind!r} has no coarse stage to start from {path}"
+        )
+    given, _ = load_weights(path)
+    expect_network(given, asdict(model.coarse_config()), path)
+    model.coarse.load_state_dict(given.unet.state_dict())
 
 
 def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:

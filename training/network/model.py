@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from training.errors import check_at_least
+from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
 from training.network.partial_conv import coverage
 from training.network.report_unet import PartialConvUNet
@@ -20,21 +21,25 @@ MIN_SIZE = 32
 """Minimum height and width of a picture, in pixels."""
 
 
+Kind = Literal["report", "residual", "correction", "coarse-to-fine"]
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Kind and width of the network.
 
     Attributes:
         kind: "report", the report's U-Net of partial convolutions, which predicts the picture; "residual", the same
-            U-Net, which sees a smooth first fill as three more channels and predicts the correction to it; or
-            "correction", a U-Net at half resolution for the same task.
+            U-Net, which sees a smooth first fill as three more channels and predicts the correction to it;
+            "correction", a U-Net at half resolution for the same task; or "coarse-to-fine", a correction network of
+            twice the width at half size, whose answer is the first fill of a residual one.
         width: Channels of the first block; 64 in the report.
 
     Raises:
         SettingsError: `width` is less than 1.
     """
 
-    kind: Literal["report", "residual", "correction"] = "report"
+    kind: Kind = "report"
     width: int = 64
 
     def __post_init__(self) -> None:
@@ -48,14 +53,19 @@ class InpaintingModel(nn.Module):
         super().__init__()
         self.config = config
         self.unet: PartialConvUNet | CorrectionUNet
+        self.coarse = CorrectionUNet(self.coarse_config().width) if config.kind == "coarse-to-fine" else None
         if config.kind == "correction":
             self.unet = CorrectionUNet(config.width)
         else:
-            self.unet = PartialConvUNet(config.width, in_channels=6 if config.kind == "residual" else 3)
-        if config.kind == "residual":  # before training the answer is the first fill
+            self.unet = PartialConvUNet(config.width, in_channels=3 if config.kind == "report" else 6)
+        if config.kind in ("residual", "coarse-to-fine"):  # before training the answer is the first fill
             nn.init.zeros_(self.unet.out.weight)
             assert self.unet.out.bias is not None  # noqa: S101 (the layer is built with one)
             nn.init.zeros_(self.unet.out.bias)
+
+    def coarse_config(self) -> ModelConfig:
+        """Return what the first stage of a coarse-to-fine model is built from."""
+        return ModelConfig("correction", 2 * self.config.width)
 
     def predict(self, image: Tensor, mask: Tensor) -> Tensor:
         """Predict the whole picture, known pixels too; see `forward` for the arguments. N3HW float32, unbounded."""
@@ -68,9 +78,12 @@ class InpaintingModel(nn.Module):
         if self.config.kind == "report":
             prediction: Tensor = self.unet(masked.to(dtype), coverage([mask], [3]).to(dtype))
             return prediction.float()
-        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            fill = smooth_fill(masked, mask, ANY_SIZE)
-            share = coverage([mask, torch.ones_like(mask)], [3, 3])
+        share = coverage([mask, torch.ones_like(mask)], [3, 3])
+        if self.coarse is not None:
+            fill = coarse_fill(masked, mask, self.coarse)
+        else:
+            with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+                fill = smooth_fill(masked, mask, ANY_SIZE)
         prediction = self.unet(torch.cat([masked, fill], 1).to(dtype), share.to(dtype))
         return fill + prediction.float()
 

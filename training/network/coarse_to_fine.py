@@ -1,0 +1,39 @@
+"""The first fill of a coarse-to-fine model: a network's answer at half size, with the detail around the hole.
+
+What is missing in a wide hole is settled at half size, where a window covers four times the picture and a picture costs
+a quarter; another network then corrects it at full size, as in Yu et al., "Generative Image Inpainting with Contextual
+Attention" (CVPR 2018).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from training.network.smooth_fill import DETAIL, downsample, interpolate_hole
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def coarse_fill(masked: Tensor, known: Tensor, coarse: nn.Module) -> Tensor:
+    """Fill the hole from a coarse network's answer.
+
+    The detail that the answer lacks at full size is known outside the hole, and is continued into the hole smoothly.
+
+    Args:
+        masked: N3HW float32 in [0, 1], zero in the hole.
+        known: N1HW float32, 1 = known, 0 = hole.
+        coarse: The network, which takes the same at half size and predicts the picture.
+
+    Returns:
+        N3HW float32, unbounded in the hole; known pixels equal those of `masked` to rounding.
+    """
+    half, half_known = downsample(masked, known, any_size=True)
+    answer = torch.where(half_known > 0, half, coarse(half, half_known))
+    upsampled = F.interpolate(answer, size=masked.shape[2:], mode="bilinear", align_corners=False)
+    with torch.no_grad():  # in the hole the gradient of the sum is that of `upsampled` alone, but for its rim
+        detail = interpolate_hole((masked - upsampled) * known, known, DETAIL)
+    return upsampled + detail
