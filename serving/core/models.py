@@ -8,6 +8,13 @@ from serving.core.errors import SettingsError
 from serving.core.runtime import NAME_RULE, Device, Runtime, is_name
 
 _SUFFIX = ".onnx"
+_PACKAGE = Path(__file__).parents[1]
+
+
+def default_model() -> Path:
+    """Return the model that ships: in the installed package, or else in the repository."""
+    packaged = _PACKAGE / "default" / "inpaint.onnx"
+    return packaged if packaged.is_file() else _PACKAGE.parent / "models" / "inpaint.onnx"
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ class Clone:
         for file, signature in (("lama_fp32.onnx", LAMA_255), ("migan_pipeline_v2.onnx", MIGAN)):
             save_mean_filler(folder / file, signature)
         (folder / "FOLDER").mkdir()
+        for part, file in (("photos", "scratched.png"), ("masks", "mask.png")):
+            (folder / part).mkdir()
+            shutil.copyfile(ROOT / "docs" / file, folder / part / "scratched.png")
         rng = np.random.default_rng(0)
         portrait = cv2.imread(str(ROOT / "docs/scratched.png"))
         assert portrait is not None
@@ -146,8 +149,8 @@ def runner(command: str, clone: Clone) -> Callable[[str], None]:
         r"pytest -m ": pytest_tier,
         r"(\.venv/bin/)?pip install ": clone.pip,
         r"\. \.venv/bin/activate$": lambda _: None,
+        r"curl |printf |(\.venv/bin/)?inpaint |python -m (training|export|serving\.batch) ": clone.shell,
         r"python -m serving\b|torchserve ": clone.server,
-        r"curl |printf |(\.venv/bin/)?inpaint |python -m (training|export) ": clone.shell,
     }.items():
         if re.match(pattern, command):
             return run

@@ -1,0 +1,84 @@
+"""Fill images in this process, without a server. It needs the server's package: `inpaint-client[local]`.
+
+from inpaint_client.local import fill
+
+fill("photo.jpg", "mask.png").save("filled.png")
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .exceptions import ClientError, InpaintError, InvalidInputError, ServerError
+from .inputs import ImageInput, load_image, load_mask
+from .predictions import FillResult, OutputSize, check_output_size
+
+if TYPE_CHECKING:
+    from serving.core.pipeline import Pipeline
+
+_LOADED_MODELS = 4
+
+
+def fill(
+    image: ImageInput,
+    mask: ImageInput | None = None,
+    *,
+    output_size: OutputSize = "original",
+    model: str | os.PathLike[str] | None = None,
+) -> FillResult:
+    """Fill the pixels that the mask marks, with the same result as a server with the same model.
+
+    The model is loaded by the first call and then kept. Threads may call this function at the same time.
+
+    Args:
+        image: as for `InpaintClient.fill`.
+        mask: as for `InpaintClient.fill`.
+        output_size: as for `InpaintClient.fill`.
+        model: an ONNX file that a server could serve; None is the model that comes with the server's package.
+
+    Raises:
+        InvalidInputError: the image, the mask or the model cannot be read.
+        ClientError: the image or the mask is rejected.
+        ServerError: the model failed.
+        InpaintError: the server's package is not installed.
+    """
+    check_output_size(output_size)
+    image_bytes = load_image(image)
+    mask_bytes = None if mask is None else load_mask(mask)
+    pipeline = _load(None if model is None else os.fspath(model))
+    from serving.core.contract import FillRequest
+    from serving.core.errors import InpaintError as FillError
+
+    try:
+        filled = pipeline.fill(FillRequest(image_bytes, mask_bytes, output_size))
+    except FillError as error:
+        kind = ClientError if error.code < 500 else ServerError
+        raise kind(error.code, error.type, error.message, None, "without a server") from error
+    response = filled.response
+    return FillResult(
+        png=response.image,
+        width=response.width,
+        height=response.height,
+        hole_ratio=response.hole_ratio,
+        model=response.model,
+        model_version=response.model_version,
+        seconds=filled.seconds,
+    )
+
+
+@lru_cache(_LOADED_MODELS)
+def _load(model: str | None) -> "Pipeline":
+    try:
+        from serving.core.errors import StartupError
+        from serving.core.models import default_model
+        from serving.core.pipeline import Pipeline
+        from serving.core.runtime import Runtime
+    except ModuleNotFoundError as error:
+        raise InpaintError(
+            f"filling without a server requires {error.name}; install inpaint-client[local]"
+        ) from error
+    try:
+        return Pipeline(Runtime(default_model() if model is None else Path(model)))
+    except StartupError as error:
+        raise InvalidInputError(error.message) from error
