@@ -15,6 +15,7 @@ import lightning as L  # noqa: N812
 import torch
 from lightning.fabric.utilities.throughput import measure_flops
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from training.errors import CheckpointError, Stopped
@@ -29,6 +30,9 @@ CURVES = "curves.png"
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 LOGS = "logs"
+
+LOG_EVERY, POINTS = 50, 50
+"""Steps between two points of the training curve; fewer in a run that would have less than this many points."""
 
 PRODUCT_SIDE = 8192
 """Side of the square matrices used to measure a GPU's peak throughput."""
@@ -50,10 +54,29 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class RunRecord(Callback):
-    """Stores the run's configuration in checkpoints, draws the curves and writes a checkpoint at the end."""
+    """Stores the run's configuration, draws the curves and writes a checkpoint at the end.
 
-    def __init__(self, config: dict[str, Any], folder: Path) -> None:
-        self.config, self.folder = config, folder
+    Args:
+        config: The sections model, data and trainer of the configuration, as plain JSON values.
+        folder: The run's folder.
+        loggers: What the run is logged to. They are attached when the data has been found, because Lightning opens them
+            before, and a refused start would leave empty logs.
+    """
+
+    def __init__(self, config: dict[str, Any], folder: Path, loggers: list[Logger]) -> None:
+        self.config, self.folder, self.loggers = config, folder, loggers
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Attach the loggers."""
+        trainer.loggers = self.loggers
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the configuration, and choose the logging interval where it is not configured."""
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.config)
+        if self.config["trainer"]["log_every_n_steps"] is None:
+            steps = min(trainer.estimated_stepping_batches, LOG_EVERY * POINTS)
+            trainer.log_every_n_steps = max(1, int(steps) // POINTS)  # type: ignore[attr-defined]
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -153,7 +176,11 @@ def write_weights(folder: Path) -> None:
     model, run = model_from_lightning(source)
     target = folder / WEIGHTS
     save_weights(target, model, run)
-    note = "" if source.name == BEST else f" (step {run['step']}; the run has no validation yet)"
+    note = ""
+    if source.name == LAST:
+        note = f" (step {run['step']}; the run has no validation yet)"
+    elif run["step"] == 0:
+        note = " (those of the start: no validation was better than its own)"
     print(f"weights: {target}{note}")
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from training.errors import DataError
+from training.mask_files import FOLDER, MaskFolder
 from training.masks import PRESETS, Mask
 from training.network.model import MODEL_SIZE
-from training.pictures import Image, Split, all_pictures, find_pictures, load_picture
+from training.pictures import Image, Split, all_pictures, find_pictures, load_mask, load_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """One picture with one mask."""
+    """One picture with one mask, which is read from `mask_file` or drawn by the preset."""
 
     file: Path
     preset: str
     seed: tuple[int, int]
     size: int = MODEL_SIZE
+    mask_file: Path | None = None
 
     def load(self) -> tuple[Image, Mask]:
         """Return the picture, HWC uint8 RGB, and its mask, HW uint8 with 255 = hole."""
         image = load_picture(self.file, self.size)
+        if self.mask_file is not None:
+            return image, load_mask(self.mask_file, self.size)
         return image, PRESETS[self.preset](np.random.default_rng(self.seed), *image.shape[:2])
 
 
@@ -62,19 +66,31 @@ def cases_of(
     count: int | None,
     seed: int = 0,
     size: int = MODEL_SIZE,
+    mask_folder: MaskFolder | None = None,
 ) -> list[Case]:
     """List the cases of a folder: its first pictures, each with one mask per preset.
 
     Args:
         root: As for `files_of`.
         split: As for `files_of`.
-        presets: Names of mask presets.
+        presets: Names of mask presets; "folder" stands for the masks of `mask_folder`.
         count: As for `files_of`.
         seed: Seed of the masks.
         size: Side length that pictures are cropped and resized to, in pixels.
+        mask_folder: Masks from files.
 
     Raises:
         DataError: As `files_of` does.
     """
     files = files_of(root, split, count)
-    return [Case(file, preset, (seed, i), size) for preset in presets for i, file in enumerate(files)]
+
+    def mask_file(preset: str, number: int) -> Path | None:
+        if mask_folder is None or preset != FOLDER:
+            return None
+        return mask_folder.choose(np.random.default_rng((seed, number)))
+
+    return [
+        Case(file, preset, (seed, i), size, mask_file(preset, i))
+        for preset in presets
+        for i, file in enumerate(files)
+    ]

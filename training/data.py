@@ -1,81 +1,35 @@
 """Training and validation data: pictures with masks, drawn reproducibly.
 
-Draw number d of a training run is a pure function of the seed and d: which picture, which augmentation, which
-mask. A run that was killed therefore resumes with exactly the draws that it would have made. Loader processes draw
-augmentations and masks; the pictures are kept decoded in memory, on the training device if they fit, and are augmented
-there.
+Draw number d of a training run is a pure function of the seed and d (`training.draws`). A run that was killed therefore
+resumes with exactly the draws that it would have made. Pictures that fit the memory budget are held decoded, on the
+training device if possible; others are decoded in each draw, by the loader processes. They are augmented on the
+training device.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import cv2
 import lightning as L  # noqa: N812 (the name that Lightning's own documentation uses)
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from tqdm import tqdm
 
 from training.cases import Case, cases_of, files_of
+from training.draws import Draw, Mixture, TrainingDraws
 from training.errors import DataError, SettingsError, check_at_least
-from training.masks import ALIGNED, PRESETS, Mask
+from training.mask_files import FOLDER, MaskFolder
+from training.masks import PRESETS, DrawMask, Mask
+from training.memory import budget, hold_pictures
 from training.network.model import MIN_SIZE, MODEL_SIZE
-from training.pictures import Image, load_picture
-from training.transforms import AugmentConfig, Batch, Matrix, augment, draw_augmentation, to_model, warp_mask
-
-
-class Draw(NamedTuple):
-    """One draw. The loader collates draws into a batch: each field becomes a tensor with a leading batch axis.
-
-    Attributes:
-        position: Index of the picture in the training split.
-        warp: Affine warp of the picture, 2×3 float32.
-        colours: Colour transform of the picture, 3×3 float32.
-        mask: HW uint8, 255 = hole.
-    """
-
-    position: int
-    warp: Matrix
-    colours: Matrix
-    mask: Mask
-
-
-class TrainingDraws(Dataset[Draw]):
-    """Maps a draw number to a picture, an augmentation and a mask of a randomly chosen preset."""
-
-    def __init__(
-        self, pictures: int, size: int, masks: Mapping[str, float], augmentation: AugmentConfig, seed: int
-    ) -> None:
-        self.pictures, self.size, self.augmentation, self.seed = pictures, size, augmentation, seed
-        self.presets = list(masks)
-        self.shares = np.array(list(masks.values())) / sum(masks.values())
-
-    def __len__(self) -> int:
-        return self.pictures
-
-    def __getitem__(self, draw: int) -> Draw:
-        epoch, position = divmod(draw, self.pictures)
-        rng = np.random.default_rng([self.seed, epoch, position])
-        picture = int(_permutation(self.seed, epoch, self.pictures)[position])
-        warp, colours = draw_augmentation(rng, self.augmentation)
-        preset = self.presets[rng.choice(len(self.presets), p=self.shares)]
-        mask = PRESETS[preset](rng, self.size, self.size)
-        if preset in ALIGNED:
-            warped = warp_mask(mask, warp)
-            mask = warped if warped.any() else mask
-        return Draw(picture, warp, colours, mask)
-
-
-@lru_cache(maxsize=2)
-def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(size)
+from training.pictures import Image
+from training.transforms import AugmentConfig, Batch, augment, to_model
 
 
 class CaseDataset(Dataset[tuple[Image, Mask]]):
@@ -126,34 +80,42 @@ class ResumableLoader(DataLoader[Draw]):
 
 
 class InpaintingData(L.LightningDataModule):
-    """Pictures of one folder, with masks drawn from chosen presets.
+    """Pictures of one or several folders, with masks drawn from chosen presets.
 
     Args:
-        root: CelebA's folder (`img_align_celeba/` with its partition file) or any folder of pictures.
+        root: CelebA's folder (`img_align_celeba/` with its partition file) or any folder of pictures; or several
+            folders, each with its weight in training.
         batch_size: Pictures per process and step.
-        masks: Relative frequency of each mask preset in training.
+        masks: Relative frequency of each mask preset in training; "folder" stands for the masks of `mask_folder`.
         size: Side length that pictures are cropped and resized to, in pixels.
-        validation_mask: Preset of the validation masks.
+        mask_folder: Folder of masks, white at the hole. They replace the presets, unless `masks` has "folder".
+        validation_mask: Preset of the validation masks; None is "folder" with a mask folder, else "report-text".
         validation_pictures: Number of validation pictures to use, from the beginning of the split.
-        training_pictures: Number of training pictures to use, from the beginning of the split; None uses all.
+        training_pictures: Number of training pictures of each folder to use, from the beginning of the split; None
+            uses all.
         augmentation: Range of the random changes to training pictures.
-        workers: Number of loader processes, which draw augmentations and masks; 0 draws in the training process.
+        memory: Memory for decoded pictures, on each machine: a share of what is available if at most 1, else bytes.
+            Pictures that need more are decoded by the loader processes, in every epoch.
+        workers: Number of loader processes; 0 loads in the training process.
         seed: Seed of all random draws.
 
     Raises:
         SettingsError: A number is too small, a mask preset is unknown, a frequency is negative, or all are 0.
+        DataError: The folder of masks is missing or empty.
     """
 
     def __init__(
         self,
-        root: Path,
+        root: dict[str, float] | Path,
         batch_size: int,
         masks: dict[str, float],
         size: int = MODEL_SIZE,
-        validation_mask: str = "report-text",
+        mask_folder: Path | None = None,
+        validation_mask: str | None = None,
         validation_pictures: int = 200,
         training_pictures: int | None = None,
         augmentation: AugmentConfig = AugmentConfig(),  # noqa: B008 (frozen)
+        memory: float = 0.5,
         workers: int = 2,
         seed: int = 0,
     ) -> None:
@@ -163,116 +125,130 @@ class InpaintingData(L.LightningDataModule):
             ("size", size, MIN_SIZE),
             ("validation_pictures", validation_pictures, 1),
             ("training_pictures", 1 if training_pictures is None else training_pictures, 1),
+            ("memory", memory, 0),
             ("workers", workers, 0),
             ("seed", seed, 0),
         ):
             check_at_least(name, value, least)
-        unknown = sorted({validation_mask, *masks} - set(PRESETS))
+        self.mask_folder = None if mask_folder is None else MaskFolder(mask_folder)
+        self.kinds: dict[str, DrawMask] = dict(PRESETS)
+        if self.mask_folder is not None:
+            self.kinds[FOLDER] = self.mask_folder
+        if mask_folder is not None and FOLDER not in masks:
+            masks = {FOLDER: 1.0}
+        if validation_mask is None:
+            validation_mask = "report-text" if mask_folder is None else FOLDER
+        unknown = sorted({validation_mask, *masks} - set(self.kinds))
         if unknown:
-            raise SettingsError(f"unknown mask preset {', '.join(unknown)}; choose from {', '.join(PRESETS)}")
+            raise SettingsError(
+                f"unknown mask preset {', '.join(unknown)}; choose from {', '.join(self.kinds)}"
+            )
         if min(masks.values(), default=0) < 0 or sum(masks.values()) == 0:
             raise SettingsError(
                 f"the frequencies of mask presets must be at least 0 and not all 0, not {masks}"
             )
-        self.root, self.batch_size, self.masks, self.size = Path(root), batch_size, masks, size
+        self.roots = (
+            {Path(folder): weight for folder, weight in root.items()}
+            if isinstance(root, dict)
+            else {root: 1.0}
+        )
+        if min(self.roots.values(), default=0) <= 0:
+            raise SettingsError(f"root needs at least one folder, and weights above 0, not {root}")
+        self.batch_size, self.masks, self.size = batch_size, masks, size
         self.validation_mask, self.validation_pictures = validation_mask, validation_pictures
         self.training_pictures, self.augmentation = training_pictures, augmentation
-        self.workers, self.seed = workers, seed
+        self.memory, self.workers, self.seed = memory, workers, seed
+        self.files: list[Path] = []
+        self.mixture = Mixture((), ())
         self.pictures: Tensor | None = None
 
     def setup(self, stage: str) -> None:
-        """Find the pictures and decode the training split.
+        """Find the pictures and decode the training split, if it fits into the memory budget.
 
         Raises:
             DataError: The training split does not fill one batch, or a picture cannot be read.
         """
-        assert self.trainer is not None  # noqa: S101 (Lightning's order of calls)
-        files = files_of(self.root, "train", self.training_pictures)
-        step = self.batch_size * self.trainer.world_size
-        if len(files) < step:
+        trainer = self._trainer()
+        parts = [files_of(root, "train", self.training_pictures) for root in self.roots]
+        if len(parts) > 1:  # an epoch may take a part of a folder only, which should be a mixed one
+            rng = np.random.default_rng(self.seed)
+            parts = [tuple(part[i] for i in rng.permutation(len(part))) for part in parts]
+        self.files = [file for part in parts for file in part]
+        self.mixture = Mixture.weighted([len(part) for part in parts], list(self.roots.values()))
+        step = self.batch_size * trainer.world_size
+        if len(self.files) < step:
             raise DataError(
-                f"{self.root} has {len(files)} training pictures, fewer than one batch of {step};"
-                " add pictures or lower --data.batch_size"
+                f"{', '.join(map(str, self.roots))} has {len(self.files)} training pictures, fewer than one batch of"
+                f" {step}; add pictures or lower --data.batch_size"
             )
-        self.pictures = place(load_pictures(files, self.size), self.trainer.strategy.root_device)
+        limit = budget(self.memory)
+        self.pictures = hold_pictures(self.files, self.size, limit, trainer)
+        if self.pictures is None and trainer.is_global_zero:
+            needed = len(self.files) * 3 * self.size**2
+            print(
+                f"{len(self.files)} pictures need {needed / 1e9:.2f} GB decoded; --data.memory allows"
+                f" {limit / 1e9:.2f} GB, so they are decoded in every epoch",
+                file=sys.stderr,
+            )
 
     def train_dataloader(self) -> ResumableLoader:
         """Return this process's share of the training draws."""
-        assert self.pictures is not None and self.trainer is not None  # noqa: S101, PT018 (Lightning's order of calls)
-        draws = TrainingDraws(len(self.pictures), self.size, self.masks, self.augmentation, self.seed)
+        draws = TrainingDraws(
+            self.mixture,
+            self.size,
+            self.masks,
+            self.kinds,
+            self.augmentation,
+            self.seed,
+            self.files if self.pictures is None else None,
+        )
         return ResumableLoader(
             draws,
             batch_size=self.batch_size,
-            sampler=DrawSampler(self.trainer, len(draws), self.batch_size),
+            sampler=DrawSampler(self._trainer(), len(draws), self.batch_size),
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            worker_init_fn=ignore_stop_signals,
+            worker_init_fn=prepare_worker,
             pin_memory=torch.cuda.is_available(),
             drop_last=True,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Image, Mask]]:
         """Return the validation pictures under fixed masks; every process evaluates all of them."""
-        cases = cases_of(
-            self.root, "val", [self.validation_mask], self.validation_pictures, self.seed, self.size
-        )
+        total = sum(self.roots.values())
+        cases: list[Case] = []
+        for root, weight in self.roots.items():
+            count = max(1, round(self.validation_pictures * weight / total))
+            masks = self.mask_folder
+            cases += cases_of(root, "val", [self.validation_mask], count, self.seed, self.size, masks)
         return DataLoader(
             CaseDataset(cases),
             batch_size=self.batch_size,
             num_workers=min(self.workers, 1),
-            worker_init_fn=ignore_stop_signals,
+            worker_init_fn=prepare_worker,
         )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch of draws or evaluation cases to the device, in the model's convention."""
 
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
+        def move(tensor: Any) -> Tensor:
+            return torch.as_tensor(tensor).to(device, non_blocking=True)
 
         if not isinstance(batch, Draw):
             return to_model(*map(move, batch))
-        assert self.pictures is not None  # noqa: S101 (Lightning's order of calls)
-        positions = torch.as_tensor(batch.position).to(self.pictures.device, non_blocking=True)
-        images, masks = to_model(move(self.pictures[positions]), move(torch.as_tensor(batch.mask)))
-        return augment(images, move(torch.as_tensor(batch.warp)), move(torch.as_tensor(batch.colours))), masks
+        pictures = torch.as_tensor(batch.picture)
+        if self.pictures is not None:
+            pictures = self.pictures[pictures.to(self.pictures.device, non_blocking=True)]
+        images, masks = to_model(move(pictures), move(batch.mask))
+        return augment(images, move(batch.warp), move(batch.colours)), masks
+
+    def _trainer(self) -> L.Trainer:
+        assert self.trainer is not None  # noqa: S101 (Lightning's order of calls)
+        return self.trainer
 
 
-def ignore_stop_signals(worker: int) -> None:
-    """Keep a loader process running on Ctrl-C or SIGTERM: the training process finishes its step and then ends it."""
+def prepare_worker(worker: int) -> None:
+    """Let a loader process use one thread, and keep it running on Ctrl-C or SIGTERM: the training process ends it."""
+    cv2.setNumThreads(0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-
-
-def load_pictures(files: Sequence[Path], size: int = MODEL_SIZE) -> Tensor:
-    """Decode pictures as `load_picture` does, with a progress bar; besides the result, each thread holds one picture.
-
-    Returns:
-        NHWC uint8 RGB, `size` × `size`; 95 kB for each picture of 178 pixels.
-
-    Raises:
-        DataError: A file cannot be read, or the pictures do not fit into memory.
-    """
-    shape = (len(files), size, size, 3)
-    try:
-        pictures = np.empty(shape, np.uint8)
-    except MemoryError as error:
-        raise DataError(
-            f"{len(files)} pictures need {np.prod(shape) / 2**30:.1f} GiB, more memory than is available;"
-            " train on fewer with --data.training_pictures"
-        ) from error
-
-    def decode(index: int) -> None:
-        pictures[index] = load_picture(files[index], size)
-
-    with ThreadPoolExecutor() as pool:
-        for _ in tqdm(pool.map(decode, range(len(files))), "decode", len(files), unit="picture"):
-            pass
-    return torch.from_numpy(pictures)
-
-
-def place(pictures: Tensor, device: torch.device) -> Tensor:
-    """Move pictures to a GPU if they need at most half of its free memory."""
-    if device.type != "cuda":
-        return pictures
-    free, _ = torch.cuda.mem_get_info(device)
-    return pictures.to(device) if pictures.nbytes <= free // 2 else pictures

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import lru_cache
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
@@ -18,9 +19,10 @@ import torch
 from tqdm import tqdm
 
 from training.cases import Case, cases_of, stack
-from training.classical import CLASSICAL
-from training.errors import CheckpointError, check_at_least
+from training.classical import BASELINES, CLASSICAL
+from training.errors import CheckpointError, SettingsError, check_at_least
 from training.files import sha256, write_atomically, write_json
+from training.mask_files import FOLDER, MaskFolder
 from training.masks import PRESETS
 from training.metrics import hole_psnr, l1, psnr, sharpness, ssim
 from training.network.model import MIN_SIZE, MODEL_SIZE, InpaintingModel
@@ -29,23 +31,26 @@ from training.pictures import Image
 from training.plots import contact_sheet
 from training.tables import Figures, summarise, to_markdown
 from training.transforms import to_model, to_pictures
-from training.weights import load_weights
+from training.weights import load_weights, model_from_lightning
 
 OURS = "this model"
+CHECKPOINT = ".ckpt"
+MISSING = "Not measured: its weights are not installed (`pip install stlpips-pytorch`)."
 BATCH = 8
 
 
-def measure(case: Case, filled: Image, backbone: Backbone | None) -> list[Figures]:
+def measure(case: Case, filled: Image, baselines: Sequence[str], backbone: Backbone | None) -> list[Figures]:
     """Measure the model's answer to a case, and the classical methods' answers.
 
     Args:
         case: The picture and its mask.
         filled: The model's answer, HWC uint8 RGB.
+        baselines: Names of classical methods.
         backbone: The network behind ST-LPIPS; None leaves ST-LPIPS out.
     """
     image, mask = case.load()
     hole = mask > 0
-    answers = {OURS: filled} | {name: method(image, mask) for name, method in CLASSICAL.items()}
+    answers = {OURS: filled} | {name: BASELINES[name](image, mask) for name in baselines}
     composites = {name: np.where(hole[..., None], answer, image) for name, answer in answers.items()}
     distances = (
         [None] * len(composites) if backbone is None else stlpips(image, list(composites.values()), backbone)
@@ -95,13 +100,19 @@ def fill(model: InpaintingModel, cases: list[Case]) -> list[Image]:
 
 
 def evaluate(
-    model: InpaintingModel, cases: list[Case], workers: int, backbone: Backbone | None, perceptual_count: int
+    model: InpaintingModel,
+    cases: list[Case],
+    baselines: Sequence[str],
+    workers: int,
+    backbone: Backbone | None,
+    perceptual_count: int,
 ) -> list[Figures]:
     """Measure the model and the classical methods on every case, with a progress bar.
 
     Args:
         model: The model, on the device that it is to run on.
         cases: What is measured.
+        baselines: Names of classical methods.
         workers: Processes that run the classical methods and measure.
         backbone: The network behind ST-LPIPS; None leaves ST-LPIPS out.
         perceptual_count: How many pictures of each preset ST-LPIPS is measured on, from the first.
@@ -113,7 +124,8 @@ def evaluate(
     ):
         for group in _groups(cases, BATCH * workers):
             backbones = [backbone if case.seed[1] < perceptual_count else None for case in group]
-            for figures in pool.map(measure, group, fill(model, group), backbones):
+            filled = fill(model, group)
+            for figures in pool.map(measure, group, filled, repeat(baselines), backbones):
                 rows += figures
                 bar.update()
     return rows
@@ -150,13 +162,28 @@ def main(argv: list[str]) -> None:
         OSError: The output cannot be written.
     """
     parser = argparse.ArgumentParser("python -m training evaluate", description=__doc__)
-    parser.add_argument("weights", type=Path, help="safetensors of a trained network")
+    parser.add_argument("weights", type=Path, help="weights of a trained network, or a run's checkpoint")
     parser.add_argument("--data", type=Path, required=True, help="CelebA's folder or any folder of pictures")
     parser.add_argument("--split", choices=["val", "test", "all"], default="test")
     parser.add_argument(
         "--count", type=int, help="how many pictures, from the beginning (default: all of the split)"
     )
-    parser.add_argument("--masks", nargs="+", choices=list(PRESETS), default=list(PRESETS), metavar="PRESET")
+    parser.add_argument(
+        "--masks", nargs="+", choices=[*PRESETS, FOLDER], metavar="PRESET", help="mask presets (default: all)"
+    )
+    parser.add_argument(
+        "--mask-folder",
+        type=Path,
+        help=f"folder of masks, white at the hole; the default of --masks is {FOLDER!r}",
+    )
+    parser.add_argument(
+        "--baselines",
+        nargs="*",
+        choices=list(BASELINES),
+        default=list(CLASSICAL),
+        metavar="METHOD",
+        help=f"classical methods beside the model, of {', '.join(BASELINES)} (default: %(default)s)",
+    )
     parser.add_argument(
         "--size", type=int, default=MODEL_SIZE, help="side that the pictures are brought to, in pixels"
     )
@@ -184,14 +211,25 @@ def main(argv: list[str]) -> None:
     least = {"seed": 0, "rows": 1, "workers": 1, "size": MIN_SIZE, "perceptual_count": 0}
     for name, minimum in least.items():
         check_at_least(f"--{name.replace('_', '-')}", getattr(options, name), minimum)
-    model, provenance = load_weights(options.weights)
+    mask_folder = None if options.mask_folder is None else MaskFolder(options.mask_folder)
+    masks = options.masks or (list(PRESETS) if mask_folder is None else [FOLDER])
+    if FOLDER in masks and mask_folder is None:
+        raise SettingsError(f"the masks {FOLDER!r} need --mask-folder")
+    model, provenance = (
+        model_from_lightning(options.weights)
+        if options.weights.suffix == CHECKPOINT
+        else load_weights(options.weights)
+    )
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    cases = cases_of(options.data, options.split, options.masks, options.count, options.seed, options.size)
+    cases = cases_of(
+        options.data, options.split, masks, options.count, options.seed, options.size, mask_folder
+    )
     options.output.mkdir(parents=True, exist_ok=True)  # a mistake shows now, not after hours
     backbone = _installed(options.perceptual)
-    rows = evaluate(model, cases, options.workers, backbone, options.perceptual_count)
+    rows = evaluate(model, cases, options.baselines, options.workers, backbone, options.perceptual_count)
     summary = summarise(rows)
-    table = to_markdown(summary, backbone)
+    missing = options.perceptual != "none" and backbone is None
+    table = to_markdown(summary, backbone, MISSING if missing else "")
     document = {
         "weights": {"sha256": sha256(options.weights), "provenance": provenance},
         "data": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import glob
 import hashlib
 import json
@@ -12,6 +11,11 @@ import os
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # on Windows, where abandoned files stay
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +46,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            temporary.replace(path)
+        temporary.replace(path)
     except OSError as error:  # a failed write names no file
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -56,7 +60,8 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         file = temporary.open("xb")
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:  # another process may have removed it before it was locked
             return temporary, file
         file.close()
@@ -64,6 +69,8 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove the temporary files for a path that no process writes any more."""
+    if fcntl is None:
+        return
     for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         with suppress(OSError), temporary.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
+import os
+import re
+import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import lightning as L  # noqa: N812
+import torch
 from jsonargparse.typing import NonNegativeFloat, PositiveInt, restricted_number_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
@@ -18,7 +23,7 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from training.callbacks import (
     BEST,
@@ -33,11 +38,32 @@ from training.callbacks import (
 from training.data import InpaintingData
 from training.errors import DataError, SettingsError, Stopped
 from training.module import InpaintingModule
+from training.precision import AUTO, Chosen, Trainer, choose_precision
+from training.validation import Samples, ValidateFirst
 from training.weights import expect_network, model_from_lightning
 
 Decay = restricted_number_type(
     "Decay", float, [(">=", 0), ("<", 1)], docstring="float, at least 0 and below 1"
 )
+
+
+PRECISION = "INPAINT_TRAINING_PRECISION"
+"""Environment variable that carries the choice of `--trainer.precision auto` to the processes of a run."""
+
+
+class OneLineParser(LightningArgumentParser):
+    """Reports a mistake in one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print what is wrong, without the usage, and exit with status 2."""
+        parser: LightningArgumentParser = getattr(ex, "subcommand_parser", None) or self
+        line = " ".join(message.split())
+        unknown = re.search(r"[Uu]nrecognized arguments: (--[^\s=]+)", line)
+        if unknown:
+            similar = difflib.get_close_matches(unknown[1], parser._option_string_actions, 1)
+            line += f"; did you mean {similar[0]}?" if similar else ""
+        print(f"error: {line}", file=sys.stderr)
+        self.exit(2)
 
 
 class FitCommand(LightningCLI):
@@ -50,6 +76,8 @@ class FitCommand(LightningCLI):
             InpaintingData,
             save_config_callback=None,
             auto_configure_optimizers=False,
+            trainer_class=Trainer,
+            parser_class=OneLineParser,
             trainer_defaults={"use_distributed_sampler": False},  # `DrawSampler` distributes the draws
             parser_kwargs={
                 "prog": "python -m training",
@@ -111,8 +139,10 @@ class FitCommand(LightningCLI):
         path = last if start == "last" else Path(start or "")
         if start is None or (start == "last" and not path.exists()):  # a new run
             return
-        model, _ = model_from_lightning(path)
+        model, run = model_from_lightning(path)
         expect_network(model, settings["model"]["network"].as_dict(), path)
+        if settings["trainer"]["precision"] == AUTO:  # the choice of the run's first start
+            settings["trainer"]["precision"] = run["config"]["trainer"]["precision"]
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Build the trainer with this project's callbacks and loggers in addition to the user's.
@@ -122,21 +152,31 @@ class FitCommand(LightningCLI):
         """
         settings, trainer = self.config[self.subcommand], self.config_init[self.subcommand]["trainer"]
         folder: Path = settings["run"]
-        logger = trainer["logger"]
+        loggers: list[Logger] = []
+        if trainer["logger"] is not False:
+            own = trainer["logger"]
+            board = TensorBoardLogger(folder, name="tensorboard", default_hp_metric=False)
+            loggers = [CSVLogger(folder, name=LOGS, flush_logs_every_n_steps=1)]
+            loggers += [board] if own in (None, True) else _listed(own)
+        kwargs["logger"] = False  # `RunRecord` attaches them
+        if trainer["precision"] == AUTO:
+            settings["trainer"]["precision"] = kwargs["precision"] = self._chosen_precision()
+        best = ModelCheckpoint(
+            folder, BEST.removesuffix(".ckpt"), monitor="val_psnr", mode="max", enable_version_counter=False
+        )
+        best._last_global_step_saved = -1  # step 0 may be saved
+        record = {name: _plain(settings[name]) for name in ("model", "data", "trainer")}
         callbacks = [
-            RunRecord({name: _plain(settings[name]) for name in ("model", "data", "trainer")}, folder),
-            ModelCheckpoint(
-                folder,
-                BEST.removesuffix(".ckpt"),
-                monitor="val_psnr",
-                mode="max",
-                enable_version_counter=False,
-            ),
+            RunRecord(record, folder, loggers),
+            best,
             LastCheckpoint(folder, settings["checkpoint_minutes"]),
             Throughput(),
+            Samples(),
         ]
-        if logger is not False:
+        if loggers:
             callbacks.append(LearningRateMonitor("step"))
+        if settings["model"]["start"] is not None:
+            callbacks.append(ValidateFirst())
         if trainer["enable_progress_bar"] is not False:
             # Every refresh synchronises with the device.
             callbacks.append(TQDMProgressBar(refresh_rate=10))
@@ -145,15 +185,21 @@ class FitCommand(LightningCLI):
             callbacks.append(average)
         kwargs["callbacks"] = [*_listed(trainer["callbacks"]), *callbacks]
         kwargs["plugins"] = [*_listed(trainer["plugins"]), AtomicCheckpointIO()]
-        if logger is not False:
-            own = (
-                [TensorBoardLogger(folder, name="tensorboard")] if logger in (None, True) else _listed(logger)
-            )
-            kwargs["logger"] = [CSVLogger(folder, name=LOGS, flush_logs_every_n_steps=1), *own]
         try:
             return super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ValueError) as error:
             raise SettingsError(f"invalid trainer options: {error}") from error
+
+    def _chosen_precision(self) -> Chosen:
+        """Choose the precision once per machine; processes that this one starts take its choice."""
+        if "LOCAL_RANK" in os.environ and PRECISION in os.environ:
+            return cast("Chosen", os.environ[PRECISION])
+        accelerator = self.config_init[self.subcommand]["trainer"]["accelerator"]
+        cuda = torch.cuda.is_available() and accelerator in {"auto", "gpu", "cuda"}
+        data, device = self.datamodule, torch.device("cuda" if cuda else "cpu")
+        chosen = choose_precision(self.model, data.batch_size, data.size, device)
+        os.environ[PRECISION] = chosen
+        return chosen
 
     def fit(self, **options: Any) -> None:
         """Train.
@@ -179,12 +225,16 @@ class FitCommand(LightningCLI):
 
 
 def _silence_remarks() -> None:
-    """Suppress three messages of Lightning that do not apply here."""
+    """Suppress messages of Lightning that do not apply here."""
     # Advertisement.
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     logger.addFilter(lambda record: "litlogger" not in record.getMessage())
     # The folder always holds the logs.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    # `RunRecord` chooses the interval.
+    warnings.filterwarnings(
+        "ignore", "The number of training batches .* is smaller than the logging interval"
+    )
     # Caused by Lightning itself.
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.* is deprecated")
 

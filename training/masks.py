@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+DrawMask = Callable[[np.random.Generator, int, int], Mask]
+"""Draws a mask: function of (generator, height, width)."""
 
 REPORT_LINES: Final = 7
 REPORT_THICKNESS: Final = (7, 12)
@@ -262,14 +264,14 @@ def _pixel(xy: Floats) -> tuple[int, int]:
     return round(float(xy[0])), round(float(xy[1]))
 
 
-PRESETS: Final[dict[str, Callable[[np.random.Generator, int, int], Mask]]] = {
+PRESETS: Final[dict[str, DrawMask]] = {
     "report-text": report_text,
     "report-code": report_code,
     "free-form": free_form,
     "fine": fine,
     "features": features,
 }
-"""Mask presets by name: function of (generator, height, width)."""
+"""Mask presets by name."""
 
 ALIGNED: Final = frozenset({"features"})
 """Presets whose holes lie on the features of an aligned face: when a picture is warped, they are warped with it."""

@@ -38,31 +38,38 @@ def find_pictures(root: Path) -> Splits:
 
     A folder that holds `img_align_celeba/` is read as CelebA, with the official split of
     `list_eval_partition.csv` or `.txt` beside it. In any other folder, each picture is assigned to a split 8:1:1 by a
-    hash of its relative path, so adding pictures never moves existing ones.
+    hash of its relative path, so adding pictures never moves existing ones. In a folder of few pictures, a split that
+    is empty takes one from the largest split; that one alone may move when pictures are added.
 
     Raises:
-        DataError: The folder is missing or empty, a split is empty, or CelebA's partition file is missing, malformed or
-            lists no existing picture.
+        DataError: The folder is missing or has fewer than three pictures, or CelebA's partition file is missing,
+            malformed or lists no existing picture of a split.
     """
     splits = _celeba(root) if (root / CELEBA_IMAGES).is_dir() else _plain(root)
     for field in fields(splits):
         if not getattr(splits, field.name):
             raise DataError(
-                f"the {field.name} split of {root} is empty; a plain folder needs at least about 30 pictures, and"
+                f"the {field.name} split of {root} is empty; a plain folder needs at least 3 pictures, and"
                 " CelebA's needs pictures of each partition"
             )
     return splits
 
 
 def all_pictures(root: Path) -> tuple[Path, ...]:
-    """Find all pictures in a folder and its subfolders, of any split, sorted by path.
+    """Find all pictures in a folder and its subfolders, of any split, sorted by path; hidden files are left out.
 
     Raises:
         DataError: The folder is missing or contains no pictures.
     """
     if not root.is_dir():
         raise DataError(f"there is no data folder {root}; give a folder of pictures, or CelebA's")
-    files = tuple(sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()))
+    files = tuple(
+        sorted(
+            path
+            for path in root.rglob("*")
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+    )
     if not files:
         raise DataError(f"{root} contains no pictures; supported suffixes: {', '.join(sorted(SUFFIXES))}")
     return files
@@ -70,11 +77,16 @@ def all_pictures(root: Path) -> tuple[Path, ...]:
 
 def _plain(root: Path) -> Splits:
     files = all_pictures(root)
+    digests = {f: hashlib.sha256(f.relative_to(root).as_posix().encode()).digest() for f in files}
     buckets: dict[Split, list[Path]] = {"train": [], "val": [], "test": []}
     for file in files:
-        digest = hashlib.sha256(file.relative_to(root).as_posix().encode()).digest()
-        tenth = int.from_bytes(digest[:8], "big") % 10
+        tenth = int.from_bytes(digests[file][:8], "big") % 10
         buckets["val" if tenth == 8 else "test" if tenth == 9 else "train"].append(file)
+    for bucket in buckets.values():
+        largest = max(buckets.values(), key=len)
+        if not bucket and len(largest) > 1:
+            bucket.append(max(largest, key=digests.__getitem__))
+            largest.remove(bucket[0])
     return Splits(*(tuple(files) for files in buckets.values()))
 
 
@@ -115,13 +127,8 @@ def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
     Raises:
         DataError: The file cannot be decoded completely.
     """
-    pixels = _decode(path)
-    if pixels is None:
-        raise DataError(f"{path} cannot be decoded as a picture; remove or replace it")
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = pixels[top : top + side, left : left + side]
+    square = _square(path, cv2.IMREAD_COLOR_RGB)
+    side = len(square)
     if side != size:
         square = cv2.resize(
             square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
@@ -129,9 +136,39 @@ def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
     return np.ascontiguousarray(square, dtype=np.uint8)
 
 
-def _decode(path: Path) -> cv2.typing.MatLike | None:
+def load_mask(path: Path, size: int = MODEL_SIZE) -> NDArray[np.uint8]:
+    """Read a mask that is white (≥ 128) at the hole, cropped and resized as `load_picture` does.
+
+    A pixel is part of the hole if any of its area is.
+
+    Returns:
+        HW uint8, 255 = hole, 0 = known, `size` × `size`.
+
+    Raises:
+        DataError: The file cannot be decoded completely, or marks nothing or everything.
+    """
+    hole = (_square(path, cv2.IMREAD_GRAYSCALE) >= 128).astype(np.float32)
+    method = cv2.INTER_AREA if len(hole) > size else cv2.INTER_NEAREST
+    share = cv2.resize(hole, (size, size), interpolation=method)
+    mask = np.where(share > 0, 255, 0).astype(np.uint8)
+    if mask.min() == mask.max():
+        raise DataError(
+            f"{path} marks {'everything' if mask.any() else 'nothing'} in its central square; a mask is white at the"
+            " hole and black elsewhere"
+        )
+    return mask
+
+
+def _square(path: Path, flags: int) -> cv2.typing.MatLike:
+    """Decode a file and return its central square."""
     try:
         # `imread` would fill the missing part of a truncated JPEG with grey.
-        return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
     except (OSError, cv2.error):
-        return None
+        pixels = None
+    if pixels is None:
+        raise DataError(f"{path} cannot be decoded as a picture; remove or replace it")
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]

@@ -23,24 +23,33 @@ if TYPE_CHECKING:
 
 COLUMNS = ("masked input", "filled", "truth", "difference x 4")
 GAP, HEADER = 4, 16
+FEW = 30
+"""Up to this many points of a curve are marked."""
 MARK = np.uint8(255)
 """Grey value of the hole in the masked picture."""
 
 
 def contact_sheet(pictures: Sequence[tuple[Image, Mask, Image]]) -> bytes:
-    """Draw one row per picture.
+    """Return `sheet` as a PNG."""
+    buffer = io.BytesIO()
+    PillowImage.fromarray(sheet(pictures)).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def sheet(pictures: Sequence[tuple[Image, Mask, Image]]) -> Image:
+    """Draw one row per picture: masked input, filled, truth, difference.
 
     Args:
         pictures: Truth (HWC uint8 RGB), mask (HW uint8, 255 = hole) and filled picture (HWC uint8 RGB), all of one
             size.
 
     Returns:
-        A PNG.
+        HWC uint8 RGB.
     """
     height, width = pictures[0][0].shape[:2]
     size = (len(COLUMNS) * (width + GAP) - GAP, HEADER + len(pictures) * (height + GAP) - GAP)
-    sheet = PillowImage.new("RGB", size, "white")
-    draw = ImageDraw.Draw(sheet)
+    paper = PillowImage.new("RGB", size, "white")
+    draw = ImageDraw.Draw(paper)
     for column, title in enumerate(COLUMNS):
         draw.text((column * (width + GAP), 2), title, fill="black")
     for line, (truth, mask, answer) in enumerate(pictures):
@@ -48,10 +57,8 @@ def contact_sheet(pictures: Sequence[tuple[Image, Mask, Image]]) -> bytes:
         filled = np.where(hole, answer, truth)
         difference = np.minimum(np.abs(filled.astype(int) - truth) * 4, 255).astype(np.uint8)
         for column, tile in enumerate((np.where(hole, MARK, truth), filled, truth, difference)):
-            sheet.paste(PillowImage.fromarray(tile), (column * (width + GAP), HEADER + line * (height + GAP)))
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+            paper.paste(PillowImage.fromarray(tile), (column * (width + GAP), HEADER + line * (height + GAP)))
+    return np.asarray(paper)
 
 
 def draw_curves(logs: Path, picture: Path) -> None:
@@ -76,7 +83,10 @@ def draw_curves(logs: Path, picture: Path) -> None:
     left, right = figure.subplots(1, 2)
     for name, label in (("train_loss", "training"), ("val_loss", "validation")):
         if series[name]:
-            left.plot(*zip(*sorted(series[name].items()), strict=True), label=label, linewidth=1)
+            marker = "." if len(series[name]) <= FEW else None  # a line through one point is invisible
+            left.plot(
+                *zip(*sorted(series[name].items()), strict=True), label=label, linewidth=1, marker=marker
+            )
     losses = [*series["train_loss"].values(), *series["val_loss"].values()]
     scale = "log" if min(losses, default=0) > 0 else "linear"  # a loss in dB is negative
     left.set(xlabel="step", ylabel="loss", yscale=scale)
@@ -85,6 +95,8 @@ def draw_curves(logs: Path, picture: Path) -> None:
     if series["val_psnr"]:
         right.plot(*zip(*sorted(series["val_psnr"].items()), strict=True), marker=".")
     right.set(xlabel="step", ylabel="validation PSNR (dB)")
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomically(picture, buffer.getvalue())

@@ -111,12 +111,13 @@ def summarise(rows: list[Figures]) -> list[Summary]:
     ]
 
 
-def to_markdown(summary: list[Summary], backbone: str | None) -> str:
+def to_markdown(summary: list[Summary], backbone: str | None, remark: str = "") -> str:
     """Return one Markdown table per metric: a line per preset and bucket, a column per method, the best in bold.
 
     Args:
         summary: What `summarise` returns.
         backbone: The network behind ST-LPIPS; None where it was not measured.
+        remark: What to say in place of ST-LPIPS's table; without a remark, the table is left out.
     """
     methods = list(dict.fromkeys(line.method for line in summary))
     groups: dict[tuple[str, str], dict[str, Summary]] = defaultdict(dict)
@@ -125,12 +126,7 @@ def to_markdown(summary: list[Summary], backbone: str | None) -> str:
     parts = ["Figures are per picture, composited, 8-bit RGB, then averaged."]
     for metric, (title, text, best) in METRICS.items():
         if metric == "stlpips" and backbone is None:
-            parts += [
-                "",
-                f"### {title.format('not measured')}",
-                "",
-                "The package stlpips-pytorch is not installed.",
-            ]
+            parts += ["", f"### {title.split(' (')[0]}", "", remark] if remark else []
             continue
         parts += [
             "",

@@ -54,3 +54,15 @@ def report(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("report") / "run"
     assert runs.run_here(runs.arguments("report", celeba, run, *runs.REPORT)) == 0
     return run
+
+
+@pytest.fixture(scope="session")
+def mask_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten masks with white boxes, wide and tall, in a folder and a subfolder."""
+    root = tmp_path_factory.mktemp("masks")
+    (root / "more").mkdir()
+    for number in range(10):
+        mask = np.zeros((90, 120) if number % 2 else (240, 200), np.uint8)
+        mask[30 : 40 + 4 * number, 50:80] = 255
+        assert cv2.imwrite(str(root / ("more" if number > 5 else ".") / f"{number}.png"), mask)
+    return root

@@ -7,22 +7,25 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import lightning as L  # noqa: N812
 import numpy as np
+import psutil
 import pytest
 import torch
 
-from training import data as module
 from training import masks
+from training import memory as module
 from training.cases import cases_of
-from training.data import Draw, DrawSampler, InpaintingData, TrainingDraws, load_pictures
+from training.data import DrawSampler, InpaintingData
+from training.draws import Draw, Mixture, TrainingDraws
 from training.errors import DataError, SettingsError
-from training.pictures import find_pictures, load_picture
+from training.memory import available_memory, budget, load_pictures
+from training.pictures import all_pictures, find_pictures, load_mask, load_picture
 from training.transforms import AugmentConfig, to_pictures
 
 SIZE = 178
@@ -38,9 +41,17 @@ def filled_with(value: int) -> Callable[[np.random.Generator, int, int], masks.M
     return lambda rng, height, width: np.full((height, width), value, np.uint8)
 
 
+def draws_of(
+    count: int, shares: dict[str, float], seed: int, files: Sequence[Path] | None = None
+) -> TrainingDraws:
+    """The draws from one folder of pictures."""
+    mixture = Mixture((count,), (count,))
+    return TrainingDraws(mixture, SIZE, shares, masks.PRESETS, AugmentConfig(), seed, files)
+
+
 class TestTrainingDraws:
     def test_a_draw_is_a_function_of_seed_and_number(self) -> None:
-        one, other = (TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=7) for _ in range(2))
+        one, other = (draws_of(14, SHARES, seed=7) for _ in range(2))
         numbers = [3, 40, 0, 17, 3]
         forwards = [one[n] for n in numbers]
         backwards = [other[n] for n in reversed(numbers)][::-1]
@@ -48,38 +59,74 @@ class TestTrainingDraws:
         assert same(forwards[0], forwards[4])
 
     def test_another_seed_or_number_is_another_draw(self) -> None:
-        draws = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=7)
-        assert not same(draws[3], TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=8)[3])
+        draws = draws_of(14, SHARES, seed=7)
+        assert not same(draws[3], draws_of(14, SHARES, seed=8)[3])
         assert len({(draws[n].warp.tobytes(), draws[n].mask.tobytes()) for n in range(28)}) == 28
 
     def test_shapes_and_types(self) -> None:
-        draw = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=0)[0]
-        assert 0 <= draw.position < 14
+        draw = draws_of(14, SHARES, seed=0)[0]
+        assert 0 <= draw.picture < 14
         assert (draw.warp.shape, draw.warp.dtype) == ((2, 3), np.dtype(np.float32))
         assert (draw.colours.shape, draw.colours.dtype) == ((3, 3), np.dtype(np.float32))
         assert (draw.mask.shape, draw.mask.dtype) == ((178, 178), np.dtype(np.uint8))
         assert set(np.unique(draw.mask)) == {0, 255}
 
     def test_every_epoch_takes_every_picture_once_in_an_order_of_its_own(self) -> None:
-        draws = TrainingDraws(11, SIZE, {"report-text": 1.0}, AugmentConfig(), seed=0)
-        orders = [[draws[n].position for n in range(e * 11, (e + 1) * 11)] for e in range(3)]
+        draws = draws_of(11, {"report-text": 1.0}, seed=0)
+        orders = [[draws[n].picture for n in range(e * 11, (e + 1) * 11)] for e in range(3)]
         assert all(sorted(order) == list(range(11)) for order in orders)
         assert orders[0] != orders[1] != orders[2] != orders[0]
 
     def test_presets_are_drawn_by_their_shares(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for value, name in enumerate(SHARES):  # each preset leaves its number in place of a mask
             monkeypatch.setitem(masks.PRESETS, name, filled_with(value))
-        draws = TrainingDraws(11, SIZE, {**SHARES, "report-code": 0.0}, AugmentConfig(), seed=0)
+        draws = draws_of(11, {**SHARES, "report-code": 0.0}, seed=0)
         drawn = Counter(int(draws[n].mask[0, 0]) for n in range(300))
         assert set(drawn) == {0, 2}
         assert drawn[2] / 300 == pytest.approx(0.4 / 0.75, abs=0.08)
 
+    def test_files_are_decoded_in_the_draw(self, celeba: Path) -> None:
+        files = find_pictures(celeba).train
+        held, decoded = draws_of(14, SHARES, seed=7), draws_of(14, SHARES, seed=7, files=files)
+        for number in (0, 20):
+            draw = decoded[number]
+            np.testing.assert_array_equal(draw.picture, load_picture(files[int(held[number].picture)]))
+            assert same(draw._replace(picture=0), held[number]._replace(picture=0))
+
     def test_loader_processes_that_are_spawned_can_have_it(self) -> None:
-        draws = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=7)
+        draws = draws_of(14, SHARES, seed=7)
         assert same(pickle.loads(pickle.dumps(draws))[20], draws[20])
 
 
+class TestMixture:
+    def test_draws_are_in_proportion_to_the_weights(self) -> None:
+        mixture = Mixture.weighted([20, 10, 30], [1, 1, 0.5])
+        assert mixture.draws == (24, 24, 12)
+        assert len(mixture) == 60
+        assert Mixture.weighted([7], [0.3]).draws == (7,)
+
+    def test_a_folder_takes_its_pictures_in_turn_over_all_epochs(self) -> None:
+        mixture = Mixture.weighted([2, 6], [3, 1])
+        taken = [mixture.picture(epoch, slot) for epoch in range(3) for slot in range(8)]
+        assert Counter(taken) == {0: 9, 1: 9, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1}
+
+
 class TestMemory:
+    def test_a_budget_is_a_share_of_what_is_available_or_bytes(self) -> None:
+        assert budget(2e9) == 2_000_000_000
+        assert budget(0) == 0
+        assert 0 < budget(0.001) < budget(1) <= psutil.virtual_memory().total
+
+    def test_a_containers_limit_counts(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(module, "CGROUP", tmp_path)
+        unlimited = available_memory()
+        (tmp_path / "memory.current").write_text("5000000\n")
+        (tmp_path / "memory.stat").write_text("anon 1000000\ninactive_file 3000000\n")
+        (tmp_path / "memory.max").write_text("max\n")
+        assert available_memory() == pytest.approx(unlimited, rel=0.5)
+        (tmp_path / "memory.max").write_text("8000000\n")
+        assert available_memory() == 6_000_000
+
     def test_pictures_lie_there_as_they_are_read(self, celeba: Path) -> None:
         files = find_pictures(celeba).train
         pictures = load_pictures(files)
@@ -125,7 +172,7 @@ class TestMemory:
         assert most < 50
 
     def test_more_than_the_memory_holds_is_refused(self) -> None:
-        with pytest.raises(DataError, match=r"more memory than is available; .* --data\.training_pictures"):
+        with pytest.raises(DataError, match=r"more memory than is available; lower --data\.memory"):
             load_pictures(range(2**32))  # type: ignore[arg-type]
 
 
@@ -133,8 +180,9 @@ def trainer_at(batches_done: int, rank: int = 0, processes: int = 1) -> Any:
     """What sampler and data module read of a trainer."""
     progress = SimpleNamespace(total=SimpleNamespace(ready=batches_done))
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    return SimpleNamespace(fit_loop=loop, global_rank=rank, world_size=processes, strategy=strategy)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"), reduce_boolean_decision=bool)
+    shared = {"world_size": processes, "num_devices": 1, "is_global_zero": rank == 0}
+    return SimpleNamespace(fit_loop=loop, global_rank=rank, strategy=strategy, **shared)
 
 
 class TestDrawSampler:
@@ -166,10 +214,10 @@ class TestDrawSampler:
 
 
 class TestDataModule:
-    def build(self, root: Path, **options: Any) -> InpaintingData:
-        return InpaintingData(root, **{"batch_size": 4, "masks": SHARES, "workers": 0, **options})
+    def build(self, root: Path | dict[str, float], **options: Any) -> InpaintingData:
+        return InpaintingData(**{"root": root, "batch_size": 4, "masks": SHARES, "workers": 0, **options})
 
-    def ready(self, root: Path, **options: Any) -> InpaintingData:
+    def ready(self, root: Path | dict[str, float], **options: Any) -> InpaintingData:
         data = self.build(root, **options)
         data.trainer = trainer_at(0)
         data.setup("fit")
@@ -178,7 +226,7 @@ class TestDataModule:
     def test_training_batches(self, celeba: Path) -> None:
         batches = list(self.ready(celeba).train_dataloader())
         assert [len(batch.mask) for batch in batches] == [4, 4, 4]
-        draws = TrainingDraws(14, SIZE, SHARES, AugmentConfig(), seed=0)
+        draws = draws_of(14, SHARES, seed=0)
         assert same(Draw(*(field[2].numpy() for field in batches[1])), draws[6])
 
     def test_a_loader_process_draws_the_same(self, celeba: Path) -> None:
@@ -194,9 +242,51 @@ class TestDataModule:
         images, known = data.transfer_batch_to_device(drawn, torch.device("cpu"), 0)
         assert images.dtype == known.dtype == torch.float32
         files = find_pictures(celeba).train
-        for position, picture in zip(drawn.position, to_pictures(images), strict=True):
+        for position, picture in zip(drawn.picture, to_pictures(images), strict=True):
             np.testing.assert_array_equal(picture, load_picture(files[position]))
         assert torch.equal(known[:, 0] == 0, drawn.mask == 255)
+
+    def test_a_folder_beyond_the_budget_gives_the_same_batches(
+        self, celeba: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Decoded by a loader process instead of held."""
+        held, beyond = self.ready(celeba), self.ready(celeba, memory=1e6, workers=1)
+        assert held.pictures is not None
+        assert beyond.pictures is None
+        assert "14 pictures need 0.00 GB decoded; --data.memory allows 0.00 GB" in capsys.readouterr().err
+        pairs = zip(held.train_dataloader(), beyond.train_dataloader(), strict=True)
+        for batches in pairs:
+            one, other = (
+                data.transfer_batch_to_device(batch, torch.device("cpu"), 0)
+                for data, batch in zip((held, beyond), batches, strict=True)
+            )
+            assert all(map(torch.equal, one, other))
+
+    def test_several_folders_are_mixed_by_weight(self, celeba: Path, mask_folder: Path) -> None:
+        data = self.ready({str(celeba): 3.0, str(mask_folder): 1.0}, validation_pictures=4)
+        folders = Counter(
+            mask_folder if data.files[int(number)].is_relative_to(mask_folder) else celeba
+            for batch in data.train_dataloader()
+            for number in batch.picture
+        )
+        train = len(find_pictures(mask_folder).train)
+        total = 14 + train
+        assert folders.total() == total - total % 4
+        assert folders[mask_folder] == pytest.approx(total / 4, abs=2)
+        (validation,) = data.val_dataloader()
+        assert len(validation[0]) == 4
+
+    def test_masks_of_a_folder(self, celeba: Path, mask_folder: Path) -> None:
+        """They replace the presets, in training and in validation, or are mixed with them."""
+        own = [load_mask(path) for path in all_pictures(mask_folder)]
+        data = self.ready(celeba, mask_folder=mask_folder)
+        (validation,) = data.val_dataloader()
+        for mask in (*next(iter(data.train_dataloader())).mask, *validation[1]):
+            assert any(np.array_equal(mask, expected) for expected in own)
+        mixed = self.ready(celeba, mask_folder=mask_folder, masks={"folder": 1.0, "fine": 1.0})
+        drawn = [mask for batch in mixed.train_dataloader() for mask in batch.mask]
+        among = [any(np.array_equal(mask, expected) for expected in own) for mask in drawn]
+        assert set(among) == {True, False}
 
     def test_validation_pictures_are_the_first_of_their_split(self, celeba: Path) -> None:
         data = self.ready(celeba, validation_pictures=2, validation_mask="free-form", seed=5)
@@ -238,6 +328,10 @@ class TestDataModule:
         [
             ({"masks": {"lines": 1.0}}, "unknown mask preset lines; choose from report-text, report-code"),
             ({"validation_mask": "dots"}, "unknown mask preset dots"),
+            ({"masks": {"folder": 1.0}}, "unknown mask preset folder"),
+            ({"root": {}}, "root needs at least one folder"),
+            ({"root": {"a": 1.0, "b": 0.0}}, "weights above 0"),
+            ({"memory": -1.0}, "memory must be at least 0"),
             ({"masks": {}}, "frequencies of mask presets must be at least 0 and not all 0"),
             ({"masks": {"report-text": 0.0}}, "not all 0"),
             ({"masks": {"report-text": 2.0, "free-form": -1.0}}, "must be at least 0"),
@@ -253,4 +347,4 @@ class TestDataModule:
         self, celeba: Path, options: dict[str, Any], message: str
     ) -> None:
         with pytest.raises(SettingsError, match=message):
-            self.build(celeba, **options)
+            self.build(**{"root": celeba, **options})

@@ -147,6 +147,16 @@ class TestReport:
         assert all(torch.equal(again.state_dict()[k], v) for k, v in first.state_dict().items())
 
 
+def test_a_folder_beyond_the_memory_budget_trains_as_one_within(
+    report: Path, celeba: Path, tmp_path: Path
+) -> None:
+    """14 pictures of 95 kB, and a budget of 1 MB: a loader process decodes them in each draw."""
+    options = ("--trainer.max_epochs", "2", "--data.memory", "1e6", "--data.workers", "1")
+    assert runs.run_here(runs.arguments("report", celeba, tmp_path, *options)) == 0
+    whole = runs.curves(report)["train_loss"]
+    assert runs.curves(tmp_path)["train_loss"] == pytest.approx({s: whole[s] for s in range(4)}, rel=1e-5)
+
+
 # Lightning remarks that each resumed run leaves out the callback that saved every step, and has a folder of its own.
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")

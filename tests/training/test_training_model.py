@@ -13,7 +13,7 @@ from training.errors import SettingsError
 from training.network.model import MIN_SIZE, InpaintingModel, ModelConfig
 from training.network.smooth_fill import ANY_SIZE, smooth_fill
 
-KINDS = ("report", "residual", "correction")
+KINDS = ("report", "residual", "correction", "coarse-to-fine")
 
 
 @pytest.mark.parametrize("width", [0, -3])

@@ -64,7 +64,7 @@ class TestDefault:
             ("default", "residual"),
             ("full", "residual"),
             ("correction", "correction"),
-            ("correction-finish", "correction"),
+            ("coarse-to-fine", "coarse-to-fine"),
         ],
     )
     def test_settings(self, name: str, kind: str) -> None:
@@ -108,7 +108,7 @@ def test_warm_up_and_cosine() -> None:
     assert warmup_cosine(0, 0, 10) == 1  # no warm-up
 
 
-@pytest.mark.parametrize(("kind", "rate"), [("report", 1e-2), ("residual", 1e-2), ("correction", 3e-3)])
+@pytest.mark.parametrize(("kind", "rate"), [("report", 1e-2), ("residual", 1e-2), ("correction", 3e-3), ("coarse-to-fine", 1e-2)])
 def test_a_few_steps_learn_one_picture(face: Any, kind: Any, rate: float) -> None:
     """Network, loss and optimiser together lower the loss on a batch that they see again and again."""
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.errors import DataError
-from training.pictures import all_pictures, find_pictures, load_picture
+from training.pictures import all_pictures, find_pictures, load_mask, load_picture
 
 
 def write(path: Path, rgb: np.ndarray, *options: int) -> Path:
@@ -92,6 +92,18 @@ class TestPlainFolder:
         assert sorted(int(p.stem) for p in splits.val) == [0, 13, 15]
         assert sorted(int(p.stem) for p in splits.test) == [5, 10, 23, 26, 37]
 
+    @pytest.mark.parametrize("count", [3, 4, 10])
+    def test_a_folder_of_few_pictures_has_every_split(self, tmp_path: Path, count: int) -> None:
+        touch(*(tmp_path / f"{i}.png" for i in range(1, 1 + count)))
+        splits = find_pictures(tmp_path)
+        assert splits == find_pictures(tmp_path)
+        assert min(len(splits.train), len(splits.val), len(splits.test)) >= 1
+        assert sorted((*splits.train, *splits.val, *splits.test)) == sorted(all_pictures(tmp_path))
+
+    def test_hidden_files_are_left_out(self, tmp_path: Path) -> None:
+        touch(tmp_path / "a.png", tmp_path / "._a.png")
+        assert all_pictures(tmp_path) == (tmp_path / "a.png",)
+
     def test_every_split_is_sorted_and_only_pictures_count(self, tmp_path: Path) -> None:
         touch(*(tmp_path / name for name in self.names(60)), tmp_path / "notes.txt", tmp_path / "x.jpg.part")
         touch(
@@ -126,7 +138,7 @@ class TestWrongFolder:
     def test_too_few_to_split(self, tmp_path: Path) -> None:
         touch(tmp_path / "one.jpg")
         with pytest.raises(
-            DataError, match=r"the \w+ split of .* is empty; a plain folder needs at least about 30 pictures"
+            DataError, match=r"the \w+ split of .* is empty; a plain folder needs at least 3 pictures"
         ):
             find_pictures(tmp_path)
 
@@ -230,3 +242,27 @@ def test_a_damaged_picture_is_named(tmp_path: Path, face: np.ndarray, kind: str)
 def test_a_picture_that_went_away_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.jpg cannot be decoded"):
         load_picture(tmp_path / "gone.jpg")
+
+
+# --- masks -------------------------------------------------------------------------------------------------------
+
+
+def test_a_mask_is_cropped_and_resized_as_a_picture_is(tmp_path: Path) -> None:
+    wide = np.zeros((100, 300), np.uint8)
+    wide[20:40, 110:130] = 255
+    wide[60, 150] = 200  # one pixel, which must not vanish when the mask shrinks
+    mask = load_mask(write(tmp_path / "wide.png", wide), 50)
+    assert (mask.shape, mask.dtype) == ((50, 50), np.dtype(np.uint8))
+    expected = np.zeros((50, 50), np.uint8)
+    expected[10:20, 5:15] = 255
+    expected[30, 25] = 255
+    np.testing.assert_array_equal(mask, expected)
+    larger = load_mask(tmp_path / "wide.png", 200)
+    np.testing.assert_array_equal(larger, np.where(wide[:, 100:200] >= 128, 255, 0).repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize(("value", "word"), [(0, "nothing"), (127, "nothing"), (255, "everything")])
+def test_a_mask_without_hole_or_surroundings_is_refused(tmp_path: Path, value: int, word: str) -> None:
+    path = write(tmp_path / "mask.png", np.full((60, 60), value, np.uint8))
+    with pytest.raises(DataError, match=rf"mask\.png marks {word} in its central square; a mask is white at"):
+        load_mask(path)

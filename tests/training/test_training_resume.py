@@ -15,7 +15,10 @@ import training_runs as runs
 from torch.utils.data import default_collate
 from training_callbacks import digests
 
-from training.data import InpaintingData, TrainingDraws, load_pictures
+from training.data import InpaintingData
+from training.draws import Mixture, TrainingDraws
+from training.masks import PRESETS
+from training.memory import load_pictures
 from training.pictures import find_pictures
 from training.transforms import AugmentConfig
 from training.weights import load_weights
@@ -155,7 +158,10 @@ def test_a_second_signal_ends_the_run_at_once(celeba: Path, tmp_path: Path) -> N
 
 
 def test_two_processes_share_the_draws_of_one_run(celeba: Path, tmp_path: Path) -> None:
-    """DDP by Lightning's own flags: in each step both together see what one process with a batch of 4 would."""
+    """DDP by Lightning's own flags: in each step both together see what one process with a batch of 4 would.
+
+    Each decodes half of the pictures, into memory that both share.
+    """
     run = tmp_path / "run"
     process = runs.start(
         runs.arguments(
@@ -177,12 +183,16 @@ def test_two_processes_share_the_draws_of_one_run(celeba: Path, tmp_path: Path) 
     ]
     data = InpaintingData(celeba, 4, {"report-code": 1.0})
     data.pictures = load_pictures(find_pictures(celeba).train)
-    draws = TrainingDraws(len(data.pictures), 178, {"report-code": 1.0}, AugmentConfig(), seed=0)
+    shares, mixture = {"report-code": 1.0}, Mixture((14,), (14,))
+    draws = TrainingDraws(mixture, 178, shares, PRESETS, AugmentConfig(), seed=0)
     for step in range(6):
         drawn = default_collate([draws[4 * step + i] for i in range(4)])
         expected = digests(data.transfer_batch_to_device(drawn, torch.device("cpu"), 0))
         assert [digest for rank in seen for digest in rank[step]["seen"]] == expected
     assert [len(rank) for rank in seen] == [6, 6]
+    held = {step["held"] for rank in seen for step in rank}
+    assert len(held) == 1
+    assert "inpaint-" in held.pop()
     assert sorted(runs.curves(run)["train_loss"]) == list(range(6))
     assert (run / "inpaint.safetensors").is_file()
 

@@ -43,8 +43,14 @@ def digests(batch: Batch) -> list[str]:
     return [hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest() for image, mask in pairs]
 
 
+def shared_memory() -> str:
+    """Device, inode and name of the file behind the pictures that several processes share; empty without one."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    return " ".join({" ".join(line.split()[3:]) for line in maps if "/inpaint-" in line})
+
+
 class RecordDraws(L.Callback):
-    """Writes down which pictures each process sees in each step."""
+    """Writes down which pictures each process sees in each step, and what memory holds them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -55,4 +61,6 @@ class RecordDraws(L.Callback):
         seen = digests(batch)
         self.folder.mkdir(exist_ok=True)
         with (self.folder / f"{trainer.global_rank}.jsonl").open("a") as file:
-            file.write(json.dumps({"step": trainer.global_step, "seen": seen}) + "\n")
+            file.write(
+                json.dumps({"step": trainer.global_step, "seen": seen, "held": shared_memory()}) + "\n"
+            )

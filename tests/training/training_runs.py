@@ -38,6 +38,7 @@ def arguments(config: str, data: Path, run: Path, *options: str) -> list[str]:
         "--model.network.width": "2",
         "--data.workers": "0",
         "--trainer.accelerator": "cpu",
+        "--trainer.precision": "32-true",
         "--trainer.log_every_n_steps": "1",
         "--trainer.num_sanity_val_steps": "0",
         "--trainer.enable_progress_bar": "false",

@@ -33,7 +33,9 @@ def coarse_fill(masked: Tensor, known: Tensor, coarse: nn.Module) -> Tensor:
     """
     half, half_known = downsample(masked, known, any_size=True)
     answer = torch.where(half_known > 0, half, coarse(half, half_known))
-    upsampled = F.interpolate(answer, size=masked.shape[2:], mode="bilinear", align_corners=False)
+    # An odd side was rounded up: by a factor of two, and cropped, every pixel stays where it was.
+    upsampled = F.interpolate(answer, scale_factor=2, mode="bilinear", align_corners=False)
+    upsampled = upsampled[..., : masked.shape[2], : masked.shape[3]]
     with torch.no_grad():  # in the hole the gradient of the sum is that of `upsampled` alone, but for its rim
         detail = interpolate_hole((masked - upsampled) * known, known, DETAIL)
     return upsampled + detail

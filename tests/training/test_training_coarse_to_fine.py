@@ -1,0 +1,136 @@
+"""The first fill of a coarse-to-fine model: what it keeps, what it adds, and the weights that its stages start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from training.errors import CheckpointError
+from training.module import InpaintingModule
+from training.network.coarse_to_fine import coarse_fill
+from training.network.correction_unet import CorrectionUNet
+from training.network.model import InpaintingModel, ModelConfig
+from training.weights import save_weights
+
+CONFIG = ModelConfig("coarse-to-fine", 2)
+
+
+class Answers(nn.Module):
+    """Stands for a coarse network that knows the truth; it keeps what it was asked."""
+
+    def __init__(self, truth: Tensor) -> None:
+        super().__init__()
+        self.truth = truth
+        self.asked: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, masked: Tensor, known: Tensor) -> Tensor:
+        self.asked.append((masked, known))
+        return self.truth
+
+
+def smooth_picture(height: int, width: int) -> Tensor:
+    coarse = torch.rand(1, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    return F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def hole_in(height: int, width: int) -> Tensor:
+    known = torch.ones(1, 1, height, width)
+    known[..., height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 0
+    return known
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (97, 131)])
+def test_known_pixels_stay_and_the_hole_is_the_coarse_answer(height: int, width: int) -> None:
+    picture, known = smooth_picture(height, width), hole_in(height, width)
+    half = F.avg_pool2d(picture, 2, ceil_mode=True)
+    fill = coarse_fill(picture * known, known, Answers(half))
+    where = (known > 0).expand_as(picture)
+    torch.testing.assert_close(fill[where], picture[where], rtol=0, atol=1e-6)
+    torch.testing.assert_close(fill[~where], picture[~where], rtol=0, atol=0.02)
+
+
+def test_the_coarse_network_sees_the_mean_of_the_known_pixels() -> None:
+    picture, known = torch.rand(1, 3, 34, 36), (torch.rand(1, 1, 34, 36) > 0.5).float()
+    coarse = Answers(torch.zeros(1, 3, 17, 18))
+    coarse_fill(picture * known, known, coarse)
+    ((masked, half_known),) = coarse.asked
+    blocks = known.reshape(17, 2, 18, 2).sum((1, 3))
+    assert torch.equal(half_known[0, 0] > 0, blocks > 0)
+    sums = (picture * known).reshape(3, 17, 2, 18, 2).sum((2, 4))
+    torch.testing.assert_close(masked[0], sums / blocks.clamp(min=1))
+
+
+def test_the_detail_around_the_hole_continues_into_it() -> None:
+    """A coarse answer that is too dark everywhere in the hole is lifted at the hole's rim, not in its middle."""
+    height, width = 96, 96
+    known, picture = hole_in(height, width), torch.full((1, 3, height, width), 0.6)
+    checks = 0.1 * (torch.arange(height)[:, None] % 2) * torch.ones(width)
+    picture = picture + checks
+    fill = coarse_fill(picture * known, known, Answers(torch.full((1, 3, 48, 48), 0.65)))
+    where = (known > 0).expand_as(picture)
+    torch.testing.assert_close(fill[where], picture[where], rtol=0, atol=1e-6)
+    torch.testing.assert_close(fill[..., 47:49, 47:49].mean(), torch.tensor(0.65), rtol=0, atol=0.02)
+
+
+def test_both_stages_learn() -> None:
+    model = InpaintingModel(CONFIG)
+    assert isinstance(model.coarse, CorrectionUNet)
+    for network in (model.coarse, model.unet):
+        nn.init.normal_(network.out.weight)
+    model.predict(torch.rand(2, 3, 40, 40), hole_in(40, 40)).square().mean().backward()  # type: ignore[no-untyped-call]
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+    assert model.coarse.first.conv.weight.grad is not None
+    assert model.unet.out.weight.grad is not None
+    assert model.coarse.out.weight.grad is not None
+    assert model.coarse.out.weight.grad.any()
+    assert model.unet.out.weight.grad.any()
+
+
+def weights_of(config: ModelConfig, path: Path, seed: int) -> InpaintingModel:
+    torch.manual_seed(seed)
+    model = InpaintingModel(config)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    save_weights(path, model, {})
+    return model
+
+
+def test_each_stage_starts_from_weights_of_its_own(tmp_path: Path) -> None:
+    coarse, fine = tmp_path / "coarse.safetensors", tmp_path / "fine.safetensors"
+    correction = weights_of(ModelConfig("correction", 4), coarse, 1)
+    residual = weights_of(ModelConfig("residual", 2), fine, 2)
+    module = InpaintingModule(CONFIG, start=fine, coarse=coarse)
+    assert module.model.coarse is not None
+    for stage, given in ((module.model.coarse, correction), (module.model.unet, residual)):
+        wanted = given.unet.state_dict()
+        assert stage.state_dict().keys() == wanted.keys()
+        for name, tensor in stage.state_dict().items():
+            assert torch.equal(tensor, wanted[name])
+
+
+def test_a_whole_network_starts_from_its_own_kind(tmp_path: Path) -> None:
+    path = tmp_path / "whole.safetensors"
+    whole = weights_of(CONFIG, path, 3).state_dict()
+    for name, tensor in InpaintingModule(CONFIG, start=path).model.state_dict().items():
+        assert torch.equal(tensor, whole[name])
+
+
+@pytest.mark.parametrize(
+    ("network", "kind", "message"),
+    [
+        (CONFIG, ModelConfig("correction", 3), "holds a network with"),
+        (ModelConfig("residual", 2), ModelConfig("correction", 4), "no coarse stage to start from"),
+    ],
+)
+def test_weights_of_another_coarse_stage_are_refused(
+    tmp_path: Path, network: ModelConfig, kind: ModelConfig, message: str
+) -> None:
+    path = tmp_path / "other.safetensors"
+    weights_of(kind, path, 4)
+    with pytest.raises(CheckpointError, match=message):
+        InpaintingModule(network, coarse=path)
