@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L  # noqa: N812
 import torch
 from lightning.fabric.utilities.throughput import measure_flops
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, LearningRateFinder, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
@@ -72,6 +72,10 @@ class RunRecord(Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the configuration, and choose the logging interval where it is not configured."""
+        if any(isinstance(callback, LearningRateFinder) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+            trainer.strategy.setup_optimizers(
+                trainer
+            )  # schedules multiply the rate that they were built with
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config)
         if self.config["trainer"]["log_every_n_steps"] is None:

@@ -57,7 +57,8 @@ class OneLineParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong, without the usage, and exit with status 2."""
         parser: LightningArgumentParser = getattr(ex, "subcommand_parser", None) or self
-        line = " ".join(message.split())
+        line = re.sub(r"Does not validate against any .*? Errors: -", "", " ".join(message.split()))
+        line = re.sub(r"Given value type: .*? Given value:", "Got value:", line)
         unknown = re.search(r"[Uu]nrecognized arguments: (--[^\s=]+)", line)
         if unknown:
             similar = difflib.get_close_matches(unknown[1], parser._option_string_actions, 1)
@@ -159,6 +160,7 @@ class FitCommand(LightningCLI):
             loggers = [CSVLogger(folder, name=LOGS, flush_logs_every_n_steps=1)]
             loggers += [board] if own in (None, True) else _listed(own)
         kwargs["logger"] = False  # `RunRecord` attaches them
+        kwargs["default_root_dir"] = trainer["default_root_dir"] or folder
         if trainer["precision"] == AUTO:
             settings["trainer"]["precision"] = kwargs["precision"] = self._chosen_precision()
         best = ModelCheckpoint(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,12 +80,24 @@ class InpaintingModule(L.LightningModule):
             self.model.unet.compile()
         self.objective, self.optimizer_config = Objective(loss), optimizer
 
+    @property
+    def learning_rate(self) -> float:
+        """The highest learning rate, as Lightning's learning-rate finder reads and sets it."""
+        return self.optimizer_config.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self.optimizer_config = replace(self.optimizer_config, learning_rate=rate)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         images, masks = batch
         prediction = self.model.predict(images, masks)
         backward: Tensor
         backward, loss = self.objective(prediction, images, masks)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.trainer.global_step + 1) % every == 0:
+            loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")  # over all processes
         self.log("train_loss", loss, prog_bar=True)
         return backward
 
