@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
     from training.cases import Case
 
-NETWORK = "model.unet."
-"""Prefix of the names of the network's weights in the graph."""
+NETWORKS = ("model.coarse.", "model.unet.")
+"""Prefixes of the names of the networks' weights in the graph."""
 FLOAT_LAYERS = frozenset(
-    NETWORK + layer for layer in ("down.0.first.conv.weight", "first.conv.weight", "out.weight")
+    network + layer
+    for network in NETWORKS
+    for layer in ("down.0.first.conv.weight", "first.conv.weight", "out.weight")
 )
-"""Weights of the first convolution of either network, and of the last one."""
+"""Weights of the first convolution of each network, and of the last one."""
 PASSTHROUGH = frozenset({"Add", "Concat", "DepthToSpace", "MaxPool", "Mul", "Relu", "Resize"})
 """Operators that stay in 8 bits between two quantised convolutions."""
 
@@ -91,7 +93,7 @@ def _network_nodes(graph: onnx.GraphProto) -> list[str]:
     features: set[str] = set()
     for node in graph.node:  # in topological order
         weight = node.input[1] if node.op_type == "Conv" else ""
-        convolution = weight.startswith(NETWORK) and weight not in FLOAT_LAYERS
+        convolution = weight.startswith(NETWORKS) and weight not in FLOAT_LAYERS
         if convolution or (node.op_type in PASSTHROUGH and features.intersection(node.input)):
             names.append(node.name)
             features.update(node.output)

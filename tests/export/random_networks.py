@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from training.network.model import InpaintingModel, ModelConfig
+from training.network.coarse_to_fine import coarse_fill
+from training.network.model import InpaintingModel, Kind, ModelConfig
 from training.network.smooth_fill import ANY_SIZE, MULTIPLES_OF_32, smooth_fill
-
-Kind = Literal["report", "residual", "correction"]
 
 SMALL_SPREAD = 0.01
 """Of corrections that 8 bits keep their tolerance on; random weights answer in extremes more often than learnt ones."""
@@ -24,7 +21,6 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
     Its predictions on `pictures` lie within (0, 1), so that the final clamp hides no difference; `spread` is their
     standard deviation, or that of the correction to the first fill.
     """
-    fills = {"residual": ANY_SIZE, "correction": MULTIPLES_OF_32}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = InpaintingModel(ModelConfig(kind, width))
@@ -39,17 +35,33 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
         with torch.no_grad():
             model.train().predict(image, mask)
             model.eval()
-            start = smooth_fill(image * mask, mask, fills[kind]) if kind in fills else torch.zeros(())
-            prediction = model.predict(image, mask) - start
-            out = model.unet.out  # a correction's channels are four sub-pixels of each colour
-            assert out.bias is not None
-            scale, mean = (
-                x.repeat_interleave(len(out.bias) // 3)
-                for x in (spread / prediction.std((0, 2, 3)), prediction.mean((0, 2, 3)))
-            )
-            out.weight *= scale[:, None, None, None]
-            out.bias.copy_((out.bias - mean) * scale + (0.0 if kind in fills else 0.5))
+            masked = image * mask
+            if model.coarse is not None:
+                correction = model.coarse(masked, mask) - smooth_fill(masked, mask, MULTIPLES_OF_32)
+                rescale(model.coarse.out, correction, spread, 0.0)
+            prediction = model.predict(image, mask) - first_fill(model, masked, mask)
+            rescale(model.unet.out, prediction, spread, 0.5 if kind == "report" else 0.0)
     return model
+
+
+def rescale(out: nn.Conv2d, answer: Tensor, spread: float, mean: float) -> None:
+    """Give a network's answer, N3HW, another standard deviation and mean in each colour."""
+    assert out.bias is not None
+    scale, offset = (  # a correction's channels are four sub-pixels of each colour
+        x.repeat_interleave(len(out.bias) // 3)
+        for x in (spread / answer.std((0, 2, 3)), answer.mean((0, 2, 3)))
+    )
+    out.weight *= scale[:, None, None, None]
+    out.bias.copy_((out.bias - offset) * scale + mean)
+
+
+def first_fill(model: InpaintingModel, masked: Tensor, known: Tensor) -> Tensor:
+    """What the network's output is added to."""
+    if model.coarse is not None:
+        return coarse_fill(masked, known, model.coarse)
+    configs = {"residual": ANY_SIZE, "correction": MULTIPLES_OF_32}
+    kind = model.config.kind
+    return smooth_fill(masked, known, configs[kind]) if kind in configs else torch.zeros(())
 
 
 def pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:

@@ -23,7 +23,9 @@ EXACT = 1e-12
 """Float64's rounding through two layers."""
 
 
-@pytest.fixture(scope="module", params=[("report", 1), ("report", 4), ("correction", 3)], ids=str)
+@pytest.fixture(
+    scope="module", params=[("report", 1), ("report", 4), ("correction", 3), ("coarse-to-fine", 2)], ids=str
+)
 def network(request: pytest.FixtureRequest) -> InpaintingModel:
     kind, width = request.param
     return random_network(kind, width, seed=width)
