@@ -1,12 +1,17 @@
 # The commands of this project; `make help` lists them. Everything is installed into $(VENV), on first use.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first Python of a supported version.
+SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	$$python -c '$(SUPPORTED)' 2>/dev/null && command -v $$python && break; done)
 VENV ?= .venv
 PORT ?= 8080
 DATA ?= data/celeba
 CONFIG ?= default
 RUN ?= runs/$(CONFIG)
 WEIGHTS ?= models/inpaint.safetensors
+MODEL ?= models/inpaint.onnx
+FORMATS ?= onnx fp16 int8 mar
 ARTIFACTS ?= artifacts
 EXAMPLES ?= 10000
 
@@ -16,25 +21,31 @@ export ORT_DISABLE_TELEMETRY = 1
 WEB = clients/web
 HAS_NODE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null
 RUN_PYTHON = $(VENV)/bin/python
-PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint constraints.txt
+PIP = $(VENV)/bin/pip --disable-pip-version-check install --constraint constraints.txt
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help dev serve page torchserve check test test-page fuzz lint lint-page train export requirements benchmark clean
+.PHONY: help dev serve page torchserve ray check test test-page fuzz lint lint-page train export requirements benchmark clean
 
 help: ## list the commands
 	@sed -n -e 's/$$(PORT)/$(PORT)/' -e 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 dev: $(VENV)/.dev ## install the development environment
 
-serve: $(VENV)/.serve ## serve the default model with ONNX Runtime, and the web page, on 127.0.0.1:$(PORT)
+serve: $(VENV)/.serve ## serve MODEL=file with ONNX Runtime, and the web page, on 127.0.0.1:$(PORT)
 	@$(MAKE) --no-print-directory page || echo "The web page could not be built, so the API is served without it."
-	@exec $(RUN_PYTHON) -m serving --port $(PORT)
+	@exec $(RUN_PYTHON) -m serving --model $(MODEL) --port $(PORT)
 
 page: $(WEB)/build/index.html ## build the web page into clients/web/build
 
-torchserve: $(VENV)/.torchserve $(ARTIFACTS)/model-store/inpaint.mar ## serve it with TorchServe, on the same contract
-	@exec $(RUN_PYTHON) -m serving.torchserve.start --mar $(ARTIFACTS)/model-store/inpaint.mar --port $(PORT)
+# The archive is made at every start, in a folder of its own: it is always that of MODEL and of this code.
+torchserve: $(VENV)/.torchserve ## serve MODEL=file with TorchServe, on the same contract
+	@rm -rf $(ARTIFACTS)/torchserve
+	@$(RUN_PYTHON) -m export mar $(MODEL) -o $(ARTIFACTS)/torchserve
+	@exec $(RUN_PYTHON) -m serving.torchserve.start --mar $(ARTIFACTS)/torchserve/*.mar --port $(PORT)
+
+ray: $(VENV)/.ray ## serve MODEL=file with Ray Serve, replicas by the load, on the same contract
+	@exec $(RUN_PYTHON) -m serving.ray --model $(MODEL) --port $(PORT)
 
 check: lint ## run the linters and the quick tests
 	$(RUN_PYTHON) -m pytest
@@ -65,12 +76,9 @@ lint-page: $(WEB)/node_modules/.installed ## check the web page's style and type
 train: $(VENV)/.dev ## train by CONFIG=default, full or report on DATA=folder; a killed run goes on
 	$(RUN_PYTHON) -m training fit --config training/configs/$(CONFIG).yaml --data.root $(DATA) --run $(RUN) --ckpt_path last
 
-export: $(VENV)/.dev ## make every artifact from WEIGHTS=file, calibrated and compared on DATA=folder
-	$(RUN_PYTHON) -m export onnx $(WEIGHTS) -o $(ARTIFACTS)/inpaint.onnx
-	$(RUN_PYTHON) -m export onnx $(WEIGHTS) -o $(ARTIFACTS)/inpaint-fp16.onnx --fp16
-	$(RUN_PYTHON) -m export int8 $(ARTIFACTS)/inpaint.onnx -o $(ARTIFACTS)/inpaint-int8.onnx --data $(DATA)
-	$(RUN_PYTHON) -m export parity $(WEIGHTS) $(ARTIFACTS)/*.onnx --data $(DATA) -o $(ARTIFACTS)
-	$(RUN_PYTHON) -m export mar $(ARTIFACTS)/inpaint.onnx -o $(ARTIFACTS)/model-store
+export: $(VENV)/.dev ## make FORMATS="onnx fp16 int8 mar" from WEIGHTS=file, calibrated and compared on DATA=folder
+	$(RUN_PYTHON) -m export all $(WEIGHTS) -o $(ARTIFACTS) --formats $(FORMATS) --data $(DATA)
+	@echo 'Serve it with: make serve MODEL=$(ARTIFACTS)/$(basename $(notdir $(WEIGHTS))).onnx'
 
 requirements: $(VENV)/.dev $(addprefix deploy/requirements/,onnx.txt onnx-gpu.txt torchserve.txt torchserve-gpu.txt) ## pin what the images install, with hashes
 
@@ -79,9 +87,6 @@ benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 
 clean: ## remove what was installed and built; runs/ stays
 	rm -rf $(VENV) $(ARTIFACTS) $(WEB)/node_modules $(WEB)/build $(WEB)/.svelte-kit
-
-$(ARTIFACTS)/model-store/inpaint.mar: models/inpaint.onnx export/mar.py training/files.py $(wildcard serving/*.py serving/core/*.py serving/torchserve/*) | $(VENV)/.torchserve
-	$(RUN_PYTHON) -m export mar models/inpaint.onnx -o $(ARTIFACTS)/model-store
 
 # All but torch, whose build, and so whose hash, is the host's choice, and on a GPU host the CUDA that it comes with.
 PIN = CUSTOM_COMPILE_COMMAND="make requirements" $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras \
@@ -103,17 +108,28 @@ $(WEB)/node_modules/.installed: $(WEB)/package-lock.json
 	@touch $@
 
 $(VENV)/.serve: $(INSTALLED_FROM) | $(VENV)/bin/python
-	$(PIP) --editable '.[serve]'
+	@echo "Installing the server into $(VENV), which takes minutes ..."
+	$(PIP) --editable '.[serve]' --editable clients/python
 	@touch $@
 
 $(VENV)/.torchserve: $(INSTALLED_FROM) | $(VENV)/bin/python
-	$(PIP) --editable '.[torchserve]'
+	@"$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version >/dev/null 2>&1 || \
+		{ echo "TorchServe needs Java, such as OpenJDK 17: install it, or name its folder with JAVA_HOME="; exit 1; }
+	@echo "Installing TorchServe and PyTorch into $(VENV), which takes many minutes ..."
+	$(PIP) --editable '.[torchserve]' --editable clients/python
+	@touch $@
+
+$(VENV)/.ray: $(INSTALLED_FROM) | $(VENV)/bin/python
+	@echo "Installing Ray Serve into $(VENV), which takes minutes ..."
+	$(PIP) --editable '.[ray]' --editable clients/python
 	@touch $@
 
 $(VENV)/.dev: $(INSTALLED_FROM) | $(VENV)/bin/python
+	@echo "Installing everything for development, with PyTorch, into $(VENV), which takes many minutes ..."
 	$(PIP) --editable '.[dev]' --editable clients/python
-	@touch $@ $(VENV)/.serve $(VENV)/.torchserve
+	@touch $@ $(VENV)/.serve $(VENV)/.torchserve $(VENV)/.ray
 
 $(VENV)/bin/python:
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "This needs Python 3.11 or newer: install it, or name it with PYTHON="; exit 1; }
+	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo "This needs Python 3.11, 3.12 or 3.13: install it, or name it with PYTHON="; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install python3-venv"; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)

@@ -10,12 +10,16 @@ import pytest
 from rest import RestClient
 
 BARE = ("onnx", "torchserve")
-DEPLOYED = tuple(f"{engine}_{around}" for around in ("behind_nginx", "container") for engine in BARE)
+DEPLOYED = (
+    *(f"{engine}_{around}" for around in ("behind_nginx", "container") for engine in BARE),
+    "ray",
+)
 
 # The tier of a test that uses one of these fixtures. A test that starts a process on its own has a marker of its own.
 TIERS = {
     "onnx_engine": "engines",
     "torchserve_engine": "engines",
+    "ray_engine": "engines",
     "onnx_behind_nginx_engine": "engines",
     "torchserve_behind_nginx_engine": "engines",
     "engine_of_containers": "containers",
@@ -41,7 +45,7 @@ SLOW_FILES = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Behind nginx and in the containers, run those tests of the contract alone that are marked `deployed`."""
+    """Behind nginx, in containers and on Ray, run only those tests of the contract that are marked `deployed`."""
     left_out = {item for item in items if _is_deployed(item) and not item.get_closest_marker("deployed")}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
@@ -88,6 +92,13 @@ def onnx_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.En
 def torchserve_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
     """TorchServe with its default settings."""
     with engines.torchserve(tmp_path_factory.mktemp("torchserve")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def ray_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
+    """The server on Ray Serve, with two replicas."""
+    with engines.ray_serve(tmp_path_factory.mktemp("ray")) as engine:
         yield engine
 
 
@@ -144,7 +155,7 @@ def torchserve_container_engine(
     ],
 )
 def engine(request: pytest.FixtureRequest) -> engines.Engine:
-    """Each engine in turn, by itself, and for tests that are marked `deployed` behind nginx and in its container."""
+    """Each engine in turn, and for tests that are marked `deployed` behind nginx, in its container and on Ray."""
     running: engines.Engine = request.getfixturevalue(f"{request.param}_engine")
     return running
 

@@ -1,10 +1,11 @@
-"""The two engines as real processes on loopback, and what a test may ask about the process."""
+"""The engines as real processes on loopback, and what a test may ask about the process."""
 
 import os
 import random
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class Engine:
     """A running server.
 
     Attributes:
-        name: "onnx" or "torchserve".
+        name: "onnx", "torchserve" or "ray".
         port: the port on loopback that it answers predictions at.
         metrics_port: the one that it answers /metrics at.
         process: what was started; the leader of a process group of its own.
@@ -117,6 +118,28 @@ def torchserve(folder: Path) -> Iterator[Engine]:
     command = [sys.executable, "-m", "serving.torchserve.start", "--mar", str(archive), "--port", str(port)]
     with running("torchserve", command, (port, port + 2), folder) as engine:
         yield engine
+
+
+@contextmanager
+def ray_serve(folder: Path, *flags: str) -> Iterator[Engine]:
+    """Run the server on Ray Serve, two replicas unless flags say otherwise; its log goes into `folder`."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="ray-") as temporary:  # the path of a socket in it must be short
+        settings = {
+            "HOME": temporary,  # of the cluster's token
+            "RAY_TMPDIR": temporary,
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{temporary}/haproxy.cfg",
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{temporary}/haproxy.sock",
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": temporary,
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{temporary}/haproxy.state",
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        }
+        environment = [f"{name}={value}" for name, value in settings.items()]
+        command = [sys.executable, "-m", "serving.ray", "--port", str(port), "--model", str(MODEL)]
+        command = ["env", *environment, *command, "--replicas", "2", *flags]
+        with running("ray", command, (port, port), folder) as engine:
+            yield engine
 
 
 def free_port(following: int = 0) -> int:

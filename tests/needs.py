@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +35,13 @@ def node() -> None:
     found = tuple(map(int, re.findall(r"\d+", version)[:2]))
     if found < _NODE:
         pytest.skip(f"Node.js {_NODE[0]}.{_NODE[1]} or newer must be installed; found {version.strip()}")
+
+
+def helm() -> str:
+    """The path of Helm. Skip the test unless it is installed."""
+    path = shutil.which("helm", path=os.pathsep.join([PATH, str(Path(sys.executable).parent)]))
+    if path is None:
+        pytest.skip(
+            f"Helm must be installed: https://helm.sh, or python .ci/helm.py {Path(sys.executable).parent}"
+        )
+    return path

@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
 
 from serving.core.runtime import Runtime
 from serving.http.scheduling import Scheduler
@@ -70,6 +78,10 @@ class Metrics:
     def hole_ratio(self, model: str, ratio: float) -> None:
         """Record the share of an image that was filled."""
         self._hole_ratio.labels(model).observe(ratio)
+
+    def families(self) -> list[Metric]:
+        """Return all metrics with their samples."""
+        return list(self._registry.collect())
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliApp, CliSuppress, NoDecode, SettingsConfigDict
+from typing_extensions import TypeVar
 
 from serving.core.cpus import available_cores
 from serving.core.errors import SettingsError
@@ -75,8 +76,11 @@ class Settings(BaseSettings):
         return self.threads or max(1, available_cores() // self.concurrency)
 
 
-def load_settings(arguments: list[str]) -> Settings:
-    """Read the settings from flags first, then the environment.
+S = TypeVar("S", bound=Settings, default=Settings)
+
+
+def load_settings(arguments: list[str], kind: type[S] = Settings) -> S:  # type: ignore[assignment]
+    """Read settings of one kind from flags first, then the environment.
 
     Raises:
         SettingsError: a value is invalid, or the API key was passed as a flag.
@@ -87,7 +91,7 @@ def load_settings(arguments: list[str]) -> Settings:
             f"Set the API key in the environment, {_PREFIX}API_KEY: every user of this host can read a command line."
         )
     try:
-        return CliApp.run(Settings, cli_args=arguments)
+        return CliApp.run(kind, cli_args=arguments)
     except ValidationError as error:
         problems = (
             f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}, not {problem['input']!r}"

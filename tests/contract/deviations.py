@@ -1,6 +1,6 @@
 """Where an engine cannot keep to the contract, with the reason: all of it, in one place.
 
-Everything else is the same on both engines, and tested by the same lines.
+Everything else is the same on all engines, and tested by the same lines.
 """
 
 from dataclasses import dataclass, replace
@@ -28,14 +28,16 @@ class Deviations:
     server: str | None
 
 
+_SERVER = Deviations(
+    says_too_large=True,
+    says_retry_after=True,
+    full_queue_type="OverloadedException",
+    counter="inpaint_http_requests_total",
+    server="inpaint-serving",
+)
 _OF = {
-    "onnx": Deviations(
-        says_too_large=True,
-        says_retry_after=True,
-        full_queue_type="OverloadedException",
-        counter="inpaint_http_requests_total",
-        server="inpaint-serving",
-    ),
+    "onnx": _SERVER,
+    "ray": _SERVER,
     # TorchServe's frontend, Java that is not ours to change, answers these two itself, before any handler
     # runs: a body over `max_request_size` gets an empty 413, a full queue a 503 of its own without the header.
     # Its metrics have its own names.

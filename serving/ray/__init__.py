@@ -1,0 +1,1 @@
+"""The REST contract on Ray Serve: each replica is a whole ONNX Runtime server."""

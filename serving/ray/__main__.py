@@ -1,0 +1,23 @@
+"""`python -m serving.ray`: serve on this machine with Ray Serve."""
+
+import os
+import sys
+
+# Ray reads these when it is imported.
+os.environ.update(
+    {
+        name: os.environ.get(name, value)
+        for name, value in {
+            "RAY_USAGE_STATS_ENABLED": "0",  # Ray would report its use to its maker
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests go through HAProxy and not through a process in Python
+            "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
+            # How long a replica that stops still accepts requests. HAProxy, on this machine, needs less than a second.
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+        }.items()
+    }
+)
+
+if __name__ == "__main__":
+    from serving.ray.start import main
+
+    sys.exit(main(sys.argv[1:]))
