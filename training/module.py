@@ -54,7 +54,8 @@ class InpaintingModule(L.LightningModule):
         optimizer: Optimiser and learning rate.
         compile: Compile the network for training (`torch.compile`); worth its minute on a GPU.
         start: Weights to start from, safetensors; None starts from random ones. A coarse-to-fine network also starts
-            from a residual network's, which become its second stage.
+            from a residual network's, which become its second stage, and a correction network from the first stage of a
+            coarse-to-fine one.
         coarse: Weights of a correction network that a coarse-to-fine network's first stage starts from; None leaves it.
 
     Raises:

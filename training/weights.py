@@ -81,7 +81,10 @@ def expect_network(model: InpaintingModel, wanted: dict[str, object], path: Path
 
 
 def start_from(model: InpaintingModel, path: Path) -> None:
-    """Load a file's weights into a model; a residual network's into the second stage of a coarse-to-fine one.
+    """Load a file's weights into a model; stages of coarse-to-fine networks are models of their own, too.
+
+    A residual network's weights become the second stage of a coarse-to-fine one, and a correction network takes those
+    of the first stage.
 
     Raises:
         CheckpointError: The weights cannot be read or belong to another network.
@@ -89,6 +92,9 @@ def start_from(model: InpaintingModel, path: Path) -> None:
     given, _ = load_weights(path)
     if model.coarse is not None and given.config == ModelConfig("residual", model.config.width):
         model.unet.load_state_dict(given.unet.state_dict())
+        return
+    if given.coarse is not None and model.config == given.coarse_config():
+        model.unet.load_state_dict(given.coarse.state_dict())
         return
     expect_network(given, model.settings(), path)
     model.load_state_dict(given.state_dict())

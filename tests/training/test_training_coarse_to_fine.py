@@ -113,6 +113,15 @@ def test_each_stage_starts_from_weights_of_its_own(tmp_path: Path) -> None:
             assert torch.equal(tensor, wanted[name])
 
 
+def test_a_correction_network_starts_from_a_first_stage(tmp_path: Path) -> None:
+    path = tmp_path / "whole.safetensors"
+    whole = weights_of(CONFIG, path, 3)
+    assert whole.coarse is not None
+    module = InpaintingModule(whole.coarse_config(), start=path)
+    for name, tensor in module.model.unet.state_dict().items():
+        assert torch.equal(tensor, whole.coarse.state_dict()[name])
+
+
 def test_a_whole_network_starts_from_its_own_kind(tmp_path: Path) -> None:
     path = tmp_path / "whole.safetensors"
     whole = weights_of(CONFIG, path, 3).state_dict()
