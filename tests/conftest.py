@@ -49,13 +49,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {item for item in items if _is_deployed(item) and not item.get_closest_marker("deployed")}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist: what takes longest goes first
+        items.sort(key=_rank)
+
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
 def _is_deployed(item: pytest.Item) -> bool:
-    parameters = (
-        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    )
-    return parameters.get("engine") in DEPLOYED
+    return _parameters(item).get("engine") in DEPLOYED
+
+
+def _group(item: pytest.Item) -> str:
+    """Name the tests that one of pytest-xdist's workers runs: what takes long to start or to build, is so once."""
+    if item.get_closest_marker("containers"):
+        return "containers"
+    names = [str(value) for value in _parameters(item).values()] + list(getattr(item, "fixturenames", ()))
+    for engine in ("torchserve", "ray"):
+        if any(name == engine or name.startswith(f"{engine}_") for name in names):
+            return engine
+    return str(item.path)
+
+
+def _rank(item: pytest.Item) -> int:
+    tiers = ("containers", "browser", "engines", "slow")
+    return next((rank for rank, tier in enumerate(tiers) if item.get_closest_marker(tier)), len(tiers))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -24,6 +24,8 @@ MODEL = ROOT / "models" / "inpaint.onnx"
 _START_SECONDS = 300
 _STOP_SECONDS = 90
 
+_WORKERS, _PORTS = 8, 1500
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -147,8 +149,11 @@ def free_port(following: int = 0) -> int:
 
     It is none of those that the system gives to connections, which would take it before a server does.
     """
+    # Each of pytest-xdist's workers has ports of its own: gw0, gw1 and so on.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    lowest = 20_000 + worker % _WORKERS * _PORTS
     while True:
-        first = random.randrange(20_000, 32_000)
+        first = random.randrange(lowest, lowest + _PORTS - following)
         with ExitStack() as stack:
             try:
                 for port in range(first, first + following + 1):

@@ -122,7 +122,6 @@ def fills(number: int) -> list[Fill]:
     return different
 
 
-@pytest.mark.deployed
 def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) -> None:
     asked = fills(_CLIENTS)
     alone = [rest.fill(fill) for fill in asked]

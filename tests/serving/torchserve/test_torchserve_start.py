@@ -166,21 +166,18 @@ def test_it_ends_when_there_was_no_worker_for_ten_seconds(
     assert workers.answers == []
 
 
-def test_it_ends_with_java(mar: Path) -> None:
-    with started("--mar", str(mar), "--workers", "1") as process:
+def test_it_fills_and_ends_with_java_on_systems_with_less_than_linux_has(
+    mar: Path, another_system: dict[str, str]
+) -> None:
+    with started("--mar", str(mar), "--workers", "1", environment=another_system) as process:
         process.wait_until_ready()
+        assert process.predict().status_code == 200
         family = process.family()
         process.java().kill()
         assert process.finish() == 1
         assert process.errors[-1].startswith("error: TorchServe exited unexpectedly")
         assert not [member for member in family if member.is_running()]
         assert list(process.temporary.iterdir()) == []
-
-
-def test_it_starts_on_systems_with_less_than_linux_has(mar: Path, another_system: dict[str, str]) -> None:
-    with started("--mar", str(mar), environment=another_system) as start:
-        start.wait_until_ready()
-        assert start.predict().status_code == 200
 
 
 def test_it_ends_when_workers_die_again_and_again(mar: Path) -> None:
