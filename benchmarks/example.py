@@ -53,7 +53,7 @@ def main() -> None:
     photo, mask = damaged()
     pipeline = Pipeline(Runtime(options.model))
     response = pipeline.fill(FillRequest(png(photo), png(mask))).response
-    filled = np.asarray(Image.open(io.BytesIO(response.png)))
+    filled = np.asarray(Image.open(io.BytesIO(response.image)))
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "scratched.png").write_bytes(png(photo))
     (options.output / "mask.png").write_bytes(png(mask))

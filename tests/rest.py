@@ -12,7 +12,7 @@ import sample_pictures
 from PIL import Image
 
 PREDICTIONS = "/predictions/inpaint"
-FIELDS = {"image", "mask", "output_size"}
+FIELDS = {"image", "mask", "output_size", "output_format", "metadata"}
 
 # Far above what any answer takes; only so that a server that hangs fails its test and not the whole run.
 _PATIENCE = 120
@@ -20,11 +20,13 @@ _PATIENCE = 120
 
 @dataclass(frozen=True)
 class Fill:
-    """What to ask for: two files and, where it is given, `output_size`."""
+    """What to ask for: two files and the text fields that are given."""
 
     image: bytes
     mask: bytes | None = None
     output_size: str | None = None
+    output_format: str | None = None
+    metadata: str | None = None
 
     def fields(self) -> dict[str, bytes]:
         """The request's files by field name."""
@@ -32,7 +34,8 @@ class Fill:
 
     def texts(self) -> dict[str, str]:
         """The request's text fields by name."""
-        return {} if self.output_size is None else {"output_size": self.output_size}
+        texts = {name: getattr(self, name) for name in ("output_size", "output_format", "metadata")}
+        return {name: text for name, text in texts.items() if text is not None}
 
 
 def as_multipart(fill: Fill) -> dict[str, Any]:

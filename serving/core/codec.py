@@ -1,10 +1,9 @@
-"""Image files to pictures and back: every mode and format, at full bit depth.
+"""Image files to pictures: every mode and format, at full bit depth.
 
 Ordinary files are decoded in this process, all others in a process of their own (`sandbox`): a decoder's crash, and the
-memory and time that it takes, cost one request. OpenCV encodes, in a third of Pillow's time for a large photo.
+memory and time that it takes, cost one request.
 """
 
-import io
 import logging
 import time
 from collections.abc import Mapping
@@ -14,25 +13,22 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from serving.core import image_files
+from serving.core import image_files, jpeg_blocks
 from serving.core.errors import InvalidImageError, InvalidMaskError, InvalidRequestError
 from serving.core.image_files import FORMATS, Samples, decode_file
 from serving.core.image_headers import is_ordinary
 from serving.core.sandbox import Checkpoint, Sandbox, SandboxedCallError
 from serving.core.sandbox_process import LocalCall
 
-__all__ = ["FORMATS", "Picture", "Samples", "decode_image", "decode_mask", "encode_png"]
+__all__ = ["FORMATS", "Picture", "Samples", "decode_image", "decode_mask"]
 
 logger = logging.getLogger(__name__)
 
-_sandbox = Sandbox([image_files.__name__])
+sandbox = Sandbox([image_files.__name__, jpeg_blocks.__name__])
+"""Where files are read that are not ordinary."""
 
-_WALL_SECONDS_PER_CPU_SECOND = 10  # other processes use the cores, too
-
-# Fast, and as small as zlib's default: for photos the filter matters, not zlib's effort.
-_PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+WALL_SECONDS_PER_CPU_SECOND = 10  # other processes use the cores, too
 
 
 def _no_checkpoint() -> None:
@@ -47,10 +43,16 @@ class Picture:
         samples: HWC, uint8 or uint16 over the type's full range;
             C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
         icc_profile: the ICC profile of the samples, or None for sRGB.
+        exif: a TIFF structure, without the orientation, which has been applied.
+        xmp: the XMP packet as it was in the file.
+        orientation: the EXIF orientation of the samples in the file, 1 to 8.
     """
 
     samples: Samples
     icc_profile: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    orientation: int = 1
 
     @property
     def size(self) -> tuple[int, int]:
@@ -110,38 +112,14 @@ def decode_mask(data: bytes, max_pixels: int, checkpoint: Checkpoint = _no_check
     return np.asarray(grey >= half)
 
 
-def encode_png(picture: Picture) -> bytes:
-    """Encode as PNG in the same mode and bit depth, with the ICC profile. Optimised for speed, not for size.
-
-    16-bit grey with alpha is written as RGBA: OpenCV does not support the mode, nor Pillow the depth.
-    """
-    samples, profile = picture.samples, picture.icc_profile
-    channels = samples.shape[2]
-    if channels == 2 and samples.dtype == np.uint8:
-        buffer = io.BytesIO()
-        Image.fromarray(samples).save(buffer, "PNG", compress_level=1, icc_profile=profile)
-        return buffer.getvalue()
-    if channels == 2:
-        samples, profile = samples[:, :, [0, 0, 0, 1]], None  # a grey profile is invalid for RGB
-    elif channels > 2:
-        samples = cv2.cvtColor(samples, cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA)
-    written = False
-    if profile:
-        metadata = [cv2.IMAGE_METADATA_ICCP], [np.frombuffer(profile, np.uint8)]
-        written, png = cv2.imencodeWithMetadata(".png", samples, *metadata, _PNG_OPTIONS)
-    if not written:  # no profile, or a damaged one that libpng refuses
-        _, png = cv2.imencode(".png", samples, _PNG_OPTIONS)
-    return png.tobytes()
-
-
 def _decode(
     data: bytes, name: str, invalid: type[InvalidRequestError], max_pixels: int, checkpoint: Checkpoint
 ) -> Picture:
     checkpoint()
     if is_ordinary(data):
         call = LocalCall()
-        decode_file(call, name.encode(), str(max_pixels).encode(), data)
-        return _picture(call.arrays)
+        orientation = decode_file(call, name.encode(), str(max_pixels).encode(), data)
+        return _picture(call.arrays, orientation)
     try:
         return _decode_in_sandbox(data, name, max_pixels, checkpoint)
     except SandboxedCallError as error:
@@ -152,18 +130,18 @@ def _decode(
 
 def _decode_in_sandbox(data: bytes, name: str, max_pixels: int, checkpoint: Checkpoint) -> Picture:
     arguments = name.encode(), str(max_pixels).encode(), data
-    seconds = _WALL_SECONDS_PER_CPU_SECOND * image_files.cpu_seconds(max_pixels)
+    seconds = WALL_SECONDS_PER_CPU_SECOND * image_files.cpu_seconds(max_pixels)
     started = time.monotonic()
     try:
-        result = _sandbox.run(decode_file, *arguments, seconds=seconds, checkpoint=checkpoint)
+        result = sandbox.run(decode_file, *arguments, seconds=seconds, checkpoint=checkpoint)
     except SandboxedCallError as error:
         # Out of memory, the system may have killed the process of an honest file.
         if error.timed_out or time.monotonic() - started > image_files.cpu_seconds(0):
             raise
-        result = _sandbox.run(decode_file, *arguments, seconds=seconds, checkpoint=checkpoint)
-    return _picture(result.arrays)
+        result = sandbox.run(decode_file, *arguments, seconds=seconds, checkpoint=checkpoint)
+    return _picture(result.arrays, result.facts)
 
 
-def _picture(arrays: Mapping[str, NDArray[Any]]) -> Picture:
-    profile = arrays.get("icc_profile")
-    return Picture(arrays["samples"], None if profile is None else profile.tobytes())
+def _picture(arrays: Mapping[str, NDArray[Any]], orientation: int) -> Picture:
+    metadata = {name: arrays[name].tobytes() for name in ("icc_profile", "exif", "xmp") if name in arrays}
+    return Picture(arrays["samples"], orientation=orientation, **metadata)

@@ -89,6 +89,20 @@ class MethodNotAllowedError(InpaintError):
     type = "MethodNotAllowedException"
 
 
+class NotAcceptableError(InpaintError):
+    """The ``Accept`` header excludes every media type that the request can be answered in."""
+
+    code = 406
+    type = "NotAcceptableException"
+
+
+class RequestTimeoutError(InpaintError):
+    """The request was sent too slowly."""
+
+    code = 408
+    type = "RequestTimeoutException"
+
+
 class PayloadTooLargeError(InpaintError):
     """The body has more bytes than the server accepts."""
 
@@ -125,10 +139,16 @@ class OverloadedError(InpaintError):
 
 
 class DeadlineExceededError(InpaintError):
-    """The prediction took longer than the server allows, including its time in the queue."""
+    """The prediction took longer than the server or the request allows, including its time in the queue."""
 
     code = 503
     type = "DeadlineExceededException"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The prediction took more than {seconds:g} seconds: send a smaller image, or try again when the server "
+            "is less busy."
+        )
 
 
 class ModelOutputError(InpaintError):

@@ -31,6 +31,7 @@ from serving.core.image_headers import (
     png_size,
     webp_size,
 )
+from serving.core.metadata import read_metadata
 from serving.core.sandbox_process import Call
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
@@ -69,29 +70,48 @@ _STORED: dict[int, Callable[[Samples], Samples]] = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: a[::-1].swapaxes(0, 1),
 }
-_TURNED = (5, 6, 7, 8)  # those that exchange width and height
 
 
-def decode_file(call: Call, name: bytes, max_pixels: bytes, data: bytes) -> None:
+def decode_file(call: Call, name: bytes, max_pixels: bytes, data: bytes) -> int:
     """Decode an image file: its first frame, with the EXIF orientation applied, at its own bit depth.
 
     Args:
-        call: receives the arrays `samples`, HWC, uint8 or uint16, and if the file has an ICC profile, `icc_profile`.
+        call: receives the arrays `samples`, HWC, uint8 or uint16, and, as bytes, `exif`, `xmp` and `icc_profile`, each
+            if the file has it.
         name: b"image" or b"mask".
         max_pixels: the limit, in decimal.
         data: the file's bytes.
+
+    Returns:
+        The EXIF orientation, 1 to 8.
 
     Raises:
         TooManyPixelsError: width times height, read from the header, is over `max_pixels`.
         InvalidImageError, InvalidMaskError: the data is not a complete image in one of `FORMATS`.
     """
-    _decode(_File(name.decode(), data), int(max_pixels), call)
+    return _decode(_File(name.decode(), data), int(max_pixels), call)
 
 
 def warm_up() -> None:
     """Load Pillow's decoders before the first call."""
     Image.preinit()
     Image.init()
+
+
+def limit(call: Call, size: int, pixels: int) -> None:
+    """Limit a call's process to what a file of so many bytes and pixels may take."""
+    memory = _MEMORY + _MEMORY_PER_BYTE * size + _MEMORY_PER_PIXEL * pixels
+    call.limit(memory=memory, cpu_seconds=int(cpu_seconds(pixels)))
+
+
+def swaps_sides(orientation: int) -> bool:
+    """Tell whether an EXIF orientation exchanges width and height."""
+    return 5 <= orientation <= 8
+
+
+def as_stored(upright: Samples, orientation: int) -> Samples:
+    """Return an upright array, HW or HWC, as a file of an EXIF orientation stores it: a view."""
+    return _STORED[orientation](upright) if orientation in _STORED else upright
 
 
 def cpu_seconds(pixels: int) -> float:
@@ -124,12 +144,12 @@ class _File:
         return pixels
 
 
-def _decode(file: _File, max_pixels: int, call: Call) -> None:
+def _decode(file: _File, max_pixels: int, call: Call) -> int:
     # Malformed files make the decoders raise many types: SyntaxError, struct.error, zlib.error, MemoryError and more.
     try:
         # Pillow allocates the canvas of a WebP file while it opens it.
         canvas = file.check_size(webp_size(file.data) or (0, 0), max_pixels)
-        _limit(call, file, canvas)
+        limit(call, len(file.data), canvas)
         image = file.open()
     except TooManyPixelsError:
         raise
@@ -140,9 +160,9 @@ def _decode(file: _File, max_pixels: int, call: Call) -> None:
         ) from error
     pixels = file.check_size(image.size, max_pixels)
     try:
-        _limit(call, file, pixels)
+        limit(call, len(file.data), pixels)
         _check_header(image, file.data)
-        _Decoder(file, image, call).decode()
+        return _Decoder(file, image, call).decode()
     except MemoryError as error:
         raise file.invalid(
             f"The {file.name} cannot be decoded: it takes more memory than an image of its size should."
@@ -151,11 +171,6 @@ def _decode(file: _File, max_pixels: int, call: Call) -> None:
         raise file.invalid(f"The {file.name} cannot be decoded: {error}.") from error
     except Exception as error:
         raise file.invalid(f"The {file.name} cannot be decoded: it is damaged.") from error
-
-
-def _limit(call: Call, file: _File, pixels: int) -> None:
-    memory = _MEMORY + _MEMORY_PER_BYTE * len(file.data) + _MEMORY_PER_PIXEL * pixels
-    call.limit(memory=memory, cpu_seconds=int(cpu_seconds(pixels)))
 
 
 def _check_header(image: ImageFile.ImageFile, data: bytes) -> None:
@@ -186,8 +201,8 @@ class _Decoder:
         self._image = image
         self._call = call
 
-    def decode(self) -> None:
-        """Decode it into the call's arrays.
+    def decode(self) -> int:
+        """Decode it into the call's arrays. Return its orientation.
 
         Raises:
             ValueError: this kind of file is not supported, or it is damaged.
@@ -209,8 +224,11 @@ class _Decoder:
         else:
             del image
             self._decode_colour()
-        if profile and not is_cmyk:  # whose profile does not apply to the converted samples
-            self._call.allocate("icc_profile", [len(profile)], np.uint8)[:] = np.frombuffer(profile, np.uint8)
+        orientation = _orientation(self._image)
+        for name, value in read_metadata(self._image):
+            if name != "icc_profile" or not is_cmyk:  # whose profile does not apply to the converted samples
+                self._call.put(name, np.frombuffer(value, np.uint8))
+        return orientation if orientation in _STORED else 1
 
     def _depth(self) -> int:
         """Return the bits of a sample that are kept: 8, or more up to 16."""
@@ -294,9 +312,9 @@ class _Decoder:
     def _allocate(self, image: Image.Image, channels: int, dtype: Any) -> Samples:
         """Allocate the upright array. Return it as it is stored in the file: a view."""
         orientation = _orientation(image)
-        width, height = reversed(image.size) if orientation in _TURNED else image.size
+        width, height = reversed(image.size) if swaps_sides(orientation) else image.size
         upright = self._call.allocate("samples", (height, width, channels), dtype)
-        return _STORED[orientation](upright) if orientation in _STORED else upright
+        return as_stored(upright, orientation)
 
 
 def _orientation(image: Image.Image) -> int:

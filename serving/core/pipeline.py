@@ -11,10 +11,12 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from serving.core.codec import Picture, Samples, decode_image, decode_mask, encode_png
-from serving.core.contract import FillRequest, FillResponse
+from serving.core.codec import Picture, Samples, decode_image, decode_mask
+from serving.core.contract import FillRequest, FillResponse, own_format
+from serving.core.encoders import check_side, encode, with_metadata
 from serving.core.errors import InvalidMaskError, MaskSizeMismatchError, MissingInputError
 from serving.core.graph import Bools, Floats
+from serving.core.jpeg_edit import edit_jpeg
 from serving.core.pyramid import fill_holes
 from serving.core.runtime import Runtime
 from serving.core.tiling import Model
@@ -63,6 +65,7 @@ class Pipeline:
             MissingInputError: there is no mask, and the image has no transparency to use instead.
             MaskSizeMismatchError: mask and image differ in size.
             TooManyPixelsError: a file has too many pixels.
+            InvalidRequestError: the image has too long a side for the format of the response.
             ModelOutputError: the model's output is invalid.
         """
         clock = _Clock()
@@ -71,15 +74,28 @@ class Pipeline:
         with clock.stage("prepare"):
             if request.output_size == "model":
                 picture, hole = _resized(picture, hole, self._runtime.side)
+            check_side(request.image_format, picture.size)
             filling = self._filling(picture, hole, clock, checkpoint)
         with clock.stage("composite"):
             picture = _composite(picture, filling, hole, opaque=request.mask is None)
         with clock.stage("encode"):
-            png = encode_png(picture)
+            image = self._encode(request, picture, hole, checkpoint)
         height, width = picture.size
         ratio, runtime = float(hole.mean()), self._runtime
-        response = FillResponse(png, width, height, ratio, runtime.version, runtime.name)
+        response = FillResponse(
+            image, width, height, ratio, runtime.version, runtime.name, request.image_format
+        )
         return Filled(response, clock.seconds)
+
+    def _encode(
+        self, request: FillRequest, picture: Picture, hole: Bools, checkpoint: Callable[[], None]
+    ) -> bytes:
+        image_format = request.image_format
+        if image_format == own_format(request.image) == "jpeg" and request.output_size == "original":
+            stored = with_metadata(picture, request.metadata, picture.orientation)
+            if edited := edit_jpeg(request.image, stored, hole, checkpoint):
+                return edited
+        return encode(with_metadata(picture, request.metadata), image_format)
 
     def _filling(
         self, picture: Picture, hole: Bools, clock: "_Clock", checkpoint: Callable[[], None]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
-from rest import Fill, RestClient, deployed
+from rest import ENCODINGS, Fill, RestClient, assert_error, deployed
 from sample_pictures import (
     Samples,
     as_mask,
@@ -258,3 +258,93 @@ def test_colour_profile_is_kept(rest: RestClient) -> None:
     with Image.open(io.BytesIO(answer)) as image:
         assert image.info.get("icc_profile") == profile
     assert (decode_rgba(answer)[~HOLE, :3] == PHOTO[~HOLE]).all()
+
+
+TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+CAMERA, PLACE = ExifTags.Base.Make, ExifTags.IFD.GPSInfo
+
+
+def phone_photo(picture_format: str) -> bytes:
+    """A photo with a camera, a place and a colour profile, whose pixels a viewer has to turn."""
+    exif = Image.Exif()
+    exif[CAMERA], exif[PLACE] = "Camera", {1: "N"}
+    exif[ExifTags.Base.Orientation] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.fromarray(PHOTO).transpose(LAID_DOWN[6])
+    options = {"lossless": True} if picture_format == "WEBP" else {"quality": 90}
+    return encode(image, picture_format, exif=exif, icc_profile=profile, **options)
+
+
+def upright(file: bytes) -> tuple[str, Samples]:
+    """The file's format, and what a viewer shows: HW3 RGB uint8."""
+    with Image.open(io.BytesIO(file)) as image:
+        return (image.format or "").lower(), np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+@pytest.mark.parametrize("asked", ["png", "jpeg", "webp", "same"])
+@pytest.mark.parametrize("encoding", deployed(ENCODINGS, "json"))
+def test_output_format(rest: RestClient, encoding: str, asked: str) -> None:
+    filled = rest.fill(Fill(encode(PHOTO, "WEBP", lossless=True), MASK, output_format=asked), encoding)
+    expected = "webp" if asked == "same" else asked
+    assert filled.facts["mime_type"] == TYPES[expected]
+    image_format, shown = upright(filled.png)
+    assert image_format == expected
+    difference = np.abs(shown.astype(int) - PHOTO)[~HOLE]
+    assert difference.mean() < 4 if asked == "jpeg" else not difference.any()
+
+
+@pytest.mark.parametrize(
+    ("accept", "asked", "media_type"),
+    [
+        ("image/jpeg", None, "image/jpeg"),
+        ("image/webp, image/jpeg;q=0.5", None, "image/webp"),
+        ("image/jpeg;q=0.5, image/png", None, "image/png"),
+        ("image/*", "same", "image/jpeg"),
+        ("image/*", "webp", "image/webp"),
+        ("*/*", "webp", "application/json"),
+    ],
+)
+def test_accept_chooses_the_format(rest: RestClient, accept: str, asked: str | None, media_type: str) -> None:
+    fill = Fill(encode(PHOTO, "JPEG"), MASK, output_format=asked)
+    response = rest.post(**ENCODINGS["multipart"](fill), headers={"Accept": accept})
+    assert response.status_code == 200, response.text[:500]
+    assert response.headers["Content-Type"].partition(";")[0] == media_type
+    if media_type != "application/json":
+        assert f"image/{upright(response.content)[0]}" == media_type
+
+
+@pytest.mark.deployed
+def test_an_accept_header_that_excludes_everything_is_406(rest: RestClient) -> None:
+    fill = ENCODINGS["multipart"](Fill(encode(PHOTO), MASK, output_format="jpeg"))
+    response = rest.post(**fill, headers={"Accept": "image/png, text/html;q=0.5"})
+    assert_error(response, 406, "NotAcceptableException", ("image/jpeg", "application/json"))
+
+
+@pytest.mark.parametrize("field", ["output_format", "metadata"])
+def test_an_unknown_choice_is_400(rest: RestClient, field: str) -> None:
+    response = rest.post(**ENCODINGS["json"](Fill(encode(PHOTO), MASK, **{field: "gif"})))
+    assert_error(response, 400, "InvalidRequestException", (field, "'gif'"))
+
+
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_comes_back_in_its_own_format_with_its_metadata(
+    rest: RestClient, picture_format: str
+) -> None:
+    file = phone_photo(picture_format)
+    before = upright(file)[1]
+    filled = rest.fill(Fill(file, MASK, output_format="same"))
+    image_format, after = upright(filled.png)
+    assert image_format == picture_format.lower()
+    assert (filled.facts["width"], filled.facts["height"]) == (WIDTH, HEIGHT)
+    # In JPEG the blocks that the hole touches are encoded again, and colours are interpolated from block to block.
+    near = cv2.dilate(as_mask(HOLE), np.ones((37, 37), np.uint8)) > 0 if picture_format == "JPEG" else HOLE
+    assert (after[~near] == before[~near]).all()
+    assert (after[HOLE] != before[HOLE]).any()
+    with Image.open(io.BytesIO(filled.png)) as image:
+        assert image.getexif()[CAMERA] == "Camera"
+        assert image.getexif().get_ifd(PLACE) == {1: "N"}
+        assert image.info["icc_profile"] == Image.open(io.BytesIO(file)).info["icc_profile"]
+    without_place = rest.fill(Fill(file, MASK, output_format="same", metadata="no-location"))
+    with Image.open(io.BytesIO(without_place.png)) as image:
+        assert image.getexif()[CAMERA] == "Camera"
+        assert not image.getexif().get_ifd(PLACE)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from sample_pictures import encode, face, png_file
 
-from serving.core.codec import Picture, decode_image, decode_mask, encode_png
+from serving.core import encoders
+from serving.core.codec import Picture, decode_image, decode_mask
 from serving.core.errors import (
     InvalidImageError,
     InvalidMaskError,
@@ -31,6 +32,10 @@ from serving.core.image_headers import is_ordinary
 LIMIT = 1_000_000
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ORIENTATION = 274
+
+
+def png(picture: Picture) -> bytes:
+    return encoders.encode(picture, "png")
 
 
 def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> NDArray[Any]:
@@ -67,7 +72,7 @@ def as_stored(oriented: NDArray[Any], orientation: int) -> NDArray[Any]:
 def test_what_is_encoded_is_decoded(channels: int, dtype: Any, data: st.DataObject) -> None:
     size = data.draw(st.tuples(st.integers(1, 20), st.integers(1, 20)))
     samples = data.draw(arrays.arrays(dtype, (*size, channels)))
-    decoded = decode_image(encode_png(Picture(samples)), LIMIT)
+    decoded = decode_image(png(Picture(samples)), LIMIT)
     if channels == 2 and dtype == np.uint16:  # written as RGBA
         samples = samples[:, :, [0, 0, 0, 1]]
     assert decoded.samples.dtype == samples.dtype
@@ -216,7 +221,7 @@ def test_kinds_that_are_not_supported_are_refused(file: bytes) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_the_colour_profile_is_kept(dtype: Any) -> None:
-    file = encode_png(Picture(noise(8, 8, 3, dtype=dtype), SRGB))
+    file = png(Picture(noise(8, 8, 3, dtype=dtype), SRGB))
     assert Image.open(io.BytesIO(file)).info["icc_profile"] == SRGB
     assert decode_image(file, LIMIT).icc_profile == SRGB
 
@@ -224,7 +229,7 @@ def test_the_colour_profile_is_kept(dtype: Any) -> None:
 @pytest.mark.parametrize("profile", [b"no profile", bytes(200), SRGB[:200], SRGB + bytes(100)])
 def test_a_damaged_profile_costs_no_pixel(profile: bytes) -> None:
     picture = Picture(noise(8, 8, 3), profile)
-    np.testing.assert_array_equal(decode_image(encode_png(picture), LIMIT).samples, picture.samples)
+    np.testing.assert_array_equal(decode_image(png(picture), LIMIT).samples, picture.samples)
 
 
 @pytest.mark.parametrize("picture_format", ["MPO", "TIFF", "PNG", "WEBP"])
@@ -254,7 +259,7 @@ def test_a_mask_with_alpha_is_paint_over_black(dtype: Any) -> None:
     full = np.iinfo(dtype).max
     grey = np.array([[full, full, full // 2, 0]], dtype)
     alpha = np.array([[full, full // 3, full, full]], dtype)
-    mask = decode_mask(encode_png(Picture(np.dstack([grey, grey, grey, alpha]))), LIMIT)
+    mask = decode_mask(png(Picture(np.dstack([grey, grey, grey, alpha]))), LIMIT)
     np.testing.assert_array_equal(mask, [[True, False, False, False]])
 
 
@@ -281,7 +286,7 @@ WHOLE = {
     "webp": encode(face(40, 50), "WEBP"),
     "bmp": encode(face(40, 50), "BMP"),
     "tiff": encode(face(40, 50), "TIFF"),
-    "png-16": encode_png(Picture(noise(40, 50, 3, dtype=np.uint16))),
+    "png-16": png(Picture(noise(40, 50, 3, dtype=np.uint16))),
     "tiff-16": tiff(noise(40, 50, 3, dtype=np.uint16), photometric="rgb"),
 }
 
@@ -332,7 +337,7 @@ def test_messages_tell_nothing_of_the_servers_insides() -> None:
 
 def test_opencv_reads_what_is_written() -> None:
     samples = noise(10, 10, 3, dtype=np.uint16)
-    read = cv2.imdecode(np.frombuffer(encode_png(Picture(samples)), np.uint8), cv2.IMREAD_UNCHANGED)
+    read = cv2.imdecode(np.frombuffer(png(Picture(samples)), np.uint8), cv2.IMREAD_UNCHANGED)
     assert read is not None
     np.testing.assert_array_equal(read[:, :, ::-1], samples)
 
@@ -350,7 +355,7 @@ def test_an_animated_png_of_16_bits_is_its_first_frame() -> None:
 
 
 def test_a_file_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.core.codec._WALL_SECONDS_PER_CPU_SECOND", 0)
+    monkeypatch.setattr("serving.core.codec.WALL_SECONDS_PER_CPU_SECOND", 0)
     with pytest.raises(InvalidImageError, match="too long"):
         decode_image(hostile_images.png_of_many_chunks(), 64_000_000)
 

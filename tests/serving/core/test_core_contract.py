@@ -15,7 +15,6 @@ from serving.core.contract import (
     request_from_fields,
     request_from_json,
     request_media_type,
-    wants_png,
 )
 
 IMAGE, MASK = b"\x89PNG image \xff", b"\x00mask"
@@ -66,7 +65,7 @@ BAD_JSON: dict[str, tuple[Any, type[errors.InpaintError], str]] = {
     "unknown field": (
         {"img": "eA=="},
         errors.InvalidRequestError,
-        "'img'.*'image', 'mask', 'output_size'",
+        "'img'.*'image', 'mask', 'output_size', 'output_format', 'metadata'",
     ),
     "image number": ({"image": 3}, errors.InvalidImageError, "'image'.*base64.*a number"),
     "image true": ({"image": True}, errors.InvalidImageError, "a boolean"),
@@ -88,6 +87,16 @@ BAD_JSON: dict[str, tuple[Any, type[errors.InpaintError], str]] = {
         {"image": "eA==", "output_size": "big"},
         errors.InvalidRequestError,
         "'original' or 'model'.*'big'",
+    ),
+    "format": (
+        {"image": "eA==", "output_format": "gif"},
+        errors.InvalidRequestError,
+        "'output_format' must be 'png', 'jpeg', 'webp' or 'same', not 'gif'",
+    ),
+    "metadata": (
+        {"image": "eA==", "metadata": True},
+        errors.InvalidRequestError,
+        "'metadata' must be 'all', 'no-location' or 'none', not True",
     ),
     "size number": ({"image": "eA==", "output_size": 178}, errors.InvalidRequestError, "178"),
     "size list": ({"image": "eA==", "output_size": []}, errors.InvalidRequestError, "output_size"),
@@ -145,37 +154,83 @@ def test_no_json_value_raises_anything_else(value: Any) -> None:
     assert request.image
 
 
+ACCEPTED = [
+    # Accept, output_format, the answer's format, whether it is the file itself
+    (None, None, "png", False),
+    ("", None, "png", False),
+    ("*/*", None, "png", False),
+    ("application/json", None, "png", False),
+    ("application/json, image/webp;q=0.5", None, "png", False),
+    ("image/png", None, "png", True),
+    ("IMAGE/JPEG", None, "jpeg", True),
+    ("image/webp", None, "webp", True),
+    ("image/*", None, "png", True),
+    ("image/*, image/png;q=0.1", None, "jpeg", True),
+    ("image/jpeg, image/webp;q=0.9", None, "jpeg", True),
+    ("image/jpeg;q=0.8, image/webp;q=0.9", None, "webp", True),
+    ("image/jpeg, image/png", None, "png", True),
+    ("image/png, */*", None, "png", True),
+    ("image/jpeg, */*;q=0.1", None, "jpeg", True),
+    ("image/png;q=0.5, application/json", None, "png", False),
+    ("image/png, application/json;q=0.5", None, "png", True),
+    ("image/png, application/json", None, "png", False),
+    ("application/*, image/png", None, "png", True),
+    ("image/png;q=0, */*", None, "png", False),
+    ("image/png;level=1;q=0.9", None, "png", True),
+    ("image/png;q=wrong", None, "png", False),
+    ("text/html,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", None, "webp", True),
+    (";;,,q=1", None, "png", False),
+    (None, "jpeg", "jpeg", False),
+    ("application/json", "webp", "webp", False),
+    ("image/*", "jpeg", "jpeg", True),
+    ("image/*", "same", "jpeg", True),
+    ("image/jpeg, image/png;q=0.1", "png", "png", True),
+    ("image/webp, application/json;q=0.1", "jpeg", "jpeg", False),
+]
+
+
+@pytest.mark.parametrize(("accept", "asked", "image_format", "is_file"), ACCEPTED)
+def test_accept_decides_the_format_and_whether_the_file_is_sent(
+    accept: str | None, asked: str | None, image_format: str, is_file: bool
+) -> None:
+    fields = {"image": b"\xff\xd8\xff..."} | ({"output_format": asked} if asked else {})
+    request = request_from_fields(fields).accepted(accept)
+    assert request.image_format == image_format
+    response = FillResponse(b"file", 1, 1, 0.5, "v7", image_format=request.image_format)
+    media_type, body = response.encode(accept)
+    assert media_type == (f"image/{image_format}" if is_file else "application/json")
+    assert (body == b"file") is is_file
+
+
 @pytest.mark.parametrize(
-    ("accept", "png"),
+    ("accept", "asked", "words"),
     [
-        (None, False),
-        ("", False),
-        ("*/*", False),
-        ("application/json", False),
-        ("image/png", True),
-        ("IMAGE/PNG", True),
-        ("image/*", True),
-        ("image/png, */*", True),
-        ("image/png, */*;q=0.1", True),
-        ("image/png;q=0.5, application/json", False),
-        ("image/png, application/json;q=0.5", True),
-        ("image/png, application/json", False),
-        ("application/*, image/png", True),
-        ("image/png;q=0, */*", False),
-        ("image/png;q=wrong", False),
-        ("image/png;level=1;q=0.9", True),
-        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", False),
-        ("image/webp", False),
-        (";;,,q=1", False),
+        ("text/html", None, "accept one of application/json, image/png, image/jpeg, image/webp"),
+        ("image/gif", None, "image/gif"),
+        ("*/*;q=0", None, "application/json"),
+        ("image/png", "jpeg", "accept one of application/json, image/jpeg."),
+        ("image/webp", "same", "application/json, image/jpeg"),
+        ("x/" + "y" * 10_000, None, "accept one of"),
     ],
 )
-def test_accept_decides_between_json_and_png(accept: str | None, png: bool) -> None:
-    assert wants_png(accept) is png
+def test_what_cannot_be_accepted_is_told(accept: str, asked: str | None, words: str) -> None:
+    fields = {"image": b"\xff\xd8\xff..."} | ({"output_format": asked} if asked else {})
+    with pytest.raises(errors.NotAcceptableError) as caught:
+        request_from_fields(fields).accepted(accept)
+    assert words in caught.value.message
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("start", "image_format"),
+    [(b"\xff\xd8\xff\xe0", "jpeg"), (b"RIFF\0\0\0\0WEBPVP8L", "webp"), (b"II*\0", "png"), (b"BM", "png")],
+)
+def test_same_is_the_images_own_format_where_it_is_offered(start: bytes, image_format: str) -> None:
+    assert request_from_fields({"image": start, "output_format": "same"}).image_format == image_format
 
 
 def test_the_response_follows_the_contract() -> None:
     response = FillResponse(b"png", 640, 480, 0.14200000001, "v7")
-    assert response.encode("image/png") == ("image/png", b"png")
     media_type, body = response.encode(None)
     assert media_type == "application/json"
     assert json.loads(body) == response.to_dict()
@@ -196,10 +251,14 @@ def all_errors(root: type[errors.InpaintError]) -> list[type[errors.InpaintError
 
 @pytest.mark.parametrize("kind", all_errors(errors.InpaintError))
 def test_every_error_has_the_contracts_shape(kind: type[errors.InpaintError]) -> None:
-    error = kind("why", 3) if kind is errors.OverloadedError else kind("why")
-    assert error.to_dict() == {"code": kind.code, "type": kind.type, "message": "why"}
-    assert str(error) == "why"
-    assert kind.code in {400, 401, 404, 405, 413, 415, 500, 503}
+    arguments: dict[type[errors.InpaintError], tuple[Any, ...]] = {
+        errors.OverloadedError: ("why", 3),
+        errors.DeadlineExceededError: (3,),
+    }
+    error = kind(*arguments.get(kind, ("why",)))
+    assert error.to_dict() == {"code": kind.code, "type": kind.type, "message": str(error)}
+    assert str(error) == "why" or kind is errors.DeadlineExceededError
+    assert kind.code in {400, 401, 404, 405, 406, 408, 413, 415, 500, 503}
 
 
 def test_clients_tell_errors_apart_by_type() -> None:

@@ -64,7 +64,7 @@ DESCRIBED = {
 def fill(runtime: Runtime, photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Fill a photo through the whole pipeline. Return HW3 uint8."""
     request = FillRequest(encode(photo), encode_mask(hole))
-    return decode_rgba(Pipeline(runtime).fill(request).response.png)[:, :, :3]
+    return decode_rgba(Pipeline(runtime).fill(request).response.image)[:, :, :3]
 
 
 def assert_filled_with_the_mean(runtime: Runtime, size: int) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from sample_pictures import as_mask, block, encode, encode_mask, face, scratch
 
-from serving.core.codec import Picture, decode_image, encode_png
+from serving.core import encoders
+from serving.core.codec import Picture, decode_image
 from serving.core.contract import FillRequest, OutputSize
 from serving.core.errors import (
     InvalidMaskError,
@@ -43,11 +44,15 @@ def photo(channels: int, dtype: Any, height: int = 120, width: int = 90) -> NDAr
     return samples
 
 
+def png(picture: Picture) -> bytes:
+    return encoders.encode(picture, "png")
+
+
 def fill(
     pipeline: Pipeline, image: bytes, mask: bytes | None, output_size: OutputSize = "original"
 ) -> Picture:
     filled = pipeline.fill(FillRequest(image, mask, output_size))
-    picture = decode_image(filled.response.png, 10**6)
+    picture = decode_image(filled.response.image, 10**6)
     assert picture.size == (filled.response.height, filled.response.width)
     return picture
 
@@ -58,7 +63,7 @@ def test_known_pixels_come_back_bit_for_bit_in_every_mode(
     pipeline: Pipeline, channels: int, dtype: Any
 ) -> None:
     samples = photo(channels, dtype)
-    file = encode_png(Picture(samples))
+    file = png(Picture(samples))
     if channels == 2 and dtype == np.uint16:  # a mode that is read, and answered as RGBA
         file, samples = png16(samples, 4), samples[:, :, [0, 0, 0, 1]]
     filled = fill(pipeline, file, encode_mask(HOLE)).samples
@@ -76,14 +81,14 @@ def test_known_pixels_come_back_bit_for_bit_in_every_mode(
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_grey_photo_is_filled_as_the_same_in_colour(pipeline: Pipeline, dtype: Any) -> None:
     grey = photo(1, dtype)
-    filled_grey = fill(pipeline, encode_png(Picture(grey)), encode_mask(HOLE)).samples
-    filled_rgb = fill(pipeline, encode_png(Picture(grey.repeat(3, axis=2))), encode_mask(HOLE)).samples
+    filled_grey = fill(pipeline, png(Picture(grey)), encode_mask(HOLE)).samples
+    filled_rgb = fill(pipeline, png(Picture(grey.repeat(3, axis=2))), encode_mask(HOLE)).samples
     mean = filled_rgb.astype(float).mean(axis=2, keepdims=True)
     assert np.abs(filled_grey - mean).max() <= 0.5
 
 
 def test_16_bits_are_filled_in_16_bits(pipeline: Pipeline) -> None:
-    deep = fill(pipeline, encode_png(Picture(photo(3, np.uint16))), encode_mask(HOLE)).samples
+    deep = fill(pipeline, png(Picture(photo(3, np.uint16))), encode_mask(HOLE)).samples
     assert len(np.unique(deep[HOLE] % 256)) > 100
 
 
@@ -93,7 +98,7 @@ def test_transparency_is_the_mask_where_there_is_none(pipeline: Pipeline, dtype:
     full = np.iinfo(dtype).max
     samples[HOLE, 3] = full // 3
     samples[HOLE, :3] = full
-    filled = fill(pipeline, encode_png(Picture(samples)), None).samples
+    filled = fill(pipeline, png(Picture(samples)), None).samples
     np.testing.assert_array_equal(filled[~HOLE], samples[~HOLE])
     assert (filled[HOLE, 3] == full).all()  # or the filling could not be seen
     assert not (filled[HOLE, :3] == full).all(axis=1).any()
@@ -119,7 +124,7 @@ def test_no_mask_and_no_transparency_is_told(pipeline: Pipeline) -> None:
 def test_an_empty_mask_changes_nothing(pipeline: Pipeline, output_size: OutputSize) -> None:
     samples = photo(3, np.uint8, 178, 178)
     filled = pipeline.fill(FillRequest(encode(samples), encode_mask(np.zeros((178, 178), bool)), output_size))
-    np.testing.assert_array_equal(decode_image(filled.response.png, 10**6).samples, samples)
+    np.testing.assert_array_equal(decode_image(filled.response.image, 10**6).samples, samples)
     assert filled.response.hole_ratio == 0
 
 
@@ -157,7 +162,7 @@ def test_what_is_under_the_hole_does_not_matter(
     second = first.copy()
     second[HOLE, : 3 if channels > 2 else 1] = rng.integers(0, 256, (HOLE.sum(), 3 if channels > 2 else 1))
     mask = encode_mask(HOLE)
-    one, other = (fill(pipeline, encode_png(Picture(s)), mask, output_size).samples for s in (first, second))
+    one, other = (fill(pipeline, png(Picture(s)), mask, output_size).samples for s in (first, second))
     np.testing.assert_array_equal(one, other)
 
 
@@ -173,7 +178,7 @@ def test_the_models_size_loses_no_hole_pixel(pipeline: Pipeline, size: tuple[int
     # It covers this much of the smaller or larger picture, and a pixel of blur to each side.
     reach = [int(np.ceil(178 / n)) for n in size]
     assert 1 <= pixels <= (reach[0] + 3) * (reach[1] + 3)
-    picture = decode_image(filled.png, 10**6).samples.astype(int)
+    picture = decode_image(filled.image, 10**6).samples.astype(int)
     magenta = picture[:, :, 0] + picture[:, :, 2] - 2 * picture[:, :, 1]
     plain = cv2.resize(face(*size), (178, 178), interpolation=cv2.INTER_AREA).astype(int)
     assert magenta.max() <= (plain[:, :, 0] + plain[:, :, 2] - 2 * plain[:, :, 1]).max() + 25
