@@ -1,4 +1,4 @@
-"""`python -m export onnx|int8|mar|parity`."""
+"""`python -m export all|onnx|int8|mar|parity`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from export.errors import ExportError, ParityError
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from export.verdicts import Verdict
+
+_FORMATS = ("onnx", "fp16", "int8", "mar")
 
 
 def _onnx(options: argparse.Namespace) -> None:
@@ -36,16 +42,33 @@ def _mar(options: argparse.Namespace) -> None:
 def _parity(options: argparse.Namespace) -> None:
     from export.parity import check
     from export.probes import probes_of
-    from export.verdicts import to_markdown
     from training.cases import files_of
-    from training.files import write_atomically, write_json
 
     probes = probes_of(files_of(options.data, options.split, options.count))
-    verdicts = check(options.weights, options.artifacts, probes)
+    _judge(check(options.weights, options.artifacts, probes), options.output)
+
+
+def _all(options: argparse.Namespace) -> None:
+    from export.artifacts import export_formats
+    from export.mar import build_mar
+
+    artifacts, verdicts = export_formats(options.weights, options.output, options.formats, options.data)
+    for artifact in artifacts:
+        print(f"written: {artifact}")
+    _judge(verdicts, options.output)
+    if "mar" in options.formats:
+        print(f"written: {build_mar(artifacts[0], options.output / 'model-store')}")
+
+
+def _judge(verdicts: list[Verdict], folder: Path) -> None:
+    """Write and print the parity table, and raise an error if an artifact is outside its tolerance."""
+    from export.verdicts import to_markdown
+    from training.files import write_atomically, write_json
+
     table = to_markdown(verdicts)
     document = [{**asdict(verdict), "passed": verdict.passed} for verdict in verdicts]
-    write_atomically(options.output / "parity.md", table.encode())
-    write_json(options.output / "parity.json", document)
+    write_atomically(folder / "parity.md", table.encode())
+    write_json(folder / "parity.json", document)
     print(table)
     failed = [verdict.artifact for verdict in verdicts if not verdict.passed]
     if failed:
@@ -55,6 +78,23 @@ def _parity(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m export", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    everything = commands.add_parser("all", help="export a checkpoint in several formats, and compare them")
+    everything.add_argument("weights", type=Path, help="weights file of `python -m training fit`")
+    everything.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder for the files, named after the weights file"
+    )
+    everything.add_argument(
+        "--formats",
+        nargs="+",
+        choices=_FORMATS,
+        default=_FORMATS,
+        help="what to make; the float32 ONNX file always is (default: all)",
+    )
+    everything.add_argument(
+        "--data", type=Path, required=True, help="folder of pictures to calibrate and compare on"
+    )
+    everything.set_defaults(run=_all)
 
     onnx = commands.add_parser("onnx", help="export a checkpoint to ONNX")
     onnx.add_argument("weights", type=Path, help="weights file of `python -m training fit`")

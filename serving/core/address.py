@@ -1,6 +1,12 @@
 """How to reach a server from the machine that it runs on: its URL, and commands to try it."""
 
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Final
+
+from serving.core.graph import MODEL_NAME
 
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (nothing is bound here)
 
@@ -12,13 +18,27 @@ def local_url(host: str, port: int) -> str:
 
 
 def example_commands(url: str, model: str, key: str = "") -> str:
-    """Return two lines for a shell: a prediction with curl and one with the command line client.
+    """Return lines for a shell: a prediction with curl, and one with the command line client if that is installed.
 
     Args:
         url: the server's URL.
         model: the model's name.
         key: curl's option for the API key, after a space.
     """
-    return f"""\
-  curl{key} -F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png" {url}/predictions/{model} -o filled.png
-  inpaint fill photo.jpg mask.png -o filled.png --url {url}"""
+    files = '-F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png"'
+    lines = [f"  curl{key} {files} {url}/predictions/{model} -o filled.png"]
+    if client := _client():
+        named = "" if model == MODEL_NAME else f" --model {model}"
+        lines.append(f"  {client} fill photo.jpg mask.png -o filled.png --url {url}{named}")
+    return "\n".join(lines)
+
+
+def _client() -> str | None:
+    """Return the command of the client: its name if a shell finds it, or else its path beside this Python."""
+    if shutil.which("inpaint"):
+        return "inpaint"
+    beside = Path(sys.executable).with_name("inpaint")
+    if not beside.is_file():
+        return None
+    here = Path.cwd()
+    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))

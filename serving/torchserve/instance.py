@@ -254,6 +254,7 @@ def _properties(options: Options) -> str:
         # Of the first worker. With Unix sockets, as on Linux, it is only part of the socket's name.
         "initial_worker_port": free_port,
         "number_of_gpu": options.workers if options.gpu else 0,
+        "enable_envvars_config": "false",
     }
     lines = [f"{name}={value}" for name, value in settings.items()]
     return "\n".join([(_HERE / "config.properties").read_text(encoding="utf-8"), *lines, ""])

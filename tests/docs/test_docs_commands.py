@@ -95,17 +95,16 @@ class Clone:
 
     def server(self, command: str) -> None:
         """Start a server, wait until it fills a picture, and stop it."""
-        port, stop = free_port(following=2), ""
+        port, stop, ports = free_port(following=2), "", ""
         if command.startswith("torchserve"):
-            config = self.folder / "serving/torchserve/config.properties"
-            ports = dict(zip(("8080", "8081", "8082"), map(str, range(port, port + 3)), strict=True))
-            config.write_text(re.sub("|".join(ports), lambda found: ports[found[0]], config.read_text()))
+            for number, name in enumerate(("INFERENCE", "MANAGEMENT", "METRICS")):
+                ports += f"export TS_{name}_ADDRESS=http://127.0.0.1:{port + number}; "
             stop = "torchserve --stop"
         else:
             command = f"{re.sub(r' --port [0-9]+', '', command)} --port {port}"
         with tempfile.TemporaryDirectory() as temporary:  # the path of a socket in it must be short
             setting = f"export PATH={BIN}:$PATH PYTHONPATH={ROOT} TMPDIR={temporary}; cd {self.folder}"
-            script = ["bash", "-c", f"{setting}; exec {command}"]
+            script = ["bash", "-c", f"{setting}; {ports}exec {command}"]
             with running("server", script, (port, port + 2), self.folder):
                 subprocess.run(["bash", "-c", f"{setting}; {stop}"], check=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from exporting import export_command
+from exporting import export_command, metadata_of
 from random_networks import random_network
 
 from export.__main__ import main
@@ -40,7 +40,7 @@ MISTAKES = {
     "onnx fp32.onnx -o out.onnx": "fp32.onnx is not a complete safetensors file",
     "onnx empty -o out.onnx": "there is no weights file empty",
     "all missing.safetensors -o out --data photos": "there is no weights file missing.safetensors",
-    "all tiny.safetensors -o out --data few": "split of few is empty",
+    "all tiny.safetensors -o out --data few": "needs at least 5 pictures, not 1",
     "all tiny.safetensors -o out --data nowhere": "there is no data folder nowhere",
     "int8 missing.onnx -o out.onnx --data photos": "missing.onnx cannot be opened as ONNX",
     "int8 garbage.onnx -o out.onnx --data photos": "garbage.onnx cannot be opened as ONNX",
@@ -83,6 +83,7 @@ def test_a_mistake_is_one_line(
         "tensorflow",
         "onnx",
         "onnx tiny.safetensors",
+        "all tiny.safetensors -o out --data photos --formats tflite",
         "onnx tiny.safetensors -o out.onnx --int4",
         "int8 fp32.onnx -o out.onnx",
         "int8 fp32.onnx -o out.onnx --data photos --count many",
@@ -99,7 +100,18 @@ def test_a_misspelt_command_line_is_explained(command: str, capsys: Capture) -> 
     assert "error: " in captured.err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", ["", "onnx ", "int8 ", "mar ", "parity "])
+def test_a_checkpoint_is_exported_in_the_formats_that_are_asked_for(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(files)
+    assert main(["all", "tiny.safetensors", "-o", "out", "--formats", "onnx", "mar", "--data", "photos"]) == 0
+    made = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file())
+    assert made == ["model-store/inpaint.mar", "parity.json", "parity.md", "tiny.onnx"]
+    assert metadata_of(Path("out/tiny.onnx")) == metadata_of(Path("fp32.onnx"))
+    assert capsys.readouterr().out.startswith("written: out/tiny.onnx\n")
+
+
+@pytest.mark.parametrize("command", ["", "all ", "onnx ", "int8 ", "mar ", "parity "])
 def test_every_command_has_help(command: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as stop:
         main(f"{command}--help".split())
