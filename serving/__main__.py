@@ -2,7 +2,7 @@
 
 import sys
 
-from serving.http.server import main
+from serving.http.supervisor import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -5,9 +5,10 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from serving.core.runtime import Runtime
+from serving.http.bodies import RequestBodyMiddleware
 from serving.http.dependencies import Service
 from serving.http.exception_handlers import HANDLED, handle_exception
-from serving.http.middleware import RequestBodyMiddleware, ResponseMiddleware
+from serving.http.middleware import ResponseMiddleware
 from serving.http.routes import inference_protocol, operations, predictions
 from serving.http.routes.openapi import complete_openapi
 from serving.http.routes.page import add_page
@@ -48,7 +49,7 @@ def create_app(settings: Settings, *runtimes: Runtime) -> FastAPI:
     complete_openapi(app)
     for kind in HANDLED:
         app.add_exception_handler(kind, handle_exception)
-    app.add_middleware(RequestBodyMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestBodyMiddleware, max_bytes=settings.max_body_bytes, admission=service.admission)
     if settings.allow_origin is not None:
         app.add_middleware(
             CORSMiddleware,

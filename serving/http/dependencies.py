@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 
+from serving.core.contract import TIMEOUT_HEADER, requested_seconds
 from serving.core.errors import ResourceNotFoundError
 from serving.core.graph import MODEL_NAME
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
+from serving.http.admission import Admission
 from serving.http.metrics import Metrics
 from serving.http.scheduling import Scheduler
 from serving.http.settings import Settings
@@ -39,6 +41,7 @@ class Service:
 
     settings: Settings
     models: Mapping[str, ServedModel]
+    admission: Admission
     scheduler: Scheduler
     metrics: Metrics
 
@@ -49,7 +52,8 @@ class Service:
         models = {
             runtime.name: ServedModel(runtime, Pipeline(runtime, settings.max_pixels)) for runtime in runtimes
         }
-        return cls(settings, models, scheduler, Metrics(runtimes, scheduler))
+        admission = Admission(max(settings.max_total_body_bytes, settings.max_body_bytes))
+        return cls(settings, models, admission, scheduler, Metrics(runtimes, scheduler))
 
     @property
     def default(self) -> ServedModel:
@@ -92,6 +96,23 @@ def _model(model: _ModelName, request: Request, service: ServiceDep) -> ServedMo
 
 ModelDep = Annotated[ServedModel, Depends(_model)]
 """The model that the path names."""
+
+
+def _seconds(
+    seconds: Annotated[
+        str | None,
+        Header(
+            alias=TIMEOUT_HEADER,
+            description="Seconds for the prediction, with its time in the queue. It is then cancelled: 503.",
+            examples=["30"],
+        ),
+    ] = None,
+) -> float:
+    return requested_seconds(seconds)
+
+
+SecondsDep = Annotated[float, Depends(_seconds)]
+"""The seconds that the request gives the prediction."""
 
 
 async def client_disconnected(request: Request) -> None:

@@ -1,55 +1,89 @@
-"""The command `python -m serving`: load the model, listen, and print how to try it."""
+"""The server process: load the model, listen, and print how to try it. The supervisor starts it."""
 
 import logging
+import os
+import signal
 import socket
 import sys
+from functools import partial
+from threading import Thread
 
 import uvicorn
+from fastapi import FastAPI
 
 from serving.core.address import example_commands, local_url
 from serving.core.errors import AddressInUseError, StartupError
 from serving.core.models import load_models, model_sources
 from serving.core.runtime import Runtime
 from serving.http.app import create_app
+from serving.http.connections import Connection, max_connections
 from serving.http.routes.page import is_built
 from serving.http.settings import Settings, load_settings
+from serving.http.stopping import Server
+from serving.http.supervisor import READY
 
 logger = logging.getLogger(__name__)
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
-def main(arguments: list[str]) -> int:
-    """Serve until stopped by a signal. Return the exit code."""
+def main(
+    arguments: list[str], supervisor: socket.socket | None = None, listener: socket.socket | None = None
+) -> int:
+    """Serve until stopped by a signal. Return the exit code.
+
+    Args:
+        arguments: the command line.
+        supervisor: a connection to the supervisor, which is told when the server is ready. If it ends, so does the
+            server.
+        listener: the supervisor's listening socket, from the second start on.
+    """
     try:
         settings = load_settings(arguments)
         logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
-        listener = _bind(settings)
+        bound = listener or _bind(settings)
         runtimes = load_models(
             model_sources(settings.model),
             device=settings.device,
             require_gpu=settings.require_gpu,
             threads=settings.threads_per_run,
         )
-        _listen(listener)
+        _listen(bound)
     except StartupError as error:
         print(f"serving: {error.message}", file=sys.stderr)
         return 1
-    print(_how_to_try(settings, runtimes, listener), flush=True)
-    if settings.api_key is None and not settings.host.startswith(_LOOPBACK):
-        logger.warning(
-            "Listening on %s without an API key: set INPAINT_API_KEY to require one.", settings.host
-        )
+    if listener is None:
+        print(_how_to_try(settings, runtimes, bound), flush=True)
+        if settings.api_key is None and not settings.host.startswith(_LOOPBACK):
+            logger.warning(
+                "Listening on %s without an API key: set INPAINT_API_KEY to require one.", settings.host
+            )
+    server = create_server(create_app(settings, *runtimes), settings)
+    if supervisor is not None:
+        socket.send_fds(supervisor, [READY], [bound.fileno()] if listener is None else [])
+        Thread(target=_stop_with, args=(supervisor,), daemon=True).start()
+    server.run(sockets=[bound])
+    return 0
+
+
+def create_server(app: FastAPI, settings: Settings) -> Server:
+    """Create the ASGI server of an application of `create_app`."""
     config = uvicorn.Config(
-        create_app(settings, *runtimes),
+        app,
+        http=partial(Connection, max_connections=max_connections()),  # type: ignore[arg-type] # called like a type
         log_level=settings.log_level,
         timeout_graceful_shutdown=settings.graceful_seconds,
         server_header=False,
         ws="none",
         lifespan="off",
     )
-    uvicorn.Server(config).run(sockets=[listener])
-    return 0
+    return Server(config, app.state.service.admission, app.state.service.scheduler)
+
+
+def _stop_with(supervisor: socket.socket) -> None:
+    """Stop when the supervisor has ended."""
+    supervisor.recv(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -89,3 +123,7 @@ def _how_to_try(settings: Settings, runtimes: list[Runtime], listener: socket.so
     return f"""\
 Serving {models} on {first.provider} at {url} ({page}, API: {url}/docs). Try it:
 {example_commands(url, first.name, key)}"""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[2:], *(socket.socket(fileno=int(file)) for file in sys.argv[1].split(","))))

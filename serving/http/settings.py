@@ -53,9 +53,11 @@ class Settings(BaseSettings):
     queue_size: int = Field(16, ge=0, le=10_000)
     """predictions that may wait in the queue; further ones are answered 503 immediately"""
     max_seconds: float = Field(600, gt=0)
-    """seconds that a prediction may take, including its time in the queue"""
+    """seconds that a request may take, including its body and its time in the queue"""
     max_body_bytes: int = Field(64 * 2**20, ge=1024)
     """maximum size of a request body in bytes"""
+    max_total_body_bytes: int = Field(256 * 2**20, ge=1024)
+    """maximum size of all request bodies in memory together, at least that of one"""
     max_pixels: int = Field(DEFAULT_MAX_PIXELS, ge=1024)
     """maximum number of pixels of an image"""
     api_key: CliSuppress[SecretStr | None] = None

@@ -26,7 +26,8 @@ PROXY_CONF=$(cd "$(dirname "$0")" && pwd)
 
 PROXY_SERVERS=""
 for engine in $PROXY_ENGINES; do
-    PROXY_SERVERS="$PROXY_SERVERS server $engine max_fails=2 fail_timeout=5s;"
+    # max_fails=0: with every engine marked as failed, nginx would refuse requests for a while after they are back.
+    PROXY_SERVERS="$PROXY_SERVERS server $engine max_fails=0;"
 done
 
 # The key as a regular expression of its bytes: nginx compares plain strings case-insensitively.

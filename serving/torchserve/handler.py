@@ -7,21 +7,25 @@ not used: it answers a request with the header `describe: True` with `null`, and
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from serving.core.contract import (
     JSON,
+    TIMEOUT_HEADER,
     FillRequest,
     request_from_fields,
     request_from_json,
     request_media_type,
+    requested_seconds,
 )
 from serving.core.cpus import available_cores
 from serving.core.errors import (
+    DeadlineExceededError,
     DeviceUnavailableError,
     InpaintError,
     InternalServerError,
@@ -103,7 +107,21 @@ class InpaintHandler:
         """Return the media type and the body of the response to one request, or raise an error."""
         if not fields and headers.get("describe") == "True":  # the management API's customized=true
             return JSON, json.dumps(self._runtime.metadata).encode()
-        return self._pipeline.fill(_read(fields, headers)).response.encode(headers.get("accept"))
+        checkpoint = _checkpoint(requested_seconds(headers.get(TIMEOUT_HEADER.lower())))
+        accept = headers.get("accept")
+        filled = self._pipeline.fill(_read(fields, headers).accepted(accept), checkpoint)
+        return filled.response.encode(accept)
+
+
+def _checkpoint(seconds: float) -> Callable[[], None]:
+    """Return a function that raises an error after so many seconds. The time in TorchServe's queue is not known."""
+    deadline = monotonic() + seconds
+
+    def check() -> None:
+        if monotonic() > deadline:
+            raise DeadlineExceededError(seconds)
+
+    return check
 
 
 def _read(fields: Mapping[str, Any], headers: Mapping[str, str]) -> FillRequest:

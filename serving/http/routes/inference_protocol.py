@@ -10,7 +10,7 @@ from starlette.responses import Response
 from serving.core.contract import JSON
 from serving.core.errors import ResourceNotFoundError
 from serving.core.graph import CHANNELS, INPUTS, OUTPUT
-from serving.http.dependencies import ModelDep, ServiceDep, client_disconnected, server_timing
+from serving.http.dependencies import ModelDep, SecondsDep, ServiceDep, client_disconnected, server_timing
 from serving.http.inference_protocol_codec import DATATYPE, decode_tensors, encode_output
 from serving.http.routes.inference_protocol_schemas import (
     INFER_REQUEST,
@@ -118,13 +118,11 @@ async def model_metadata(model: ModelDep) -> ModelMetadata:
     responses=INFER_RESPONSES,
     openapi_extra=INFER_REQUEST,
 )
-async def infer(request: Request, service: ServiceDep, model: ModelDep) -> Response:
+async def infer(request: Request, service: ServiceDep, model: ModelDep, seconds: SecondsDep) -> Response:
     """Run the model itself: `image` [N,3,H,W] in [0, 1] and `mask` [N,1,H,W], 1 = known, to `output` [N,3,H,W].
 
     Request and response are JSON, or use the binary tensor data extension.
     """
-    service.scheduler.check()
-    body = await request.body()
     head_length = request.headers.get(HEAD_LENGTH)
 
     def work() -> tuple[bytes, int | None, dict[str, float]]:
@@ -133,13 +131,15 @@ async def infer(request: Request, service: ServiceDep, model: ModelDep) -> Respo
         decoded = perf_counter()
         output = model.runtime.run(tensors.images, tensors.known)
         ran = perf_counter()
-        content, length = encode_output(output, tensors, model.name, model.runtime.version)
-        seconds = {"decode": decoded - start, "run": ran - decoded, "encode": perf_counter() - ran}
-        return content, length, seconds
+        content, length = encode_output(output, tensors, model.name, model.runtime.version, check_cancelled)
+        stages = {"decode": decoded - start, "run": ran - decoded, "encode": perf_counter() - ran}
+        return content, length, stages
 
-    content, length, seconds = await service.scheduler.run(work, lambda: client_disconnected(request))
-    service.metrics.stages(model.name, seconds)
-    headers = {"Server-Timing": server_timing(seconds)}
+    async with service.scheduler.place(seconds) as place:
+        body = await request.body()
+        content, length, stages = await place.run(work, lambda: client_disconnected(request))
+    service.metrics.stages(model.name, stages)
+    headers = {"Server-Timing": server_timing(stages)}
     if length is None:
         return Response(content, media_type=JSON, headers=headers)
     return Response(

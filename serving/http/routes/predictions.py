@@ -21,6 +21,7 @@ from serving.core.errors import InvalidRequestError
 from serving.core.pipeline import Filled
 from serving.http.dependencies import (
     ModelDep,
+    SecondsDep,
     ServedModel,
     Service,
     ServiceDep,
@@ -28,6 +29,7 @@ from serving.http.dependencies import (
     server_timing,
 )
 from serving.http.routes.schemas import FILL_REQUEST, FILL_RESPONSES
+from serving.http.scheduling import Place
 from serving.http.security import require_key
 
 router = APIRouter(tags=["predictions"], dependencies=[Depends(require_key)])
@@ -43,14 +45,15 @@ _MAX_PARTS = 8  # more than the contract has, so that the error can name an unkn
     responses=FILL_RESPONSES,
     openapi_extra=FILL_REQUEST,
 )
-async def fill(request: Request, service: ServiceDep, model: ModelDep) -> Response:
+async def fill(request: Request, service: ServiceDep, model: ModelDep, seconds: SecondsDep) -> Response:
     """Fill the masked part of an image at its own size; every other pixel is unchanged."""
-    service.scheduler.check()  # before reading the body
-    if request_media_type(request.headers.get("content-type")) == JSON:
-        body = await request.body()
-        return await _respond(request, service, model, lambda: request_from_json(body))
-    async with _form(request) as form:
-        return await _respond(request, service, model, lambda: request_from_fields(_fields(form)))
+    is_json = request_media_type(request.headers.get("content-type")) == JSON
+    async with service.scheduler.place(seconds) as place:
+        if is_json:
+            body = await request.body()
+            return await _respond(request, service, model, place, lambda: request_from_json(body))
+        async with _form(request) as form:
+            return await _respond(request, service, model, place, lambda: request_from_fields(_fields(form)))
 
 
 @asynccontextmanager
@@ -67,15 +70,15 @@ async def _form(request: Request) -> AsyncIterator[FormData]:
 
 
 async def _respond(
-    request: Request, service: Service, model: ServedModel, read: Callable[[], FillRequest]
+    request: Request, service: Service, model: ServedModel, place: Place, read: Callable[[], FillRequest]
 ) -> Response:
     accept = request.headers.get("accept")
 
     def work() -> tuple[Filled, str, bytes]:
-        filled = model.pipeline.fill(read(), check_cancelled)
+        filled = model.pipeline.fill(read().accepted(accept), check_cancelled)
         return filled, *filled.response.encode(accept)
 
-    filled, media_type, content = await service.scheduler.run(work, lambda: client_disconnected(request))
+    filled, media_type, content = await place.run(work, lambda: client_disconnected(request))
     service.metrics.stages(model.name, filled.seconds)
     service.metrics.hole_ratio(model.name, filled.response.hole_ratio)
     headers = {"Server-Timing": server_timing(filled.seconds), "Cache-Control": "no-store", "Vary": "Accept"}

@@ -6,14 +6,25 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, with_config
 
-from serving.core.codec import Picture, encode_png
-from serving.core.contract import FIELDS, FORM, JSON, PNG, FillResponseBody, OutputSize
+from serving.core.codec import Picture
+from serving.core.contract import (
+    FIELDS,
+    FORM,
+    IMAGE_TYPES,
+    JSON,
+    PNG,
+    FillResponseBody,
+    Metadata,
+    OutputFormat,
+    OutputSize,
+)
+from serving.core.encoders import encode
 from serving.core.errors import ErrorBody, InvalidImageError, OverloadedError
 from serving.core.graph import MODEL_NAME
 
 
 def _example_png(samples: Any) -> str:
-    return base64.b64encode(encode_png(Picture(samples.astype(np.uint8)))).decode()
+    return base64.b64encode(encode(Picture(samples.astype(np.uint8)), "png")).decode()
 
 
 # A valid request, small enough to send from the documentation page.
@@ -31,6 +42,8 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     output_size: OutputSize = Field("original", description=FIELDS["output_size"])
+    output_format: OutputFormat | None = Field(None, description=FIELDS["output_format"])
+    metadata: Metadata = Field("all", description=FIELDS["metadata"])
 
 
 class JsonRequest(_Request):
@@ -73,6 +86,10 @@ RESPONSE_HEADERS = {
         "description": "The ONNX Runtime execution provider that runs the model.",
         "schema": {"type": "string"},
     },
+    "X-Request-ID": {
+        "description": "The request's id: the one that was sent, or a new one.",
+        "schema": {"type": "string"},
+    },
     "Server-Timing": {
         "description": "Milliseconds by stage: decode, prepare, run, composite, encode.",
         "schema": {"type": "string"},
@@ -105,9 +122,10 @@ def error_responses(model: Any, descriptions: dict[int, str]) -> dict[int | str,
 
 COMMON_ERRORS = {
     401: "The API key is missing or wrong.",
+    408: "The body was sent too slowly.",
     413: "Too many bytes, or too many pixels.",
     500: "The server failed.",
-    503: "The queue is full, or the prediction took too long.",
+    503: "The queue is full, the prediction took too long, or the server stops.",
 }
 FILL_RESPONSES = error_responses(
     ErrorBody,
@@ -115,12 +133,13 @@ FILL_RESPONSES = error_responses(
     | {
         400: "A file is missing or cannot be decoded, image and mask differ in size, or a field is unknown.",
         404: "Unknown model.",
+        406: "The header Accept excludes JSON and the image's format.",
         415: "Neither multipart/form-data nor application/json.",
     },
 ) | {
     200: {
-        "description": "The filled image: JSON, or with `Accept: image/png` the PNG file itself.",
-        "content": {PNG: BINARY},
+        "description": "The filled image: JSON, or with `Accept: image/png`, `image/jpeg` or `image/webp` the file.",
+        "content": dict.fromkeys(IMAGE_TYPES.values(), BINARY),
         "headers": RESPONSE_HEADERS,
     }
 }

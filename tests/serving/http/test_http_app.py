@@ -50,6 +50,31 @@ def test_a_prediction_tells_who_made_it_and_how_long_it_took(
     assert all(float(milliseconds) >= 0 for milliseconds in stages.values())
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon", ""])
+def test_a_wrong_time_for_a_prediction_is_refused(client: TestClient, seconds: str) -> None:
+    answer = client.post(URL, files=FILES, headers={"X-Server-Timeout": seconds})
+    assert (answer.status_code, answer.json()["type"]) == (400, "InvalidRequestException")
+    assert "X-Server-Timeout" in answer.json()["message"]
+
+
+def test_the_smaller_of_the_servers_and_the_requests_time_applies(runtime: Runtime) -> None:
+    app = create_app(Settings(max_seconds=1e-4), runtime)
+    with TestClient(app) as hasty:
+        answer = hasty.post(URL, files=FILES, headers={"X-Server-Timeout": "60"})
+    assert (answer.status_code, answer.json()["type"]) == (503, "DeadlineExceededException")
+    assert "0.0001 seconds" in answer.json()["message"]
+
+
+def test_a_request_keeps_its_id_or_gets_one(client: TestClient) -> None:
+    def answered(sent: str) -> str:
+        return client.get("/ping", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
+
+    assert answered("photo-7.a_b") == "photo-7.a_b"
+    ids = {answered(sent) for sent in ("", "a b", "x" * 65)}
+    assert len(ids) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", given) for given in ids)
+
+
 def test_both_forms_of_an_answer_are_one_picture(client: TestClient) -> None:
     as_json = client.post(URL, files=FILES).json()
     as_png = client.post(URL, files=FILES, headers={"Accept": "image/png"}).content
@@ -118,8 +143,9 @@ def test_an_unhandled_exception_is_logged_and_not_disclosed(
     client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(type(app.state.service.default.pipeline), "fill", lambda *_: 1 / 0)
-    answer = client.post(URL, files=FILES)
+    answer = client.post(URL, files=FILES, headers={"X-Request-ID": "seven"})
     assert answer.status_code == 500
+    assert "POST /predictions/inpaint failed, request seven" in caplog.text
     error = answer.json()
     assert (error["code"], error["type"]) == (500, "InternalServerException")
     assert "division" not in answer.text
@@ -206,12 +232,12 @@ def test_the_description_tells_all_of_a_prediction(client: TestClient) -> None:
     schemas = description["components"]["schemas"]
     for body in bodies.values():
         schema = schemas[body["schema"]["$ref"].rsplit("/", 1)[1]]
-        assert set(schema["properties"]) == {"image", "mask", "output_size"}
+        assert set(schema["properties"]) == {"image", "mask", "output_size", "output_format", "metadata"}
         assert schema["required"] == ["image"]
         assert all("description" in field for field in schema["properties"].values())
     assert schemas["FormRequest"]["properties"]["image"]["format"] == "binary"
     responses = operation["responses"]
-    assert set(responses) == {"200", "400", "401", "404", "413", "415", "500", "503"}
+    assert set(responses) == {"200", "400", "401", "404", "406", "408", "413", "415", "500", "503"}
     assert set(responses["200"]["content"]) == {"application/json", "image/png"}
     assert "Retry-After" in responses["503"]["headers"]
     for code in set(responses) - {"200"}:

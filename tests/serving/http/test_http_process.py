@@ -1,17 +1,20 @@
 """The server as a process: how it starts, refuses to start, fills up, and stops."""
 
+import http.client
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import engines
+import psutil
 import pytest
 import requests
 import sample_pictures
@@ -68,7 +71,10 @@ def test_it_says_how_to_try_it_and_that_works(tmp_path: Path) -> None:
             (tmp_path / name).write_bytes(file)
         subprocess.run(["bash", "-c", curl], cwd=tmp_path, check=True, capture_output=True)
         assert decode_rgba((tmp_path / "filled.png").read_bytes()).shape == (64, 64, 4)
-        assert client == f"inpaint fill photo.jpg mask.png -o filled.png --url {url}"
+        assert client.endswith(f"inpaint fill photo.jpg mask.png -o filled.png --url {url}")
+        (tmp_path / "filled.png").unlink()
+        subprocess.run(["bash", "-c", client], cwd=tmp_path, check=True, capture_output=True)
+        assert decode_rgba((tmp_path / "filled.png").read_bytes()).shape == (64, 64, 4)
 
 
 def test_it_fills_on_systems_with_less_than_linux_has(another_system: dict[str, str]) -> None:
@@ -84,7 +90,7 @@ def test_it_fills_on_systems_with_less_than_linux_has(another_system: dict[str, 
 
 def test_it_needs_no_torch_and_little_memory(onnx_engine: engines.Engine) -> None:
     assert post(onnx_engine.url, small()).ok
-    libraries = {Path(entry.path).name for entry in onnx_engine.processes()[0].memory_maps()}
+    libraries = {Path(entry.path).name for entry in onnx_engine.processes()[1].memory_maps()}
     assert any("onnxruntime" in name for name in libraries)
     assert not any("torch" in name for name in libraries)
     assert onnx_engine.rss() < 600_000_000
@@ -156,17 +162,75 @@ def test_a_full_queue_is_told_at_once_and_when_to_come_back(tmp_path: Path) -> N
         assert post(engine.url, small()).status_code == 200
 
 
-@contextmanager
-def asked(url: str, files: dict[str, bytes]) -> Iterator[None]:
-    """Send a request, and hang up at the end of the block."""
+def prediction(url: str, files: dict[str, bytes]) -> tuple[tuple[str, int], bytes]:
+    """The address of a server, and a request as it is sent."""
     request = requests.Request("POST", url + PREDICT, files=files).prepare()
     host, port = url.removeprefix("http://").split(":")
     headers = [f"{name}: {value}" for name, value in request.headers.items()]
     lines = [f"POST {PREDICT} HTTP/1.1", f"Host: {host}", *headers, "", ""]
     assert isinstance(request.body, bytes)
-    with socket.create_connection((host, int(port))) as connection:
-        connection.sendall("\r\n".join(lines).encode() + request.body)
+    return (host, int(port)), "\r\n".join(lines).encode() + request.body
+
+
+@contextmanager
+def asked(url: str, files: dict[str, bytes]) -> Iterator[None]:
+    """Send a request, and hang up at the end of the block."""
+    address, request = prediction(url, files)
+    with socket.create_connection(address) as connection:
+        connection.sendall(request)
         yield
+
+
+def test_a_stop_under_200_clients_answers_every_request_that_was_sent() -> None:
+    clients, answers = 200, []
+    together = threading.Barrier(clients)
+    with launched("--log-level", "error") as (url, process), ThreadPoolExecutor(clients) as pool:
+        address, request = prediction(url, small())
+
+        def client(_: int) -> None:
+            together.wait()
+            while True:
+                try:
+                    connection = socket.create_connection(address, PATIENCE)
+                except ConnectionRefusedError:  # nothing was sent
+                    return
+                with connection:
+                    connection.sendall(request)
+                    response = http.client.HTTPResponse(connection)
+                    response.begin()
+                    response.read()
+                    answers.append(response.status)
+
+        done = pool.map(client, range(clients))
+        until(lambda: len(answers) > clients)
+        process.send_signal(signal.SIGTERM)
+        list(done)  # raises what a client met
+        assert process.wait(PATIENCE) == 0
+    assert set(answers) == {200, 503}
+
+
+def server_process(process: "subprocess.Popen[str]") -> psutil.Process:
+    return psutil.Process(process.pid).children()[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_server_that_crashes_is_started_again_while_clients_wait(number: int) -> None:
+    with launched("--log-level", "error") as (url, process):
+        crashed = server_process(process)
+        crashed.send_signal(number)
+        assert post(url, small()).status_code == 200
+        assert server_process(process) != crashed
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_the_server_stops_when_its_supervisor_is_killed() -> None:
+    with launched() as (url, process):
+        server = server_process(process)
+        process.kill()
+        server.wait(PATIENCE)
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{url}/ping", timeout=PATIENCE)
 
 
 def test_a_client_that_hangs_up_in_the_queue_makes_room(tmp_path: Path) -> None:

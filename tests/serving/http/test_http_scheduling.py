@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 import pytest
@@ -12,9 +13,16 @@ from starlette.requests import ClientDisconnect
 from serving.core.errors import DeadlineExceededError, InvalidImageError, OverloadedError
 from serving.http.scheduling import Scheduler
 
+T = TypeVar("T")
+
 
 async def never() -> None:
     await anyio.sleep_forever()
+
+
+async def run(scheduler: Scheduler, work: Callable[[], T], disconnected: Callable[[], Awaitable[None]]) -> T:
+    async with scheduler.place() as place:
+        return await place.run(work, disconnected)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -26,7 +34,7 @@ async def until(condition: Callable[[], bool]) -> None:
 def test_work_is_done_off_the_event_loop_and_answered() -> None:
     async def scenario() -> None:
         main = threading.get_ident()
-        assert await Scheduler(1, 0).run(threading.get_ident, never) != main
+        assert await run(Scheduler(1, 0), threading.get_ident, never) != main
 
     anyio.run(scenario)
 
@@ -36,7 +44,7 @@ def test_as_many_run_as_may_and_as_many_wait_as_may() -> None:
         scheduler, gate, done = Scheduler(2, 3), threading.Event(), []
 
         async def one(number: int) -> None:
-            done.append(await scheduler.run(lambda: gate.wait(10) and number, never))
+            done.append(await run(scheduler, lambda: gate.wait(10) and number, never))
 
         async with anyio.create_task_group() as group:
             for number in range(5):
@@ -45,12 +53,12 @@ def test_as_many_run_as_may_and_as_many_wait_as_may() -> None:
             with pytest.raises(
                 OverloadedError, match="2 predictions are running and 3 are waiting"
             ) as caught:
-                await scheduler.run(lambda: 0, never)
+                await run(scheduler, lambda: 0, never)
             assert 1 <= caught.value.retry_after <= 60
             gate.set()
         assert sorted(done) == list(range(5))
         assert (scheduler.running, scheduler.waiting) == (0, 0)
-        assert await scheduler.run(lambda: "free again", never) == "free again"
+        assert await run(scheduler, lambda: "free again", never) == "free again"
 
     anyio.run(scenario)
 
@@ -64,7 +72,7 @@ def test_an_error_comes_out_as_it_is_and_frees_the_place() -> None:
 
         for _ in range(3):
             with pytest.raises(InvalidImageError, match="no picture"):
-                await scheduler.run(fail, never)
+                await run(scheduler, fail, never)
         assert (scheduler.running, scheduler.waiting) == (0, 0)
 
     anyio.run(scenario)
@@ -77,10 +85,10 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_place_and_is_never_worke
 
         async def waiting() -> None:
             with pytest.raises(ClientDisconnect):
-                await scheduler.run(lambda: worked.append("after the client left"), hang_up.wait)
+                await run(scheduler, lambda: worked.append("after the client left"), hang_up.wait)
 
         async with anyio.create_task_group() as group:
-            group.start_soon(scheduler.run, lambda: gate.wait(10), never)
+            group.start_soon(run, scheduler, lambda: gate.wait(10), never)
             await until(lambda: scheduler.running == 1)
             group.start_soon(waiting)
             await until(lambda: scheduler.waiting == 1)
@@ -106,7 +114,7 @@ def test_work_ends_where_it_asks_once_the_client_has_hung_up() -> None:
 
         async def running() -> None:
             with pytest.raises(ClientDisconnect):
-                await scheduler.run(work, hang_up.wait)
+                await run(scheduler, work, hang_up.wait)
 
         async with anyio.create_task_group() as group:
             group.start_soon(running)
@@ -114,7 +122,7 @@ def test_work_ends_where_it_asks_once_the_client_has_hung_up() -> None:
             hang_up.set()
         assert not finished
         assert (scheduler.running, scheduler.waiting) == (0, 0)
-        assert await scheduler.run(lambda: "free again", never) == "free again"
+        assert await run(scheduler, lambda: "free again", never) == "free again"
 
     anyio.run(scenario)
 
@@ -127,7 +135,7 @@ def test_work_that_does_not_ask_is_seen_through() -> None:
         async def running() -> None:
             # Its answer is for nobody, so either it is returned or the hang-up is told.
             try:
-                await scheduler.run(lambda: worked.append(gate.wait(10)), hang_up.wait)
+                await run(scheduler, lambda: worked.append(gate.wait(10)), hang_up.wait)
             except ClientDisconnect:
                 worked.append("gone")
 
@@ -152,9 +160,9 @@ def test_advice_on_when_to_come_back_follows_how_long_work_takes(monkeypatch: py
     async def scenario() -> int:
         scheduler, gate = Scheduler(1, 0), threading.Event()
         for _ in range(30):
-            await scheduler.run(lambda: None, never)
+            await run(scheduler, lambda: None, never)
         async with anyio.create_task_group() as group:
-            group.start_soon(scheduler.run, lambda: gate.wait(10), never)
+            group.start_soon(run, scheduler, lambda: gate.wait(10), never)
             await until(lambda: scheduler.running == 1)
             with pytest.raises(OverloadedError) as caught:
                 scheduler.check()
@@ -169,7 +177,7 @@ def test_when_to_come_back_counts_what_runs_and_what_waits() -> None:
         scheduler, gate = Scheduler(1, 2), threading.Event()
 
         async def one() -> None:
-            await scheduler.run(lambda: gate.wait(30), never)
+            await run(scheduler, lambda: gate.wait(30), never)
 
         async with anyio.create_task_group() as group:
             for _ in range(3):
@@ -198,10 +206,51 @@ def test_what_takes_too_long_is_cancelled_and_told_so() -> None:
         scheduler = Scheduler(1, 1, max_seconds=0.3)
         started = time.monotonic()
         with pytest.raises(DeadlineExceededError, match=r"more than 0\.3 seconds"):
-            await scheduler.run(work, never)
+            await run(scheduler, work, never)
         assert time.monotonic() - started < 5
         assert (scheduler.running, scheduler.waiting) == (0, 0)
-        assert await scheduler.run(lambda: "free again", never) == "free again"
+        assert await run(scheduler, lambda: "free again", never) == "free again"
+
+    anyio.run(scenario)
+
+
+def test_a_place_is_taken_before_the_work_is_known() -> None:
+    async def scenario() -> None:
+        scheduler = Scheduler(1, 0, max_seconds=0.3)
+        async with scheduler.place() as place:
+            assert (scheduler.running, scheduler.waiting) == (0, 1)
+            with pytest.raises(OverloadedError):
+                scheduler.check()
+            assert await place.run(lambda: "worked", never) == "worked"
+        with pytest.raises(DeadlineExceededError):
+            async with scheduler.place():
+                await anyio.sleep_forever()
+        with pytest.raises(DeadlineExceededError, match=r"0\.1 seconds"):
+            async with scheduler.place(seconds=0.1):
+                await anyio.sleep_forever()
+        scheduler.check()
+
+    anyio.run(scenario)
+
+
+def test_a_stop_cancels_what_runs_and_what_waits() -> None:
+    def work() -> None:
+        while True:
+            check_cancelled()
+            time.sleep(0.01)
+
+    async def scenario() -> None:
+        scheduler = Scheduler(1, 1)
+
+        async def stopped() -> None:
+            with pytest.raises(OverloadedError, match="is stopping"):
+                await run(scheduler, work, never)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(stopped)
+            group.start_soon(stopped)
+            await until(lambda: (scheduler.running, scheduler.waiting) == (1, 1))
+            scheduler.stop()
 
     anyio.run(scenario)
 
@@ -211,13 +260,13 @@ def test_time_in_the_queue_counts_too() -> None:
         scheduler, gate = Scheduler(1, 1, max_seconds=0.5), threading.Event()
 
         async def hold() -> None:  # it cannot be cancelled
-            assert await scheduler.run(lambda: gate.wait(30), never)
+            assert await run(scheduler, lambda: gate.wait(30), never)
 
         async with anyio.create_task_group() as group:
             group.start_soon(hold)
             await until(lambda: scheduler.running == 1)
             with pytest.raises(DeadlineExceededError):
-                await scheduler.run(lambda: None, never)
+                await run(scheduler, lambda: None, never)
             assert scheduler.waiting == 0
             gate.set()
 

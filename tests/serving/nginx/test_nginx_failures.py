@@ -23,9 +23,9 @@ pytestmark = pytest.mark.engines
 
 
 @contextmanager
-def listener(answer: Callable[[socket.socket], object]) -> Iterator[str]:
+def listener(answer: Callable[[socket.socket], object], port: int = 0) -> Iterator[str]:
     """Something that accepts connections and is no engine. Give its address."""
-    server = socket.create_server(("127.0.0.1", 0))
+    server = socket.create_server(("127.0.0.1", port))
     over = threading.Event()
 
     def serve() -> None:
@@ -88,6 +88,22 @@ def test_an_engine_that_hangs_is_a_504() -> None:
 def test_a_dead_engine_is_passed_over(onnx_engine: Engine) -> None:
     with nginx(f"127.0.0.1:{free_port()}", f"127.0.0.1:{onnx_engine.port}") as proxy:
         assert {fill(proxy.url).status_code for _ in range(6)} == {200}
+
+
+def test_engines_that_are_back_are_asked_at_once() -> None:
+    """However often they failed before, and though all of them did."""
+    ports = [free_port(), free_port()]
+
+    def healthy(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with nginx(*(f"127.0.0.1:{port}" for port in ports)) as proxy:
+        assert {requests.get(f"{proxy.url}/ping", timeout=PATIENCE).status_code for _ in range(20)} == {502}
+        with listener(healthy, ports[0]):
+            assert {requests.get(f"{proxy.url}/ping", timeout=PATIENCE).status_code for _ in range(20)} == {
+                200
+            }
 
 
 def test_a_request_that_an_engine_broke_off_at_is_not_given_to_the_next(onnx_engine: Engine) -> None:

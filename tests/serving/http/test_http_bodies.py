@@ -13,7 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from serving.core.errors import InpaintError, InvalidRequestError, PayloadTooLargeError
 from serving.core.errors import UnsupportedMediaTypeError as MediaType
-from serving.http.middleware import RequestBodyMiddleware
+from serving.http.admission import Admission
+from serving.http.bodies import RequestBodyMiddleware
 
 LIMIT = 1000
 
@@ -39,7 +40,9 @@ def read(chunks: Iterable[bytes], headers: dict[str, str] | None = None, *, cut_
 
     raw = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     scope = {"type": "http", "method": "POST", "path": "/", "headers": raw}
-    anyio.run(RequestBodyMiddleware(app, LIMIT), scope, receive, send)
+    admission = Admission(10 * LIMIT)
+    anyio.run(RequestBodyMiddleware(app, LIMIT, admission), scope, receive, send)
+    assert admission.held_bytes == admission.requests == 0
     return body
 
 
