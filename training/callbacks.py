@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, LearningRateFinder, ModelCheck
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from training.errors import CheckpointError, Stopped
+from training.errors import CheckpointError, DataError, Stopped
 from training.files import write_atomically
 from training.module import InpaintingModule
 from training.network.model import MODEL_SIZE, InpaintingModel, ModelConfig
@@ -153,6 +153,13 @@ class LastCheckpoint(ModelCheckpoint):
         if trainer.strategy.reduce_boolean_decision(bool(self.received), all=False):
             trainer.save_checkpoint(self.path, weights_only=False)
             self.stopping = True
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Save a checkpoint if a picture that is decoded in training cannot be read."""
+        if isinstance(exception, DataError) and trainer.global_step and trainer.world_size == 1:
+            trainer.save_checkpoint(self.path, weights_only=False)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from skimage.restoration import denoise_tv_chambolle, inpaint_biharmonic
 
+from training.errors import SettingsError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,6 +23,9 @@ TV_STEPS: Final = 40
 TV_ITERATIONS: Final = 20
 TV_WEIGHT: Final = 0.1
 """Total variation: steps, iterations of the denoising in each, and its weight, which is the size of a step."""
+
+PATCH_RADIUS: Final = 3
+"""Radius of PatchMatch's patches, in pixels: 7×7, as in its package's examples."""
 
 
 def telea(image: Image, mask: Mask) -> Image:
@@ -57,6 +62,19 @@ def total_variation(image: Image, mask: Mask) -> Image:
     return np.asarray(np.rint(np.clip(filled, 0, 1) * 255), np.uint8)
 
 
+def patch_match(image: Image, mask: Mask) -> Image:
+    """Fill with patches of the surroundings (Barnes et al., 2009; pypatchmatch); arguments as for `telea`.
+
+    Raises:
+        SettingsError: The package is not installed.
+    """
+    try:
+        from patchmatch import patch_match as library
+    except ImportError as error:
+        raise SettingsError("PatchMatch needs its package: `pip install pypatchmatch`") from error
+    return library.inpaint(image, mask, patch_size=PATCH_RADIUS)
+
+
 CLASSICAL: Final[dict[str, Callable[[Image, Mask], Image]]] = {
     "Telea": telea,
     "Navier-Stokes": navier_stokes,
@@ -64,5 +82,5 @@ CLASSICAL: Final[dict[str, Callable[[Image, Mask], Image]]] = {
 }
 """Methods by display name, those that are always compared with."""
 
-BASELINES: Final = {**CLASSICAL, "total variation": total_variation}
-"""Those and slower ones."""
+BASELINES: Final = {**CLASSICAL, "total variation": total_variation, "PatchMatch": patch_match}
+"""Those, a slower one, and one with a package of its own."""

@@ -18,6 +18,7 @@ from jsonargparse.typing import NonNegativeFloat, PositiveInt, restricted_number
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
+    LearningRateFinder,
     LearningRateMonitor,
     ModelCheckpoint,
     TQDMProgressBar,
@@ -185,7 +186,13 @@ class FitCommand(LightningCLI):
         if settings["ema"]:
             average = EMAWeightAveraging(decay=settings["ema"], update_every_n_steps=settings["ema_every"])
             callbacks.append(average)
-        kwargs["callbacks"] = [*_listed(trainer["callbacks"]), *callbacks]
+        own_callbacks = _listed(trainer["callbacks"])
+        for callback in own_callbacks:
+            if isinstance(callback, LearningRateFinder):
+                callback._early_stop_threshold = (
+                    None  # takes every loss in dB, which is negative, for a divergence
+                )
+        kwargs["callbacks"] = [*own_callbacks, *callbacks]
         kwargs["plugins"] = [*_listed(trainer["plugins"]), AtomicCheckpointIO()]
         try:
             return super().instantiate_trainer(**kwargs)

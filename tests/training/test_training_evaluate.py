@@ -20,12 +20,12 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
-from training.classical import CLASSICAL
+from training.classical import BASELINES, CLASSICAL
 from training.files import sha256
 from training.masks import PRESETS
 from training.network.model import InpaintingModel, ModelConfig
 from training.perceptual import STLPIPS
-from training.pictures import load_picture
+from training.pictures import all_pictures, load_mask, load_picture
 from training.tables import bucket
 from training.weights import save_weights
 
@@ -239,9 +239,60 @@ def test_a_plain_folder_of_any_size(weights: Path, astronaut: np.ndarray, tmp_pa
         "size": 96,
         "stlpips": {"backbone": None, "pictures": 100},
     }
-    assert "not measured" in result.table
     assert [row["picture"] for row in result.figures(method="this model")] == ["1.png", "2.png"]
     assert result.sheet.shape == (16 + 2 * 100 - 4, 4 * 100 - 4, 3)
+
+
+def test_own_masks_and_other_baselines_at_another_size(
+    weights: Path, celeba: Path, mask_folder: Path, tmp_path: Path
+) -> None:
+    """The slower methods, at the size that the literature reports on."""
+    methods = ("total variation", "PatchMatch")
+    options = ("--mask-folder", str(mask_folder), "--baselines", *methods, "--size", "256")
+    result = evaluate(weights, celeba, tmp_path, *options, "--count", "2", "--perceptual", "none")
+    assert "ST-LPIPS" not in result.table
+    assert {row["preset"] for row in result.document["figures"]} == {"folder"}
+    masks = [load_mask(path, 256) for path in all_pictures(mask_folder)]
+    shares = {float((mask > 0).mean()) for mask in masks}
+    assert {row["hole_ratio"] for row in result.document["figures"]} <= shares
+    assert {row["method"] for row in result.document["figures"]} == {"this model", *methods}
+    assert result.sheet.shape == (16 + 2 * 260 - 4, 4 * 260 - 4, 3)
+
+
+def test_total_variation_continues_an_edge(astronaut: np.ndarray) -> None:
+    """The least total variation is a straight edge, which interpolation would blur; known pixels stay as they are."""
+    picture = np.full((64, 64, 3), 40, np.uint8)
+    picture[:, 32:] = 200
+    mask = np.zeros((64, 64), np.uint8)
+    mask[28:36, 20:44] = 255
+    filled = BASELINES["total variation"](picture, mask)
+    assert np.abs(filled.astype(int) - picture).max() < 60
+    np.testing.assert_array_equal(filled[mask == 0], picture[mask == 0])
+
+
+def test_patchmatch_continues_a_pattern() -> None:
+    """Which no method that interpolates does; known pixels stay as they are."""
+    picture = np.full((96, 96, 3), 40, np.uint8)
+    picture[:, ::8] = 200
+    mask = np.zeros((96, 96), np.uint8)
+    mask[40:60, 30:62] = 255
+    filled = BASELINES["PatchMatch"](picture, mask)
+    errors = {
+        name: np.abs(answer.astype(int) - picture)[mask > 0].mean()
+        for name, answer in (("PatchMatch", filled), ("Telea", CLASSICAL["Telea"](picture, mask)))
+    }
+    assert errors["PatchMatch"] < errors["Telea"] / 4
+    np.testing.assert_array_equal(filled[mask == 0], picture[mask == 0])
+
+
+def test_a_checkpoint_is_measured_as_its_weights_are(report: Path, celeba: Path, tmp_path: Path) -> None:
+    options = ("--masks", "fine", "--count", "1", "--baselines", "Telea", "--perceptual", "none")
+    one, other = (
+        evaluate(report / name, celeba, tmp_path / name, *options)
+        for name in ("best.ckpt", "inpaint.safetensors")
+    )
+    assert one.document["figures"] == other.document["figures"]
+    assert one.document["weights"]["provenance"]["config"]["model"]["network"]["kind"] == "report"
 
 
 # --- mistakes ----------------------------------------------------------------------------------------------------
@@ -253,6 +304,7 @@ def place(celeba: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory)
     root = tmp_path_factory.mktemp("mistakes")
     shutil.copy(weights, root / "tiny.safetensors")
     (root / "garbage.safetensors").write_bytes(b"garbage" * 100)
+    (root / "garbage.ckpt").write_bytes(b"garbage" * 100)
     (root / "celeba").symlink_to(celeba)
     (root / "empty").mkdir()
     (root / "cut").mkdir()
@@ -289,6 +341,9 @@ def place(celeba: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory)
             "error: [Errno 20] Not a directory: 'file/out'",
         ),
         ("tiny.safetensors --data celeba --masks dots", 2, "error: argument --masks: invalid choice: 'dots'"),
+        ("tiny.safetensors --data celeba --masks folder", 1, "error: the masks 'folder' need --mask-folder"),
+        ("tiny.safetensors --data celeba --mask-folder empty", 1, "error: empty contains no pictures"),
+        ("garbage.ckpt --data celeba", 1, "error: garbage.ckpt is damaged, or not a checkpoint of"),
         ("tiny.safetensors --data celeba --split some", 2, "error: argument --split: invalid choice: 'some'"),
         ("tiny.safetensors", 2, "error: the following arguments are required: --data"),
     ],

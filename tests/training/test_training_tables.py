@@ -139,9 +139,9 @@ def test_the_perceptual_distance_is_that_of_the_pictures_measured() -> None:
 # --- the tables --------------------------------------------------------------------------------------------------
 
 
-def tables(summary: list[Summary], backbone: str | None = "vgg") -> dict[str, list[str]]:
+def tables(summary: list[Summary], backbone: str | None = "vgg", remark: str = "") -> dict[str, list[str]]:
     """The lines below each title."""
-    _, *parts = to_markdown(summary, backbone).split("### ")
+    _, *parts = to_markdown(summary, backbone, remark).split("### ")
     return {part.splitlines()[0]: [line for line in part.splitlines()[1:] if line] for part in parts}
 
 

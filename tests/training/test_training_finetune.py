@@ -1,0 +1,59 @@
+"""Fine-tuning improves the shipped model on pictures of one's own, measured on those that it did not see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import training_runs as runs
+
+from training.pictures import find_pictures
+
+SHIPPED = runs.REPOSITORY / "models" / "inpaint.safetensors"
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 tiles of a micrograph, which do not overlap, in two subfolders."""
+    root = tmp_path_factory.mktemp("own")
+    tissue = skimage.data.immunohistochemistry()  # type: ignore[no-untyped-call]
+    for number in range(60):
+        top, left = (SIDE * position for position in divmod(number, 8))
+        path = root / ("left" if left < 256 else "right") / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        tile = cv2.cvtColor(tissue[top : top + SIDE, left : left + SIDE], cv2.COLOR_RGB2BGR)
+        assert cv2.imwrite(str(path), tile)
+    return root
+
+
+def held_out_psnr(weights: Path, own: Path, output: Path) -> float:
+    """PSNR inside the hole over the test split, as `evaluate` measures it."""
+    options = ("--masks", "free-form", "report-code", "--size", str(SIDE), "--baselines", "--workers", "1")
+    arguments = (str(weights), "--data", str(own), "--output", str(output), *options)
+    assert runs.run_here(["evaluate", *arguments, "--perceptual", "none"]) == 0
+    figures = json.loads((output / "evaluation.json").read_text())["figures"]
+    assert len(figures) == 2 * len(find_pictures(own).test)
+    return float(np.mean([row["hole_psnr"] for row in figures]))
+
+
+@pytest.mark.slow
+def test_a_fine_tune_improves_held_out_pictures(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command of docs/training.md, with smaller pictures and fewer steps."""
+    options = (
+        *("--model.start", str(SHIPPED), "--model.network.width", "16", "--data.size", str(SIDE)),
+        *("--trainer.max_steps", "150", "--trainer.val_check_interval", "50"),
+    )
+    run = tmp_path / "run"
+    assert runs.run_here(runs.arguments("finetune", own, run, *options)) == 0
+    before = held_out_psnr(SHIPPED, own, tmp_path / "before")
+    after = held_out_psnr(run / "inpaint.safetensors", own, tmp_path / "after")
+    with capsys.disabled():
+        print(f"\nPSNR inside the hole: {before:.2f} dB before, {after:.2f} dB after")
+    assert after > before + 0.1
