@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inpaint_client import FillResult, InpaintClient, InvalidInputError
+from inpaint_client import FillResult, InpaintClient, InvalidInputError, OutputFormat
 from inpaint_client.batch import Failure, Job, Plan, expand_pattern, fill_batch, plan
 from inpaint_loopback import LoopbackServer, drop, encode, predict, reply
 from PIL import Image
@@ -113,6 +113,25 @@ def test_files_and_folders_can_be_mixed(folders: Folders, tmp_path: Path) -> Non
     single.touch()
     planned = plan([single, folders.photos], folders.outputs, mask=folders.masks / "a.png")
     assert names(planned) == ["single.jpg", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("output_format", "expected"),
+    [
+        ("png", ["a.png", "b.png", "c.png"]),
+        ("jpeg", ["a.jpg", "b.jpg", "c.jpg"]),
+        ("same", ["a.png", "b.png", "c.JPG"]),
+    ],
+)
+def test_results_have_the_suffix_of_their_format(
+    folders: Folders, output_format: OutputFormat, expected: list[str]
+) -> None:
+    photos = [folders.photos / name for name in ("a.png", "b.tif", "c.JPG")]
+    for photo in photos:
+        photo.touch()
+    folders.add("a.png")
+    planned = plan(photos, folders.outputs, mask=folders.masks / "a.png", output_format=output_format)
+    assert [job.output.name for job in planned.jobs] == expected
 
 
 def test_patterns_are_expanded(tmp_path: Path) -> None:

@@ -95,6 +95,43 @@ def test_options_are_sent(
     assert inpaint("fill", photo_path, mask_path, *out, *options)[0] == 0
     assert server.predictions[1].headers["Authorization"] == "Bearer k"
     assert server.predictions[1].parts["output_size"].content == b"model"
+    assert server.predictions[1].parts["output_format"].content == b"png"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "asked"),
+    [
+        ("a.jpg", (), b"jpeg"),
+        ("a.webp", (), b"webp"),
+        ("a.jpeg", ("--output-format", "same"), b"same"),
+        ("a.tif", (), None),
+    ],
+)
+def test_the_name_of_the_result_asks_for_its_format(
+    server: LoopbackServer,
+    inpaint: Callable[..., Output],
+    photo_path: Path,
+    mask_path: Path,
+    tmp_path: Path,
+    name: str,
+    options: tuple[str, ...],
+    asked: bytes | None,
+) -> None:
+    out = tmp_path / name
+    assert inpaint("fill", photo_path, mask_path, "-o", out, *options, "--metadata", "none")[0] == 0
+    assert out.is_file()
+    parts = server.predictions[0].parts
+    assert (parts["output_format"].content if asked else parts.get("output_format")) == asked
+    assert parts["metadata"].content == b"none"
+
+
+def test_a_name_of_another_format_is_told(
+    inpaint: Callable[..., Output], server: LoopbackServer, photo_path: Path, mask_path: Path, tmp_path: Path
+) -> None:
+    code, _, err = inpaint("fill", photo_path, mask_path, "-o", tmp_path / "a.png", "--output-format", "jpeg")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "a.png is no name for --output-format jpeg" in err
+    assert not server.predictions
 
 
 def test_stdin_and_stdout(

@@ -33,7 +33,7 @@ def result(photo_png: bytes) -> FillResult:
 
 def test_all_fields_are_parsed(result: FillResult, photo_png: bytes) -> None:
     assert result == FillResult(
-        png=photo_png, width=48, height=40, hole_ratio=0.25, model="inpaint", model_version="1.2"
+        image=photo_png, width=48, height=40, hole_ratio=0.25, model="inpaint", model_version="1.2"
     )
 
 
@@ -107,6 +107,23 @@ def test_a_format_without_alpha_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="RGBA cannot be written as JPEG; use PNG"):
         result.save(tmp_path / "a.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["JPEG", "WEBP"])
+def test_a_format_that_was_asked_for_is_saved_as_it_was_sent(
+    name: str, photo: np.ndarray, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sent = encode(photo, name, exif=exif.tobytes())
+    result = parse_fill_result(response(sent), {})
+    assert result.format == name
+    assert result.to_bytes(name) == result.image == sent
+    result.save(tmp_path / f"a.{name.lower()}")
+    assert (tmp_path / f"a.{name.lower()}").read_bytes() == sent
+    assert result.to_pil().size == photo.shape[:2], "turned as its EXIF says"
+    with Image.open(io.BytesIO(result.png)) as png:
+        assert (png.format, png.size) == ("PNG", photo.shape[:2])
 
 
 def test_a_damaged_png_is_an_invalid_response(photo_png: bytes) -> None:

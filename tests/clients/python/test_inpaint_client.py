@@ -75,9 +75,25 @@ def test_the_output_size_is_sent(server: LoopbackServer, client: InpaintClient, 
     for size in sizes:
         client.fill(photo_png, encode(np.eye(40, 48, dtype=bool)), output_size=size)
         assert server.predictions[-1].parts["output_size"].content == size.encode()
+    assert set(server.predictions[-1].parts) == {"image", "mask", "output_size"}, "older servers know no more"
     with pytest.raises(InvalidInputError, match="'original' or 'model'"):
         client.fill(photo_png, photo_png, output_size="huge")  # type: ignore[arg-type]
     assert len(server.predictions) == 2
+
+
+def test_format_and_metadata_are_sent(
+    server: LoopbackServer, client: InpaintClient, photo_png: bytes, mask_png: bytes
+) -> None:
+    client.fill(photo_png, mask_png, output_format="same", metadata="no-location")
+    parts = server.predictions[-1].parts
+    assert (parts["output_format"].content, parts["metadata"].content) == (b"same", b"no-location")
+    with pytest.raises(InvalidInputError, match="'webp' or 'same'"):
+        client.fill(photo_png, mask_png, output_format="gif")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="'no-location' or 'none'"):
+        client.fill(photo_png, mask_png, metadata="some")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="output_format"):
+        client.fill_many([], output_format="gif")  # type: ignore[arg-type]
+    assert len(server.predictions) == 1
 
 
 def test_invalid_input_is_not_sent(server: LoopbackServer, client: InpaintClient, photo_png: bytes) -> None:

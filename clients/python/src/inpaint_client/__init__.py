@@ -26,7 +26,7 @@ from .exceptions import (
 )
 from .health import Health
 from .inputs import ImageInput
-from .predictions import FillResult, OutputSize
+from .predictions import FillResult, Metadata, OutputFormat, OutputSize
 
 __version__ = version("inpaint-client")
 
@@ -45,7 +45,9 @@ __all__ = [
     "InpaintError",
     "InvalidInputError",
     "InvalidResponseError",
+    "Metadata",
     "NotReadyError",
+    "OutputFormat",
     "OutputSize",
     "RequestTimeoutError",
     "ServerError",

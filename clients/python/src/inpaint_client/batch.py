@@ -14,9 +14,11 @@ from .concurrency import map_ordered
 from .exceptions import HTTPStatusError, InpaintError, InvalidInputError, TransportError
 from .files import write_atomically
 from .inputs import load_image, load_mask, scale_mask
-from .predictions import FillResult, OutputSize
+from .predictions import FillResult, Metadata, OutputFormat, OutputSize
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+_KEPT_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+_SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,11 +70,13 @@ def plan(
     masks: Path | None = None,
     recursive: bool = False,
     overwrite: bool = False,
+    output_format: OutputFormat = "png",
 ) -> Plan:
     """Plan the jobs for some photos and folders of photos.
 
     The name of a photo is its path without the suffix, relative to its folder. Its mask is `mask`, or the
-    file of the same name in `masks`. The result is the file of the same name in `outputs`, with `.png`.
+    file of the same name in `masks`. The result is the file of the same name in `outputs`, with the suffix of its
+    format.
 
     Args:
         photos: files, and folders whose images are all filled.
@@ -81,6 +85,7 @@ def plan(
         masks: folder of masks.
         recursive: whether to include subfolders.
         overwrite: whether to fill photos whose results already exist.
+        output_format: the format of the results; `same` keeps the suffixes of JPEG, PNG and WebP files.
 
     Raises:
         InvalidInputError: an input does not exist, two photos have the same name, or a result would replace an input.
@@ -103,7 +108,10 @@ def plan(
 
     result = Plan(jobs=[], finished=[], failures=[])
     for name, photo in photo_of.items():
-        job = Job(photo=photo, mask=mask or mask_of.get(name), output=outputs / f"{name}.png")
+        suffix = _SUFFIX_OF.get(output_format) or (
+            photo.suffix if photo.suffix.lower() in _KEPT_SUFFIXES else ".png"
+        )
+        job = Job(photo=photo, mask=mask or mask_of.get(name), output=outputs / f"{name}{suffix}")
         if job.output.resolve() in (photo.resolve(), job.mask and job.mask.resolve()):
             raise InvalidInputError(f"the result would replace {job.output}; use another output folder")
         if job.output.exists() and not overwrite:
@@ -125,6 +133,8 @@ def fill_batch(
     output_size: OutputSize,
     max_concurrency: int,
     progress: bool,
+    output_format: OutputFormat = "png",
+    metadata: Metadata = "all",
 ) -> Generator[FillResult | Failure, None, None]:
     """Fill the photos concurrently, write the results, and yield them in order.
 
@@ -143,7 +153,9 @@ def fill_batch(
             mask = load_mask(job.mask) if job.mask else None
             if mask and scale_masks:
                 mask = scale_mask(mask, photo)
-            return client.fill(photo, mask, output_size=output_size)
+            return client.fill(
+                photo, mask, output_size=output_size, output_format=output_format, metadata=metadata
+            )
         except InpaintError as error:
             return error
 
@@ -152,7 +164,7 @@ def fill_batch(
         for job, result in bar:
             if isinstance(result, FillResult):
                 job.output.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(job.output, result.png)
+                write_atomically(job.output, result.image)
                 yield result
                 continue
             fatal = _is_fatal(result, client)

@@ -18,7 +18,7 @@ from .downloads import is_url
 from .exceptions import InpaintError, InvalidInputError
 from .files import format_from_suffix, write_atomically
 from .inputs import load_image, load_mask, scale_mask
-from .predictions import OutputSize
+from .predictions import Metadata, OutputFormat, OutputSize
 from .transport import DEFAULT_MODEL
 
 _FILL_HELP = """\
@@ -30,8 +30,14 @@ Fill the marked parts of one photo or of many.
   inpaint fill a.jpg b.jpg --mask mask.png -o filled/  (one mask for all photos)
   inpaint fill photos/ --masks masks/ -o filled/       (the mask of photos/a.jpg is masks/a.png)
 
-White pixels (128 and above) of the mask are the hole. The results of several photos are PNG files named
-after the photos. Existing results are skipped, so an interrupted command can be run again to continue."""
+White pixels (128 and above) of the mask are the hole. A result has the format of its name; in a JPEG filled
+to a JPEG, only the blocks that the hole touches are encoded again. The results of several photos are named
+after the photos, and are PNG files unless --output-format says otherwise. Existing results are skipped, so
+an interrupted command can be run again to continue."""
+
+
+# What the server encodes, by Pillow's names. Other formats are made from its PNG.
+_FORMATS: dict[str, OutputFormat] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -123,6 +129,19 @@ def _parser() -> argparse.ArgumentParser:
         help="size of the result: that of the photo (default), or the model's 178x178",
     )
     fill.add_argument(
+        "--output-format",
+        choices=get_args(OutputFormat),
+        help="format of the result (default: that of the output's name; PNG for folders and stdout); "
+        "same: that of the photo, if it is JPEG, PNG or WebP",
+    )
+    fill.add_argument(
+        "--metadata",
+        choices=get_args(Metadata),
+        default="all",
+        help="what the result keeps of EXIF, XMP and the color profile (default: all); "
+        "no-location: EXIF without the place, and no XMP; none: only the color profile",
+    )
+    fill.add_argument(
         "--allow-urls", action="store_true", help="download a photo or mask given as an http(s) URL"
     )
     fill.add_argument("--recursive", action="store_true", help="include subfolders")
@@ -182,7 +201,9 @@ def _fill_one(client: InpaintClient, photo: str, mask: str | None, options: argp
     if photo == mask == "-":
         raise InvalidInputError("stdin cannot be both the photo and the mask")
     to_stdout = options.output == "-"
-    image_format = "PNG" if to_stdout else _check_output_file(Path(options.output))
+    image_format = None if to_stdout else _check_output_file(Path(options.output))
+    if image_format and options.output_format not in (None, "same", image_format.lower()):
+        raise InvalidInputError(f"{options.output} is no name for --output-format {options.output_format}")
     if to_stdout and sys.stdout.isatty():
         raise InvalidInputError("refusing to write an image to the terminal; redirect stdout or use -o FILE")
     url_seconds = options.timeout if options.allow_urls else None
@@ -190,8 +211,14 @@ def _fill_one(client: InpaintClient, photo: str, mask: str | None, options: argp
     mask_bytes = None if mask is None else load_mask(_path_or_stdin(mask), url_seconds=url_seconds)
     if mask_bytes and options.scale_mask:
         mask_bytes = scale_mask(mask_bytes, photo_bytes)
-    result = client.fill(photo_bytes, mask_bytes, output_size=options.output_size)
-    data = result.to_bytes(image_format)
+    result = client.fill(
+        photo_bytes,
+        mask_bytes,
+        output_size=options.output_size,
+        output_format=options.output_format or _FORMATS.get(image_format or ""),
+        metadata=options.metadata,
+    )
+    data = result.to_bytes(image_format or result.format)
     if to_stdout:
         # Not `sys.stdout.buffer`, which would report a broken pipe again when the interpreter exits.
         with os.fdopen(1, "wb", closefd=False) as stdout:
@@ -232,6 +259,7 @@ def _fill_several(client: InpaintClient, photos: Sequence[str], options: argpars
         masks=options.masks,
         recursive=options.recursive,
         overwrite=options.overwrite,
+        output_format=options.output_format or "png",
     )
     outputs.mkdir(parents=True, exist_ok=True)
     filled, failures = 0, list(planned.failures)
@@ -240,6 +268,8 @@ def _fill_several(client: InpaintClient, photos: Sequence[str], options: argpars
         planned.jobs,
         scale_masks=options.scale_mask,
         output_size=options.output_size,
+        output_format=options.output_format or "png",
+        metadata=options.metadata,
         max_concurrency=options.concurrency,
         progress=sys.stderr.isatty(),
     ):

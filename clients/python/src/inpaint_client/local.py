@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .exceptions import ClientError, InpaintError, InvalidInputError, ServerError
 from .inputs import ImageInput, load_image, load_mask
-from .predictions import FillResult, OutputSize, check_output_size
+from .predictions import FillResult, OutputFormat, OutputSize, check_output_format, check_output_size
 
 if TYPE_CHECKING:
     from serving.core.pipeline import Pipeline
@@ -25,6 +25,7 @@ def fill(
     mask: ImageInput | None = None,
     *,
     output_size: OutputSize = "original",
+    output_format: OutputFormat | None = None,
     model: str | os.PathLike[str] | None = None,
 ) -> FillResult:
     """Fill the pixels that the mask marks, with the same result as a server with the same model.
@@ -35,6 +36,7 @@ def fill(
         image: as for `InpaintClient.fill`.
         mask: as for `InpaintClient.fill`.
         output_size: as for `InpaintClient.fill`.
+        output_format: as for `InpaintClient.fill`.
         model: an ONNX file that a server could serve; None is the model that comes with the server's package.
 
     Raises:
@@ -44,6 +46,7 @@ def fill(
         InpaintError: the server's package is not installed.
     """
     check_output_size(output_size)
+    check_output_format(output_format)
     image_bytes = load_image(image)
     mask_bytes = None if mask is None else load_mask(mask)
     pipeline = _load(None if model is None else os.fspath(model))
@@ -51,13 +54,13 @@ def fill(
     from serving.core.errors import InpaintError as FillError
 
     try:
-        filled = pipeline.fill(FillRequest(image_bytes, mask_bytes, output_size))
+        filled = pipeline.fill(FillRequest(image_bytes, mask_bytes, output_size, output_format))
     except FillError as error:
         kind = ClientError if error.code < 500 else ServerError
         raise kind(error.code, error.type, error.message, None, "without a server") from error
     response = filled.response
     return FillResult(
-        png=response.image,
+        image=response.image,
         width=response.width,
         height=response.height,
         hole_ratio=response.hole_ratio,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .exceptions import InpaintError, InvalidInputError, InvalidResponseError
 from .files import format_from_suffix, write_atomically
@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OutputSize: TypeAlias = Literal["original", "model"]
+OutputFormat: TypeAlias = Literal["png", "jpeg", "webp", "same"]
+Metadata: TypeAlias = Literal["all", "no-location", "none"]
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# How a file starts, by its format's name in Pillow. WebP has four bytes of its length in between.
+_SIGNATURES = {
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+}
 
 _SERVER_TIMING = re.compile(r"([\w-]+);dur=(\d+(?:\.\d+)?)")
 
@@ -38,7 +45,7 @@ class FillResult:
     """A filled image. Notebooks display it.
 
     Attributes:
-        png: the image as an encoded PNG, as sent by the server.
+        image: the image as an encoded file, as sent by the server: a PNG, if no other format was asked for.
         width: width in pixels.
         height: height in pixels.
         hole_ratio: fraction of pixels marked by the mask, in [0, 1].
@@ -48,7 +55,7 @@ class FillResult:
         seconds: the server's time by stage, such as `decode` and `run`; empty for TorchServe.
     """
 
-    png: bytes = field(repr=False)
+    image: bytes = field(repr=False)
     width: int
     height: int
     hole_ratio: float
@@ -57,17 +64,29 @@ class FillResult:
     request_id: str | None = field(default=None, compare=False)
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
+    @property
+    def format(self) -> str:
+        """The format of `image`: `PNG`, `JPEG` or `WEBP`."""
+        return next(name for name, signature in _SIGNATURES.items() if signature.match(self.image))
+
+    @property
+    def png(self) -> bytes:
+        """The image as an encoded PNG."""
+        return self.to_bytes("PNG")
+
     def to_pil(self) -> Image.Image:
-        """Decode the image to a new Pillow image.
+        """Decode the image to a new Pillow image, with its EXIF orientation applied.
 
         Raises:
-            InvalidResponseError: the server sent a damaged PNG.
+            InvalidResponseError: the server sent a damaged file.
         """
         try:
-            image = Image.open(io.BytesIO(self.png))
-            image.load()
+            image = Image.open(io.BytesIO(self.image))
+            ImageOps.exif_transpose(image, in_place=True)
         except (OSError, SyntaxError) as error:  # SyntaxError: damaged PNG
-            raise InvalidResponseError(f"the PNG in the response cannot be decoded: {error}") from error
+            raise InvalidResponseError(
+                f"the {self.format} in the response cannot be decoded: {error}"
+            ) from error
         return image
 
     def to_array(self) -> "NDArray[np.uint8 | np.uint16]":
@@ -77,7 +96,7 @@ class FillResult:
         8 bits; `png` has all 16.
 
         Raises:
-            InvalidResponseError: the server sent a damaged PNG.
+            InvalidResponseError: the server sent a damaged file.
             InpaintError: numpy is not installed.
         """
         try:
@@ -89,15 +108,15 @@ class FillResult:
     def to_bytes(self, format: str = "PNG") -> bytes:  # noqa: A002
         """Encode the image in a format that Pillow can write, such as `PNG`, `WEBP` (lossless) or `JPEG`.
 
-        PNG returns `png` unchanged.
+        The format that the server sent returns `image` unchanged.
 
         Raises:
             InvalidInputError: the format is unknown, or does not support the mode of this image.
-            InvalidResponseError: the server sent a damaged PNG.
+            InvalidResponseError: the server sent a damaged file.
         """
         format = format.upper()  # noqa: A001
-        if format == "PNG":
-            return self.png
+        if format == self.format:
+            return self.image
         image, buffer = self.to_pil(), io.BytesIO()
         try:
             image.save(buffer, format, **_SAVE_OPTIONS.get(format, {}))
@@ -108,7 +127,7 @@ class FillResult:
         return buffer.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the image to `path` atomically, in the format of its suffix.
+        """Write the image to `path` atomically, in the format of its suffix: as it was sent, if that is the same.
 
         Raises:
             InvalidInputError: the format is unknown, or does not support the mode of this image.
@@ -126,18 +145,37 @@ def check_output_size(output_size: str) -> None:
         raise InvalidInputError(f"invalid output_size {output_size!r}; use 'original' or 'model'")
 
 
+def check_output_format(output_format: str | None) -> None:
+    """Raise `InvalidInputError` unless `output_format` is an `OutputFormat` or None."""
+    if output_format is not None and output_format not in get_args(OutputFormat):
+        raise InvalidInputError(
+            f"invalid output_format {output_format!r}; use 'png', 'jpeg', 'webp' or 'same'"
+        )
+
+
 async def predict(
     transport: Transport,
     image: ImageInput,
     mask: ImageInput | None,
     output_size: OutputSize,
     *,
+    output_format: OutputFormat | None = None,
+    metadata: Metadata = "all",
     allow_urls: bool = False,
     timeout: float | None = None,
     retry_for: float | None = None,
 ) -> FillResult:
     """Send `POST /predictions/{model}`. Arguments and exceptions are those of `InpaintClient.fill`."""
     check_output_size(output_size)
+    check_output_format(output_format)
+    if metadata not in get_args(Metadata):
+        raise InvalidInputError(f"invalid metadata {metadata!r}; use 'all', 'no-location' or 'none'")
+    texts: dict[str, str] = {"output_size": output_size}
+    # An older server knows neither of these fields.
+    if output_format is not None:
+        texts["output_format"] = output_format
+    if metadata != "all":
+        texts["metadata"] = metadata
     call = transport.backend.call
     deadline = time.monotonic() + (transport.timeout if timeout is None else timeout)
 
@@ -150,7 +188,7 @@ async def predict(
     response = await transport.send(
         "POST",
         f"/predictions/{transport.model}",
-        data={"output_size": output_size},
+        data=texts,
         files=files,
         timeout=deadline - time.monotonic(),
         retry_for=retry_for,
@@ -162,12 +200,12 @@ def parse_fill_result(body: bytes, headers: Mapping[str, str]) -> FillResult:
     """Parse the JSON response of `POST /predictions/{model}`.
 
     Raises:
-        InvalidResponseError: the body is not JSON, lacks a field, or does not contain a PNG.
+        InvalidResponseError: the body is not JSON, lacks a field, or does not contain an image.
     """
     try:
         fields = json.loads(body)
         result = FillResult(
-            png=base64.b64decode(fields["image"], validate=True),
+            image=base64.b64decode(fields["image"], validate=True),
             width=int(fields["width"]),
             height=int(fields["height"]),
             hole_ratio=float(fields["hole_ratio"]),
@@ -182,8 +220,8 @@ def parse_fill_result(body: bytes, headers: Mapping[str, str]) -> FillResult:
         ) from error
     except (binascii.Error, TypeError, ValueError) as error:
         raise InvalidResponseError(f"the response is not the expected JSON: {error}") from error
-    if not result.png.startswith(_PNG_SIGNATURE):
-        raise InvalidResponseError("the image in the response is not a PNG")
+    if not any(signature.match(result.image) for signature in _SIGNATURES.values()):
+        raise InvalidResponseError("the image in the response is not a PNG, JPEG or WebP file")
     return result
 
 
