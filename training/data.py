@@ -206,9 +206,7 @@ class InpaintingData(L.LightningDataModule):
             draws,
             batch_size=self.batch_size,
             sampler=DrawSampler(self._trainer(), len(draws), self.batch_size),
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            worker_init_fn=prepare_worker,
+            **loader_processes(self.workers),
             pin_memory=torch.cuda.is_available(),
             drop_last=True,
         )
@@ -224,8 +222,7 @@ class InpaintingData(L.LightningDataModule):
         return DataLoader(
             CaseDataset(cases),
             batch_size=self.batch_size,
-            num_workers=min(self.workers, 1),
-            worker_init_fn=prepare_worker,
+            **loader_processes(min(self.workers, 1)),
         )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
@@ -245,6 +242,22 @@ class InpaintingData(L.LightningDataModule):
     def _trainer(self) -> L.Trainer:
         assert self.trainer is not None  # noqa: S101 (Lightning's order of calls)
         return self.trainer
+
+
+def loader_processes(count: int) -> dict[str, Any]:
+    """Return a loader's arguments for so many processes, which stay from one epoch to the next.
+
+    They are not forked: a fork of a process with threads, of which the distributed strategies have many, may wait for
+    ever for a lock that one of them held.
+    """
+    if count == 0:
+        return {}
+    return {
+        "num_workers": count,
+        "persistent_workers": True,
+        "multiprocessing_context": "spawn",
+        "worker_init_fn": prepare_worker,
+    }
 
 
 def prepare_worker(worker: int) -> None:
