@@ -66,11 +66,16 @@ def test_nobody_there_is_not_healthy(onnx_image: str, engine_of_containers: Cont
 
 
 @pytest.mark.parametrize("engine_name", ["onnx", "torchserve"])
-def test_a_stop_answers_what_is_in_flight(
+def test_it_serves_a_mounted_model_and_a_stop_answers_what_is_in_flight(
     request: pytest.FixtureRequest, engine_name: str, engine_of_containers: Containers, tmp_path: Path
 ) -> None:
-    image = request.getfixturevalue(f"{engine_name}_image")
-    with engine_of_containers.engine(engine_name, image, tmp_path) as engine:
+    image, model = request.getfixturevalue(f"{engine_name}_image"), own_model(tmp_path)
+    if engine_name == "torchserve":
+        model = build_mar(model, tmp_path)
+        model.chmod(0o644)
+    mount = ("--volume", f"{model}:/app/models/inpaint{model.suffix}:ro")
+    with engine_of_containers.engine(engine_name, image, tmp_path, *mount) as engine:
+        assert post(engine.url, small()).json()["model_version"] == "my-own-7"
         codes: list[int] = []
         client = threading.Thread(target=lambda: codes.append(post(engine.url, large()).status_code))
         before = cpu_seconds(engine)
@@ -86,19 +91,6 @@ def test_a_stop_answers_what_is_in_flight(
 def cpu_seconds(engine: Engine) -> float:
     """Seconds of CPU that its processes have used."""
     return sum(process.cpu_times().user for process in engine.processes())
-
-
-@pytest.mark.parametrize("engine_name", ["onnx", "torchserve"])
-def test_another_model_is_mounted(
-    request: pytest.FixtureRequest, engine_name: str, engine_of_containers: Containers, tmp_path: Path
-) -> None:
-    image, model = request.getfixturevalue(f"{engine_name}_image"), own_model(tmp_path)
-    if engine_name == "torchserve":
-        model = build_mar(model, tmp_path)
-        model.chmod(0o644)
-    mount = ("--volume", f"{model}:/app/models/inpaint{model.suffix}:ro")
-    with engine_of_containers.engine(engine_name, image, tmp_path, *mount) as engine:
-        assert post(engine.url, small()).json()["model_version"] == "my-own-7"
 
 
 def test_the_page_is_there(onnx_container_engine: Engine) -> None:
