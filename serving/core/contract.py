@@ -1,4 +1,4 @@
-"""The REST contract's request and response, read and written in one way by both engines.
+"""The REST contract's request and response, read and written in one way by every engine.
 
 An engine passes in what it received, a JSON body or the fields of a form, and gets the same `FillRequest` or the
 same error. Nothing here depends on a web framework.

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """The response body of a failed request, identical on both engines."""
+    """The response body of a failed request, identical on every engine."""
 
     code: int
     """The HTTP status code."""

@@ -91,7 +91,17 @@ def assert_closed(connection: socket.socket) -> None:
         (f"GET /ping HTTP/1.1\r\nX: {'x' * 70_000}", 400, "too long"),
         (f"GET /ping HTTP/1.1\r\n{'X: y' * 20_000}", 400, "too long"),
     ],
-    ids=["head", "lines", "body", "chunked", "trailer", "no-http", "no-chunks", "long-header", "long-headers"],
+    ids=[
+        "head",
+        "lines",
+        "body",
+        "chunked",
+        "trailer",
+        "no-http",
+        "no-chunks",
+        "long-header",
+        "long-headers",
+    ],
 )
 def test_what_does_not_arrive_is_told_so_and_disconnected(url: str, sent: str, code: int, words: str) -> None:
     with connect(url, sent) as connection:
