@@ -87,13 +87,8 @@ class TrainingDraws(Dataset[Draw]):
         seed: int,
         files: Sequence[Path] | None = None,
     ) -> None:
-        self.mixture, self.size, self.augmentation, self.seed, self.files = (
-            mixture,
-            size,
-            augmentation,
-            seed,
-            files,
-        )
+        self.mixture, self.size, self.files = mixture, size, files
+        self.augmentation, self.seed = augmentation, seed
         self.names, self.kinds = list(masks), kinds
         self.shares = np.array(list(masks.values())) / sum(masks.values())
 

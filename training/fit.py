@@ -189,9 +189,8 @@ class FitCommand(LightningCLI):
         own_callbacks = _listed(trainer["callbacks"])
         for callback in own_callbacks:
             if isinstance(callback, LearningRateFinder):
-                callback._early_stop_threshold = (
-                    None  # takes every loss in dB, which is negative, for a divergence
-                )
+                # With a threshold it would take every loss in dB, which is negative, for a divergence.
+                callback._early_stop_threshold = None
         kwargs["callbacks"] = [*own_callbacks, *callbacks]
         kwargs["plugins"] = [*_listed(trainer["plugins"]), AtomicCheckpointIO()]
         try:
