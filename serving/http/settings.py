@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from serving.core.cpus import available_cores
 from serving.core.errors import SettingsError
+from serving.core.models import default_model
 from serving.core.pipeline import DEFAULT_MAX_PIXELS
 from serving.core.runtime import Device
 
@@ -36,7 +37,7 @@ class Settings(BaseSettings):
     """address to listen on; 0.0.0.0 for every network interface"""
     port: int = Field(8080, ge=0, le=65535)
     """port to listen on; 0 for any free one"""
-    model: Annotated[list[str], NoDecode] = ["models/inpaint.onnx"]
+    model: Annotated[list[str], NoDecode] = [str(default_model())]
     """an ONNX file, NAME=FILE or a folder of ONNX files; may be repeated, or be several with commas in between"""
     page: Path = Path("clients/web/build")
     """folder of the built web page, served at /; without one, / redirects to /docs"""

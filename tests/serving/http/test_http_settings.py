@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from engines import MODEL
 
 from serving.core.cpus import available_cores
 from serving.core.errors import SettingsError
@@ -20,7 +21,7 @@ def test_the_defaults_are_safe() -> None:
     settings = load_settings([])
     assert settings.host == "127.0.0.1"
     assert settings.port == 8080
-    assert settings.model == ["models/inpaint.onnx"]
+    assert settings.model == [str(MODEL)]
     assert settings.device == "cpu"
     assert settings.api_key is None
 
