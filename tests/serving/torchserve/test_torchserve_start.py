@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,28 @@ LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1"}
 @pytest.fixture(scope="module", autouse=True)
 def _java() -> None:
     needs.java()
+
+
+Refused = Callable[..., None]
+
+
+@pytest.fixture
+def assert_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Check that a start with these flags ends with 1, before anything was started, and says why in one line."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # pytest's own handlers stay
+
+    def check(flags: list[str], *words: str, **environment: str) -> None:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert start_module.main(flags) == 1
+        output, errors = capsys.readouterr()
+        assert output == ""
+        (line,) = errors.splitlines()
+        assert line.startswith("error: ")
+        for word in words:
+            assert word in line
+
+    return check
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +222,7 @@ def test_it_ends_when_workers_die_again_and_again(mar: Path) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2], ids=["predictions", "management", "metrics"])
-def test_an_address_that_is_taken_is_one_line(offset: int, mar: Path) -> None:
+def test_an_address_that_is_taken_is_one_line(offset: int, mar: Path, assert_refused: Refused) -> None:
     port = engines.free_port(following=2)
     with socket.create_server(("127.0.0.1", port + offset)):
         assert_refused(["--mar", str(mar), "--port", str(port)], f"127.0.0.1:{port + offset}", "--port")
@@ -279,12 +301,14 @@ def test_a_model_that_cannot_be_loaded_is_one_line(mar: Path, tmp_path: Path) ->
         assert list(start.temporary.iterdir()) == []
 
 
-def test_a_missing_archive_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_archive_is_one_line(tmp_path: Path, assert_refused: Refused) -> None:
     assert_refused(["--mar", str(tmp_path / "none.mar")], "none.mar", "python -m export mar")
 
 
 @pytest.mark.parametrize("member", [None, "readme.txt", "MAR-INF/MANIFEST.json"])
-def test_a_file_that_is_no_archive_is_one_line(member: str | None, tmp_path: Path) -> None:
+def test_a_file_that_is_no_archive_is_one_line(
+    member: str | None, tmp_path: Path, assert_refused: Refused
+) -> None:
     file = tmp_path / "other.mar"
     file.write_bytes(b"no archive")
     if member:
@@ -304,16 +328,18 @@ def test_a_file_that_is_no_archive_is_one_line(member: str | None, tmp_path: Pat
     ],
     ids=lambda value: value[0],
 )
-def test_a_wrong_flag_is_one_line(flags: list[str], words: list[str], mar: Path) -> None:
+def test_a_wrong_flag_is_one_line(
+    flags: list[str], words: list[str], mar: Path, assert_refused: Refused
+) -> None:
     assert_refused(["--mar", str(mar), "--port", str(engines.free_port(2)), *flags], *words)
 
 
-def test_no_java_is_one_line(mar: Path, tmp_path: Path) -> None:
+def test_no_java_is_one_line(mar: Path, tmp_path: Path, assert_refused: Refused) -> None:
     assert_refused(["--mar", str(mar)], "java", "PATH", "OpenJDK", PATH=str(tmp_path), JAVA_HOME="")
     assert_refused(["--mar", str(mar)], "java", str(tmp_path), "OpenJDK", JAVA_HOME=str(tmp_path))
 
 
-def test_an_old_java_is_one_line(mar: Path, tmp_path: Path) -> None:
+def test_an_old_java_is_one_line(mar: Path, tmp_path: Path, assert_refused: Refused) -> None:
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
     java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_402\"' >&2\n")
@@ -381,22 +407,3 @@ def test_the_plain_way_runs_what_the_archive_holds(mar: Path, tmp_path: Path) ->
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def assert_refused(flags: list[str], *words: str, **environment: str) -> None:
-    """Check that a start ends with 1, before anything was started, and says why in one line."""
-    done = subprocess.run(
-        [sys.executable, "-m", "serving.torchserve.start", *flags],
-        cwd=engines.ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
