@@ -14,6 +14,8 @@ MODEL ?= models/inpaint.onnx
 FORMATS ?= onnx fp16 int8 mar
 ARTIFACTS ?= artifacts
 EXAMPLES ?= 10000
+REQUESTS ?= 100000
+MINUTES ?= 60
 
 # ONNX Runtime would report what it runs to its maker.
 export ORT_DISABLE_TELEMETRY = 1
@@ -21,12 +23,13 @@ export ORT_DISABLE_TELEMETRY = 1
 WEB = clients/web
 HAS_NODE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null
 RUN_PYTHON = $(VENV)/bin/python
+SOAK = mkdir -p $(ARTIFACTS) && PYTHONPATH=.:tests:tests/contract $(RUN_PYTHON) tests/fuzz/soak.py
 TWO_AT_A_TIME = --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 PIP = $(VENV)/bin/pip --disable-pip-version-check install --constraint constraints.txt
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help dev serve page torchserve ray check test test-page fuzz lint lint-page train export requirements benchmark clean
+.PHONY: help dev serve page torchserve ray check test test-page fuzz attack soak lint lint-page train export requirements benchmark clean
 
 help: ## list the commands
 	@sed -n -e 's/$$(PORT)/$(PORT)/' -e 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -60,6 +63,12 @@ test-page: $(VENV)/.dev page ## check and test the web page alone
 
 fuzz: $(VENV)/.dev ## send EXAMPLES=10000 damaged files and requests through each reader
 	FUZZ_EXAMPLES=$(EXAMPLES) $(RUN_PYTHON) -m pytest -q -p no:logging tests/fuzz
+
+attack: $(VENV)/.dev ## send REQUESTS=100000 hostile requests with a fixed seed to a server beside honest ones
+	$(SOAK) --requests $(REQUESTS) --output $(ARTIFACTS)/attack.png
+
+soak: $(VENV)/.dev ## put a server under mixed load for MINUTES=60, and plot its memory, files and threads
+	$(SOAK) --minutes $(MINUTES) --output $(ARTIFACTS)/soak.png
 
 lint: $(VENV)/.dev ## check style, types and which package imports which
 	$(VENV)/bin/ruff check .

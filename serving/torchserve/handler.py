@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -29,12 +30,16 @@ from serving.core.errors import (
     DeviceUnavailableError,
     InpaintError,
     InternalServerError,
+    OverloadedError,
     UnsupportedMediaTypeError,
 )
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
 
 logger = logging.getLogger(__name__)
+
+_IN_FLIGHT = "INPAINT_IN_FLIGHT"
+_SHARE_OF_TIMEOUT = 0.95
 
 
 class InpaintHandler:
@@ -67,6 +72,8 @@ class InpaintHandler:
             threads=_threads(config),
         )
         self._pipeline = Pipeline(self._runtime)
+        # TorchServe kills a worker that takes longer.
+        self._max_seconds = _SHARE_OF_TIMEOUT * float(config.get("responseTimeout", inf))
         logger.info("Model %s runs on %s.", self._runtime.version, self._runtime.provider)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
@@ -97,6 +104,8 @@ class InpaintHandler:
                 logger.exception("Request %s failed", context.get_request_id(index))
                 error = InternalServerError("The server failed; see its log.")
             code, media_type, body = HTTPStatus(error.code), JSON, json.dumps(error.to_dict()).encode()
+            if isinstance(error, OverloadedError):
+                context.set_response_header(index, "Retry-After", str(error.retry_after))
         context.set_response_status(code=int(code), phrase=code.phrase, idx=index)
         context.set_response_content_type(index, media_type)
         context.set_response_header(index, "X-Model-Version", self._runtime.version)
@@ -107,7 +116,10 @@ class InpaintHandler:
         """Return the media type and the body of the response to one request, or raise an error."""
         if not fields and headers.get("describe") == "True":  # the management API's customized=true
             return JSON, json.dumps(self._runtime.metadata).encode()
-        checkpoint = _checkpoint(requested_seconds(headers.get(TIMEOUT_HEADER.lower())))
+        _check_draining()
+        checkpoint = _checkpoint(
+            min(self._max_seconds, requested_seconds(headers.get(TIMEOUT_HEADER.lower())))
+        )
         accept = headers.get("accept")
         filled = self._pipeline.fill(_read(fields, headers).accepted(accept), checkpoint)
         return filled.response.encode(accept)
@@ -152,10 +164,17 @@ def _show_only(gpu: int) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
 
 
+def _check_draining() -> None:
+    """Refuse a request if `start.py`, which waits for those in flight, has left the file `draining`."""
+    folder = os.environ.get(_IN_FLIGHT)
+    if folder is not None and Path(folder).with_name("draining").exists():
+        raise OverloadedError("The server is stopping. Try again later.", retry_after=1)
+
+
 @contextmanager
 def _in_flight() -> Iterator[None]:
     """Keep a file named by this process in the folder INPAINT_IN_FLIGHT, which tells `start.py` that it is at work."""
-    folder = os.environ.get("INPAINT_IN_FLIGHT")
+    folder = os.environ.get(_IN_FLIGHT)
     if folder is None:
         yield
         return

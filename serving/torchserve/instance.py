@@ -47,6 +47,7 @@ _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 # Requests on their way to a worker and responses on their way back are not visible: require several quiet polls.
 _QUIET_POLLS = 3
+_ACCEPTING_SECONDS = 5.0  # of a stop
 _STOP_SECONDS = 15.0  # java takes about five
 
 
@@ -166,9 +167,17 @@ class Instance:
         return self._lines[-1] if self._lines else "none"
 
     def drain(self, stop_now: Event) -> None:
-        """Wait until no request is in flight, `stop_now` is set, or the options' `graceful_seconds` have passed."""
-        quiet, deadline = 0, time.monotonic() + self.options.graceful_seconds
-        while quiet < _QUIET_POLLS and time.monotonic() < deadline and not stop_now.wait(_POLL_SECONDS):
+        """Wait until no request is in flight, `stop_now` is set, or the options' `graceful_seconds` have passed.
+
+        TorchServe goes on accepting requests. If that lasts, the handler refuses them.
+        """
+        quiet, now = 0, time.monotonic()
+        deadline, patience = now + self.options.graceful_seconds, now + _ACCEPTING_SECONDS
+        while (
+            quiet < _QUIET_POLLS and (now := time.monotonic()) < deadline and not stop_now.wait(_POLL_SECONDS)
+        ):
+            if now > patience:
+                self._in_flight.with_name("draining").touch()
             quiet = 0 if self._requests_waiting() or self._working() else quiet + 1
 
     def _requests_waiting(self) -> bool:

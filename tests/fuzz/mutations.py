@@ -1,5 +1,8 @@
 """How fuzzers damage valid input."""
 
+from collections.abc import Mapping
+from random import Random
+
 from hypothesis import strategies as st
 
 # Lengths, sizes and counts at the ends of their ranges, in both byte orders.
@@ -11,34 +14,39 @@ _INTERESTING = [
 ]  # fmt: skip
 
 
-@st.composite
-def mutated(draw: st.DrawFn, seeds: dict[str, bytes], header: int = 300) -> bytes:
-    """One of the seeds with a few bytes replaced, removed, repeated, or taken from another seed.
+def mutate(random: Random, seeds: Mapping[str, bytes], header: int = 300) -> bytes:
+    """Return one of the seeds with a few bytes replaced, removed, repeated, or taken from another seed.
 
     Half of the changes are in the first `header` bytes, where the trouble is.
     """
-    data = bytearray(seeds[draw(st.sampled_from(sorted(seeds)))])
-    for _ in range(draw(st.integers(1, 6))):
+    names = sorted(seeds)
+    data = bytearray(seeds[random.choice(names)])
+    for _ in range(random.randint(1, 6)):
         if not data:
             break
-        end = draw(st.sampled_from([min(len(data), header), len(data)]))
-        start = draw(st.integers(0, end - 1))
-        kind = draw(st.sampled_from(["byte", "number", "cut", "remove", "repeat", "splice"]))
+        end = random.choice([min(len(data), header), len(data)])
+        start = random.randrange(end)
+        kind = random.choice(["byte", "number", "cut", "remove", "repeat", "splice"])
         if kind == "byte":
-            data[start] = draw(st.integers(0, 255))
+            data[start] = random.randrange(256)
         elif kind == "number":
-            number = draw(st.sampled_from(_INTERESTING))
+            number = random.choice(_INTERESTING)
             data[start : start + len(number)] = number
         elif kind == "cut":
             del data[max(start, 8) :]
         else:
-            length = draw(st.integers(1, 64))
+            length = random.randint(1, 64)
             if kind == "remove":
                 del data[start : start + length]
             elif kind == "repeat":
-                data[start:start] = data[start : start + length] * draw(st.integers(1, 50))
+                data[start:start] = data[start : start + length] * random.randint(1, 50)
             else:
-                other = seeds[draw(st.sampled_from(sorted(seeds)))]
-                place = draw(st.integers(0, len(other)))
+                other = seeds[random.choice(names)]
+                place = random.randint(0, len(other))
                 data[start : start + length] = other[place : place + length]
     return bytes(data)
+
+
+def mutated(seeds: Mapping[str, bytes], header: int = 300) -> st.SearchStrategy[bytes]:
+    """Draw what `mutate` returns."""
+    return st.integers(0, 2**63).map(lambda seed: mutate(Random(seed), seeds, header))
