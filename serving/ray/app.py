@@ -45,7 +45,7 @@ def build(settings: RaySettings) -> Application:
     scaling = AutoscalingConfig(
         min_replicas=1,
         max_replicas=max(1, available_cores() // cores),
-        target_ongoing_requests=2 * settings.concurrency,
+        target_ongoing_requests=settings.concurrency / 2,  # half of the time idle: docs/scaling.md
     )
     return serve.deployment(
         name=DEPLOYMENT,

@@ -1,0 +1,130 @@
+"""The server on Ray Serve: what replicas add to the contract, which `tests/contract` checks on this engine, too."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import psutil
+import pytest
+import requests
+from engines import MODEL, ROOT, Engine
+from inpaint_client import InpaintClient
+from requests_in_flight import PATIENCE, until
+from sample_pictures import encode, encode_mask, face, scratch
+from server_metrics import samples
+
+pytestmark = pytest.mark.engines
+
+CLIENTS = 6
+PHOTO, MASK = encode(face(300, 300)), encode_mask(scratch(300, 300, 9))
+
+REDEPLOY = """
+import sys, ray
+from ray import serve
+from serving.ray.app import build
+from serving.ray.settings import RaySettings
+
+ray.init(address=sys.argv[1], log_to_driver=False)
+serve.run(build(RaySettings(model=[sys.argv[2]], replicas=2, queue_size=17)), name="inpaint")
+"""
+
+
+def replicas(engine: Engine) -> set[str]:
+    """The ids of the replicas, from the metrics of one of them."""
+    response = requests.get(f"{engine.url}/metrics", timeout=PATIENCE)
+    if response.status_code != 200:
+        return set()
+    info = (series for series in samples(response.text) if series.startswith("inpaint_model_info"))
+    return {found[1] for series in info if (found := re.search(r'replica="(\w+)"', series))}
+
+
+def processes(engine: Engine, name: str) -> list[psutil.Process]:
+    return [process for process in engine.processes() if name in " ".join(process.cmdline())]
+
+
+def fills_under(engine: Engine, event: Callable[[], None]) -> int:
+    """Fill from several threads from before an event until some time after it.
+
+    Returns the number of fills. Each of them succeeded and gave the same picture.
+    """
+    over, counts = threading.Event(), [0] * CLIENTS
+    with InpaintClient(engine.url, timeout=PATIENCE, retry_for=PATIENCE) as client:
+        right = client.fill(PHOTO, MASK).png
+
+        def fill(number: int) -> None:
+            while not over.is_set():
+                assert client.fill(PHOTO, MASK).png == right
+                counts[number] += 1
+
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            clients = [pool.submit(fill, number) for number in range(CLIENTS)]
+            try:
+                until(lambda: min(counts) > 0 or any(client.done() for client in clients))
+                event()
+                seen = list(counts)
+                until(
+                    lambda: (
+                        all(now > before + 2 for now, before in zip(counts, seen, strict=True))
+                        or any(client.done() for client in clients)
+                    )
+                )
+            finally:
+                over.set()
+            for client in clients:
+                client.result()
+    return sum(counts)
+
+
+def test_one_scrape_has_the_metrics_of_all_replicas(ray_engine: Engine) -> None:
+    until(lambda: len(replicas(ray_engine)) == 2)
+    names = replicas(ray_engine)
+    now = samples(requests.get(f"{ray_engine.url}/metrics", timeout=PATIENCE).text)
+    for name in names:
+        assert now[f'inpaint_predictions_waiting{{replica="{name}"}}'] == 0
+
+
+def test_a_replica_that_is_killed_under_load_loses_no_fill(ray_engine: Engine) -> None:
+    until(lambda: len(replicas(ray_engine)) == 2)
+    before = replicas(ray_engine)
+
+    def kill() -> None:
+        processes(ray_engine, "ServeReplica")[0].kill()
+        until(lambda: len(replicas(ray_engine)) == 2 and replicas(ray_engine) != before)
+
+    assert fills_under(ray_engine, kill) > CLIENTS
+
+
+def test_a_redeployment_under_load_loses_no_fill(ray_engine: Engine) -> None:
+    until(lambda: len(replicas(ray_engine)) == 2)
+    before = replicas(ray_engine)
+    (raylet,) = processes(ray_engine, "raylet/raylet")
+    (address,) = (word.partition("=")[2] for word in raylet.cmdline() if word.startswith("--gcs-address="))
+    command = [sys.executable, "-c", REDEPLOY, address, str(MODEL)]
+    redeploy = partial(
+        subprocess.run, command, cwd=ROOT, env=psutil.Process(ray_engine.pid).environ(), check=True
+    )
+    assert fills_under(ray_engine, redeploy) > CLIENTS
+    until(lambda: len(replicas(ray_engine)) == 2)
+    assert not replicas(ray_engine) & before
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--port", "12000"], r"--port.*Ray itself.*12000"),
+        (["--model", "nowhere.onnx"], r"There is no model file nowhere\.onnx"),
+        (["--replicas", "0"], r"--replicas"),
+        (["--host", "192.0.2.200"], r"Cannot listen on 192\.0\.2\.200"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_it_refuses_to_start_in_one_line(flags: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "serving.ray", *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert re.match(f"serving.ray: .*{words}", done.stderr)
