@@ -1,53 +1,111 @@
-import { retryWhileBusy } from './api/retry';
+import { describeError, type ErrorMessage } from './api/error-messages';
+import { expectedSeconds, recordSeconds } from './api/estimate';
 import { fill } from './api/fill';
 import { storeKey, storedKey } from './api/key';
 import { serverLimits } from './api/limits';
-import { describeError, type ErrorMessage } from './api/error-messages';
+import { DEFAULT_MODEL, serverModels } from './api/models';
+import { retryWhileBusy } from './api/retry';
 import { UserError } from './errors';
-import { filledName } from './image/file-names';
-import { releasePhoto, openPhoto, type Photo } from './image/photo';
+import { newId } from './id';
+import { openPhoto, releasePhoto, type Photo } from './image/photo';
 import { loadSample, SAMPLE } from './image/sample';
-import { add, NO_EDITS, rasterize, type Edits } from './mask/edits';
+import type { Brush, Tool } from './mask/brush.svelte';
+import { rasterize, touches, type Mark } from './mask/edits';
 import { importMask } from './mask/import-mask';
+import type { Mask } from './mask/mask';
 import { encodeMask } from './mask/png';
+import { Autosave } from './storage/autosave.svelte';
+import { remember, remembered } from './storage/settings';
+import { claim, isClaimed, setTabWork, tabWork, unclaim } from './storage/tab';
+import { loadWork, removeWork, storedWorks } from './storage/works';
+import { abandon, add, begin, nextJob, photosOf, redo, settle, undo } from './timeline';
+import type { Job, Removal, Timeline } from './timeline';
+import { Work } from './work.svelte';
 
-/** A photo as the user opened it, or the result of a fill, with the paint on it. */
-export class Version {
-	edits: Edits = $state.raw(NO_EDITS);
-
-	constructor(
-		readonly photo: Photo,
-		/** The version it was filled from; null for the photo that the user opened. */
-		readonly parent: Version | null
-	) {}
-}
-
-/** A fill in progress: uploading, running, or waiting for a busy server. */
+/** A removal in progress: uploading, running, or waiting for a busy server. */
 export type Progress =
 	| { readonly phase: 'uploading'; readonly fraction: number }
-	| { readonly phase: 'filling' }
+	| { readonly phase: 'filling'; readonly expectedSeconds: number }
 	| { readonly phase: 'waiting'; readonly seconds: number };
 
-const DISCARD_QUESTION = 'Open the new photo? Your unsaved work on this one will be lost.';
+/** A stored work that can be continued. */
+export interface Offer {
+	readonly id: string;
+	readonly name: string;
+	/** Object URL of its newest photo. */
+	readonly url: string;
+}
 
-/** The state of the page: the open photo, its versions, and the fill in progress. */
+const LEAVE_QUESTION = "Leave this photo? This browser can't store your work on it, so it will be lost.";
+const DISCARD_QUESTION = 'Discard your work on this photo?';
+const ON_RELEASE = 'remove-on-release';
+const MODEL = 'model';
+/** Growing and shrinking the paint moves its edge by this fraction of the photo's longer side. */
+const GROW_FRACTION = 1 / 400;
+
+/** The state of the page: the open photo, the removals in progress, and the stored works. */
 export class Session {
-	versions: readonly Version[] = $state.raw([]);
-	current: Version | null = $state.raw(null);
-	/** Whether the current version is shown as a result, to compare and download, rather than in the editor. */
-	reviewing = $state(false);
+	work: Work | null = $state.raw(null);
+	offers: readonly Offer[] = $state.raw([]);
 	progress: Progress | null = $state.raw(null);
 	error: ErrorMessage | null = $state.raw(null);
-	/** Something the user should know about the opened photo; not an error. */
+	/** Something the user should know; not an error. */
 	notice = $state('');
+	/** What was just done, for screen readers. */
+	announcement = $state('');
 	opening = $state(false);
-	#saved: Version | null = null;
-	#stop = new AbortController();
+	/** The names of the server's models, the default first; none if it does not list them. */
+	models: readonly string[] = $state.raw([]);
+	#model = $state(remembered(MODEL));
+	#onRelease = $state(remembered(ON_RELEASE) !== 'no');
+	#running: { readonly removal: Removal; readonly stop: AbortController } | null = null;
+	readonly #autosave = new Autosave();
 	/** The access key for this server, '' for none. */
 	#key = storedKey();
 
+	/** Whether a stroke is removed as soon as it ends, rather than when the user presses Remove. */
+	get onRelease(): boolean {
+		return this.#onRelease;
+	}
+
+	set onRelease(value: boolean) {
+		this.#onRelease = value;
+		remember(ON_RELEASE, value ? 'yes' : 'no');
+		this.notice = value
+			? 'Each stroke is removed as soon as you lift the brush.'
+			: 'Paint as many strokes as you like, then press Remove.';
+	}
+
+	/** The model that removals use. */
+	get model(): string {
+		const { models } = this;
+		return (models.includes(this.#model ?? '') ? this.#model : models[0]) ?? DEFAULT_MODEL;
+	}
+
+	set model(name: string) {
+		this.#model = name;
+		remember(MODEL, name);
+	}
+
+	/** Whether strokes are collected for the Remove button: always, or because there is paint already. */
+	get collecting(): boolean {
+		return !this.#onRelease || this.work?.isBlank === false;
+	}
+
+	/** The tool to paint with: without paint, there is nothing for the eraser. */
+	tool({ tool }: Brush): Tool {
+		return tool === 'eraser' && !this.collecting ? 'brush' : tool;
+	}
+
+	/** Return to the work that this tab had open before it was reloaded, or offer the stored ones. */
+	async restore(): Promise<void> {
+		void this.#updateModels();
+		const id = tabWork();
+		if (!id || !(await this.#load(id))) await this.#updateOffers();
+	}
+
 	/**
-	 * Open a photo in place of the current one, after a confirmation if that would discard unsaved work.
+	 * Open a photo in place of the current one. The work on that one stays stored.
 	 *
 	 * @param ignored how many other files came with it
 	 */
@@ -56,11 +114,10 @@ export class Session {
 		this.opening = true;
 		try {
 			const photo = await openPhoto(file, name, await serverLimits());
-			if (this.hasUnsavedWork && !confirm(DISCARD_QUESTION)) return releasePhoto(photo);
-			this.cancel();
-			for (const version of this.versions) releasePhoto(version.photo);
-			this.versions = [];
-			this.#show(new Version(photo, null), false);
+			if (!(await this.#leave())) return releasePhoto(photo);
+			const work = new Work(newId(), begin(photo));
+			await claim(work.id);
+			this.#show(work);
 			this.notice = noticeFor(photo, ignored);
 		} catch (error) {
 			const unknown = new UserError("Can't open this image. Choose another one.");
@@ -78,98 +135,241 @@ export class Session {
 		}
 	}
 
+	/** Open a stored work. */
+	async continue(id: string): Promise<void> {
+		this.error = null;
+		if (await this.#load(id)) return;
+		await this.#updateOffers();
+		this.error = describeError(new UserError("Can't open this photo again. It may be open in another tab."));
+	}
+
+	/** Delete a stored work, after a confirmation. */
+	async discard(id: string): Promise<void> {
+		if (!confirm(DISCARD_QUESTION)) return;
+		await removeWork(id);
+		await this.#updateOffers();
+	}
+
+	/** Return to the start screen. The work on the photo stays stored. */
+	async close(): Promise<void> {
+		this.error = null;
+		if (await this.#leave()) await this.#updateOffers();
+	}
+
+	/**
+	 * Add a mark, and remove what it covers if that is not left to the Remove button.
+	 *
+	 * @returns false if it lies beside the photo
+	 */
+	mark(mark: Mark): boolean {
+		const { work, collecting } = this;
+		if (!work || !touches(mark, work.photo)) return false;
+		this.notice = '';
+		this.#set(add(work.timeline, mark));
+		if (!collecting) this.remove(true);
+		return true;
+	}
+
+	/** Remove what is painted. */
+	remove(onRelease = false): void {
+		if (!this.work) return;
+		this.error = null;
+		this.notice = '';
+		this.#set(add(this.work.timeline, { kind: 'removal', onRelease, photo: null }));
+	}
+
+	/** Stop the removals in progress. Their paint stays. */
+	cancel(): void {
+		if (this.work) this.#set(abandon(this.work.timeline));
+	}
+
+	undo(): void {
+		if (!this.work?.timeline.done.length) return;
+		this.#set(undo(this.work.timeline));
+		this.announcement = 'Undone';
+	}
+
+	redo(): void {
+		if (!this.work?.timeline.undone.length) return;
+		this.#set(redo(this.work.timeline));
+		this.announcement = 'Redone';
+	}
+
+	clearPaint(): void {
+		this.#replacePaint(null);
+	}
+
+	/** Move the edge of the paint outwards (1) or inwards (-1). */
+	growPaint(direction: 1 | -1): void {
+		if (!this.work) return;
+		const { width, height } = this.work.photo;
+		const pixels = Math.max(1, Math.round(GROW_FRACTION * Math.max(width, height)));
+		this.#replacePaint(this.paintedMask().grown(direction * pixels));
+	}
+
 	/** Replace the paint with a mask file. */
 	async importMask(file: Blob): Promise<void> {
-		const version = this.current;
-		if (!version) return;
+		const work = this.work;
+		if (!work) return;
 		this.error = null;
 		try {
-			const mask = await importMask(file, version.photo);
-			version.edits = add(version.edits, { kind: 'reset', mask });
+			const mask = await importMask(file, work.photo);
+			if (work === this.work) this.#replacePaint(mask);
 		} catch (error) {
 			this.error = describeError(error);
 		}
 	}
 
-	/** The painted mask as a PNG file. */
-	mask(): Promise<Blob> {
-		if (!this.current) throw new Error('there is no photo');
-		return encodeMask(rasterize(this.current.edits, this.current.photo));
+	/** The paint as a mask of the photo's size. */
+	paintedMask(): Mask {
+		if (!this.work) throw new Error('there is no photo');
+		return rasterize(this.work.paint, this.work.photo);
 	}
 
-	/** Fill the painted pixels of the current version, and show the result. */
-	async fill(): Promise<void> {
-		const version = this.current;
-		if (!version || this.progress) return;
-		const { signal } = (this.#stop = new AbortController());
-		this.error = null;
-		this.notice = '';
-		this.progress = { phase: 'uploading', fraction: 0 };
-		try {
-			const mask = await encodedMask(version);
-			const onUpload = (fraction: number) =>
-				(this.progress = fraction < 1 ? { phase: 'uploading', fraction } : { phase: 'filling' });
-			const png = await retryWhileBusy(
-				() => fill(version.photo.file, mask, { key: this.#key, signal, onUpload }),
-				signal,
-				(seconds) =>
-					(this.progress = seconds ? { phase: 'waiting', seconds } : { phase: 'uploading', fraction: 0 })
-			);
-			const photo = await openPhoto(png, filledName(version.photo.name), null);
-			if (this.#key) storeKey(this.#key);
-			if (signal.aborted) releasePhoto(photo);
-			else this.#show(new Version(photo, version), true);
-		} catch (error) {
-			if (!signal.aborted) this.error = describeError(error, this.#key);
-		} finally {
-			if (!signal.aborted) this.progress = null;
-		}
-	}
-
-	/** Record that the current version was downloaded or shared. */
+	/** Record that the photo on the screen was downloaded, shared or copied. */
 	markSaved(): void {
-		this.#saved = this.current;
+		if (!this.work) return;
+		this.work.downloaded = this.work.photo.id;
+		this.#save(this.work);
 	}
 
-	/** Whether leaving the page would lose a result or paint. */
-	get hasUnsavedWork(): boolean {
-		const last = this.versions.at(-1);
-		return last !== this.#saved && this.versions.some(({ edits }) => edits.done.length > 0);
-	}
-
-	cancel(): void {
-		this.#stop.abort();
-		this.progress = null;
+	/** Whether leaving the page would lose something. */
+	get isAtRisk(): boolean {
+		return !this.#autosave.stored && this.work?.unsaved === true;
 	}
 
 	get key(): string {
 		return this.#key;
 	}
 
-	/** Retry with an access key. It is stored once the server accepts it. */
+	/** Try the removal again with an access key. It is stored once the server accepts it. */
 	useKey(key: string): void {
 		this.#key = key.trim();
-		void this.fill();
+		this.remove();
 	}
 
-	/** Open a version in the editor, with the paint that is on it. */
-	edit(version: Version): void {
-		this.error = null;
-		this.current = version;
-		this.reviewing = false;
+	async #updateModels(): Promise<void> {
+		this.models = await serverModels(this.#key);
 	}
 
-	/** Return to the start screen. The versions are kept until another photo is opened. */
-	newPhoto(): void {
-		this.cancel();
-		this.current = null;
-		this.error = null;
+	#replacePaint(mask: Mask | null): void {
+		if (this.work) this.#set(add(this.work.timeline, { kind: 'reset', mask }));
 	}
 
-	#show(version: Version, reviewing: boolean): void {
-		this.versions = [...this.versions, version];
-		this.current = version;
-		this.reviewing = reviewing;
+	/** @returns whether another work is shown now */
+	async #load(id: string): Promise<boolean> {
+		const stored = (await claim(id)) ? await loadWork(id).catch(() => null) : null;
+		if (stored && !this.work) this.#show(new Work(id, stored.timeline, stored.downloaded));
+		return this.work !== null;
+	}
+
+	#show(work: Work): void {
+		for (const { url } of this.offers) URL.revokeObjectURL(url);
+		this.offers = [];
+		this.work = work;
+		this.notice = '';
+		setTabWork(work.id);
+		this.#set(work.timeline);
+	}
+
+	/** Replace the timeline of the open work, with all that follows from it. */
+	#set(timeline: Timeline): void {
+		const { work } = this;
+		if (!work) return;
+		const kept = photosOf(timeline);
+		for (const photo of photosOf(work.timeline)) if (!kept.includes(photo)) releasePhoto(photo);
+		work.timeline = timeline;
+		if (this.#running && !timeline.done.includes(this.#running.removal)) this.#running.stop.abort();
+		this.#save(work);
+		void this.#runJobs();
+	}
+
+	#save({ id, timeline, downloaded, unsaved }: Work): void {
+		this.#autosave.schedule({ id, timeline, downloaded, unsaved });
+	}
+
+	/** Run the removals that have no result yet, one after the other. */
+	async #runJobs(): Promise<void> {
+		if (this.#running) return;
+		for (;;) {
+			const { work } = this;
+			const job = work && nextJob(work.timeline);
+			if (!job) break;
+			const stop = new AbortController();
+			this.#running = { removal: job.removal, stop };
+			try {
+				const photo = await this.#result(job, work.original.name, stop.signal);
+				if (stop.signal.aborted) releasePhoto(photo);
+				else this.#set(settle(work.timeline, job.removal, photo));
+				this.announcement = 'Removed';
+			} catch (error) {
+				if (!stop.signal.aborted) {
+					this.cancel();
+					this.error = describeError(error, this.#key);
+				}
+			}
+		}
+		this.#running = null;
+		this.progress = null;
+	}
+
+	async #result({ photo, paint }: Job, name: string, signal: AbortSignal): Promise<Photo> {
+		const report = (progress: Progress) => {
+			if (!signal.aborted) this.progress = progress;
+		};
+		report({ phase: 'uploading', fraction: 0 });
+		const mask = await encodeHoles(rasterize(paint, photo));
+		const pixels = photo.width * photo.height;
+		let uploaded = 0;
+		const onUpload = (fraction: number) => {
+			if (fraction === 1) uploaded = performance.now();
+			const done = { phase: 'filling', expectedSeconds: expectedSeconds(pixels) } as const;
+			report(fraction < 1 ? { phase: 'uploading', fraction } : done);
+		};
+		const file = await retryWhileBusy(
+			() => fill(photo.file, mask, { model: this.model, key: this.#key, signal, onUpload }),
+			signal,
+			(seconds) => report(seconds ? { phase: 'waiting', seconds } : { phase: 'uploading', fraction: 0 })
+		);
+		recordSeconds(pixels, (performance.now() - uploaded) / 1000);
+		if (this.#key && this.#key !== storedKey()) {
+			storeKey(this.#key);
+			void this.#updateModels();
+		}
+		return openPhoto(file, name, null);
+	}
+
+	/** Close the open work. @returns false if that would lose something, and the user does not want to */
+	async #leave(): Promise<boolean> {
+		const { work } = this;
+		if (!work) return true;
+		await this.#autosave.finish();
+		if (this.isAtRisk && !confirm(LEAVE_QUESTION)) return false;
+		this.work = null;
+		this.#running?.stop.abort();
+		if (!work.unsaved) await removeWork(work.id).catch(() => undefined);
+		for (const photo of photosOf(work.timeline)) releasePhoto(photo);
+		this.#forget();
+		return true;
+	}
+
+	#forget(): void {
+		unclaim();
+		setTabWork(null);
+		this.notice = '';
+	}
+
+	/** Offer the stored works that are not open in another tab. Those with nothing to lose are deleted. */
+	async #updateOffers(): Promise<void> {
+		if (!this.work) this.#forget();
+		for (const { url } of this.offers) URL.revokeObjectURL(url);
+		const offers = [];
+		for (const { id, name, unsaved, photo } of await storedWorks().catch(() => [])) {
+			if (await isClaimed(id)) continue;
+			if (unsaved) offers.push({ id, name, url: URL.createObjectURL(photo) });
+			else await removeWork(id);
+		}
+		this.offers = offers;
 	}
 }
 
@@ -181,11 +381,10 @@ function noticeFor({ name, animated }: Photo, ignored: number): string {
 	return notices.join(' ');
 }
 
-async function encodedMask({ edits, photo }: Version): Promise<Blob> {
-	const mask = rasterize(edits, photo);
+async function encodeHoles(mask: Mask): Promise<Blob> {
 	const holes = mask.holes();
 	if (holes === 0) throw new UserError('Nothing is painted yet. Paint over what you want to remove.');
-	if (holes === photo.width * photo.height) {
+	if (holes === mask.width * mask.height) {
 		throw new UserError('The whole photo is covered. Leave part of it unpainted.');
 	}
 	return encodeMask(mask);

@@ -1,6 +1,7 @@
 import axe from 'axe-core';
 import { App } from './app';
 import { expect, test, type Page } from './fixtures';
+import { decode } from './images';
 
 /** Run axe's rules on the current page. */
 async function violations(page: Page): Promise<string[]> {
@@ -38,6 +39,10 @@ for (const colorScheme of ['light', 'dark'] as const) {
 				expect(await violations(page)).toEqual([]);
 				await page.keyboard.press('Escape');
 				await app.paint([0.27, 0.04], [0.62, 0.82]);
+				await app.finished();
+				await app.onRelease.click();
+				expect(await violations(page)).toEqual([]);
+				await app.paint([0.7, 0.1], [0.88, 0.3]);
 				await app.button('More').click();
 				expect(await violations(page)).toEqual([]);
 				await page.keyboard.press('Escape');
@@ -45,18 +50,47 @@ for (const colorScheme of ['light', 'dark'] as const) {
 				await page.getByRole('alert').waitFor();
 				expect(await violations(page)).toEqual([]);
 
-				await app.remove.click();
-				await app.download.waitFor();
+				await app.button('Compare').click();
+				await page.getByRole('img', { name: 'After' }).waitFor();
 				expect(await violations(page)).toEqual([]);
 				await app.button('Side by side').click();
 				expect(await violations(page)).toEqual([]);
-				await app.button('Keep editing').click();
-				await app.button('Original photo').waitFor();
+				await app.button('New photo').click();
+				await page.getByRole('listitem').waitFor();
 				expect(await violations(page)).toEqual([]);
 			});
 		});
 	}
 }
+
+test('in forced colours, the chosen tool and what is switched on can be told', async ({ page, server }) => {
+	await page.emulateMedia({ forcedColors: 'active', reducedMotion: 'reduce' });
+	const app = await App.open(page, server.url);
+	await app.openSampleToCollect();
+	const background = (name: string) =>
+		app.button(name).evaluate((button) => getComputedStyle(button).backgroundColor);
+	expect(await background('Brush')).not.toBe(await background('Eraser'));
+	const off = await app.onRelease.evaluate((button) => getComputedStyle(button).backgroundColor);
+	await app.onRelease.click();
+	await expect(app.onRelease).not.toHaveCSS('background-color', off);
+	expect(await violations(page)).toEqual([]);
+});
+
+test("the photo's focus ring is over the photo", async ({ page, server }) => {
+	const app = await App.open(page, server.url);
+	await app.openSample();
+	await app.button('Zoom in').click();
+	await app.button('Zoom in').click();
+	await app.stage.focus();
+	await page.keyboard.press('ArrowRight');
+	const { x, y } = (await app.stage.boundingBox())!;
+	const photo = (await app.picture.boundingBox())!;
+	expect(photo.y).toBeLessThan(y);
+	const edge = await page.screenshot({ clip: { x: Math.max(x, photo.x) + 40, y, width: 20, height: 2 } });
+	const { data } = await decode(page, edge);
+	// The accent colour, #2456e6.
+	expect([...data.subarray(0, 3)]).toEqual([0x24, 0x56, 0xe6]);
+});
 
 test('reduced motion disables all animations', async ({ page, server }) => {
 	await page.emulateMedia({ reducedMotion: 'reduce' });
@@ -81,7 +115,7 @@ test('every control is large enough to touch', async ({ page, server }) => {
 	await app.openSample();
 	expect(await small()).toEqual([]);
 	await app.paint([0.2, 0.2], [0.4, 0.4]);
-	await app.remove.click();
-	await app.download.waitFor();
+	await app.finished();
+	await app.onRelease.click();
 	expect(await small()).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Download, Locator, Page } from '@playwright/test';
+import { expect, type Download, type Locator, type Page } from '@playwright/test';
 
 type PhotoPoint = readonly [x: number, y: number];
 
@@ -9,6 +9,9 @@ export class App {
 	readonly picture: Locator;
 	readonly remove: Locator;
 	readonly download: Locator;
+	/** Whether a stroke is removed when it ends. */
+	readonly onRelease: Locator;
+	readonly progress: Locator;
 
 	/** Open the page and wait for hydration: the page then requests the server's limits. */
 	static async open(page: Page, url: string): Promise<App> {
@@ -24,6 +27,8 @@ export class App {
 		this.picture = this.stage.locator('img').first();
 		this.remove = page.getByRole('button', { name: 'Remove', exact: true });
 		this.download = page.getByRole('link', { name: 'Download' });
+		this.onRelease = page.getByRole('switch', { name: 'Remove right away' });
+		this.progress = page.getByRole('progressbar');
 	}
 
 	button(name: string): Locator {
@@ -35,8 +40,42 @@ export class App {
 		await this.picture.waitFor();
 	}
 
+	/** Open the sample, to paint several strokes and then press Remove. */
+	async openSampleToCollect(): Promise<void> {
+		await this.openSample();
+		await this.onRelease.click();
+		await this.button('Dismiss').click();
+	}
+
+	/** Wait until a result is shown and no removal is in progress. */
+	async finished(): Promise<void> {
+		await expect(this.progress).toHaveCount(0);
+		await expect(this.download).toBeEnabled();
+	}
+
+	/** Choose an item of the menu. */
+	async choosing(item: string): Promise<void> {
+		await this.button('More').click();
+		await this.button(item).click();
+	}
+
 	async choose(file: Buffer, name: string, mimeType = 'image/jpeg'): Promise<void> {
-		await this.#choosing(/Choose a photo|Open photo/, { name, mimeType, buffer: file });
+		await this.#choosing(/Choose a photo/, { name, mimeType, buffer: file });
+	}
+
+	/** Drop files anywhere on the page. */
+	drop(...files: (readonly [file: Buffer, name: string, type: string])[]): Promise<void> {
+		return this.page.evaluate(
+			(files) => {
+				const dataTransfer = new DataTransfer();
+				for (const [encoded, name, type] of files) {
+					const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+					dataTransfer.items.add(new File([bytes], name, { type }));
+				}
+				document.body.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));
+			},
+			files.map(([file, name, type]) => [file.toString('base64'), name, type] as const)
+		);
 	}
 
 	/** The screen position of a point of the photo, given as fractions of its width and height. */

@@ -107,8 +107,6 @@ export interface Comparison {
 	holes: number;
 	/** Number of differing pixels inside and outside the hole. */
 	changed: { inside: number; outside: number };
-	/** The largest sample difference outside the hole. */
-	worst: number;
 }
 
 /** Compare two image files pixel by pixel, inside and outside a mask's hole. All three must have the same size. */
@@ -128,7 +126,7 @@ export function compare(page: Page, before: Buffer, after: Buffer, mask: Buffer)
 			if (sizes.size > 1) throw new Error(`sizes differ: ${[...sizes].join(', ')}`);
 			const [one, other, mask] = pictures as [ImageData, ImageData, ImageData];
 			const changed = { inside: 0, outside: 0 };
-			let [holes, worst] = [0, 0];
+			let holes = 0;
 			for (let i = 0; i < one.data.length; i += 4) {
 				let difference = 0;
 				for (let c = i; c < i + 4; c++) {
@@ -136,10 +134,9 @@ export function compare(page: Page, before: Buffer, after: Buffer, mask: Buffer)
 				}
 				const hole = mask.data[i]! >= 128;
 				if (hole) holes++;
-				else worst = Math.max(worst, difference);
 				if (difference) changed[hole ? 'inside' : 'outside']++;
 			}
-			return { width: one.width, height: one.height, holes, changed, worst };
+			return { width: one.width, height: one.height, holes, changed };
 		},
 		[before, after, mask].map((file) => file.toString('base64'))
 	);

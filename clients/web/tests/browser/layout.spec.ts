@@ -4,7 +4,7 @@ import { Server } from './server';
 
 /** The part of an element's box that is in the viewport, as a fraction of the box. */
 async function visibleFraction(page: Page, name: string | RegExp): Promise<number> {
-	const box = (await page.getByRole('button', { name }).boundingBox())!;
+	const box = (await page.getByRole('button', { name, exact: true }).boundingBox())!;
 	const { width, height } = page.viewportSize()!;
 	const visible = (start: number, length: number, room: number) =>
 		Math.max(0, Math.min(start + length, room) - Math.max(start, 0)) / length;
@@ -26,20 +26,20 @@ for (const [screen, viewport] of [
 			expect(await clipped(page)).toEqual([]);
 			await app.openSample();
 			expect((await app.stage.boundingBox())!.height).toBeGreaterThan(0.55 * viewport.height);
-			expect(await visibleFraction(page, 'Remove')).toBe(1);
 			expect(await clipped(page)).toEqual([]);
 			await app.paint([0.3, 0.3], [0.6, 0.6]);
-			await app.remove.click();
-			await app.download.waitFor();
+			await app.finished();
+			await app.onRelease.click();
 			expect((await page.getByRole('main').boundingBox())!.y).toBeLessThan(60);
-			expect(await visibleFraction(page, 'Keep editing')).toBe(1);
-			expect(await visibleFraction(page, 'Edit mask')).toBe(1);
+			expect(await visibleFraction(page, 'Remove')).toBe(1);
+			expect(await visibleFraction(page, 'Compare')).toBe(1);
+			await expect(app.download).toBeInViewport({ ratio: 1 });
 			expect(await clipped(page)).toEqual([]);
 			await expectNoOverflow(page, viewport);
 
-			await app.button('Keep editing').click();
-			await app.button('Original photo').waitFor();
-			await expectHistoryBeside(app);
+			await app.button('Compare').click();
+			expect(await visibleFraction(page, 'Side by side')).toBe(1);
+			expect(await clipped(page)).toEqual([]);
 			await expectNoOverflow(page, viewport);
 		});
 	});
@@ -65,31 +65,6 @@ async function expectNoOverflow(page: Page, { width, height }: { width: number; 
 	expect(size).toEqual([width, height]);
 }
 
-/** The history does not cover the stage, where it would block strokes. */
-async function expectHistoryBeside(app: App): Promise<void> {
-	const history = (await app.page.getByRole('navigation', { name: 'History' }).boundingBox())!;
-	const stage = (await app.stage.boundingBox())!;
-	const beside = history.x + history.width <= stage.x || history.y + history.height <= stage.y;
-	expect(beside, JSON.stringify({ history, stage })).toBe(true);
-}
-
-for (const [screen, viewport] of [
-	['a phone', { width: 360, height: 740 }],
-	['a desktop', { width: 1280, height: 800 }]
-] as const) {
-	test(`on ${screen}, the history is beside the photo`, async ({ page, server }) => {
-		await page.setViewportSize(viewport);
-		const app = await App.open(page, server.url);
-		await app.openSample();
-		await app.paint([0.3, 0.3], [0.6, 0.6]);
-		await app.remove.click();
-		await app.download.waitFor();
-		await app.button('Keep editing').click();
-		await app.button('Original photo').waitFor();
-		await expectHistoryBeside(app);
-	});
-}
-
 test.describe('at 400% zoom', () => {
 	test.use({ viewport: { width: 320, height: 256 }, allowedMessages: [/Failed to load resource/] });
 
@@ -103,14 +78,13 @@ test.describe('at 400% zoom', () => {
 			for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowRight');
 			await page.keyboard.press('Enter');
 			expect(await clipped(page)).toEqual([]);
-			await app.remove.click();
 			const key = page.getByRole('textbox', { name: 'Access key' });
 			await key.fill('secret');
 			await expect(key).toBeInViewport({ ratio: 1 });
 			await app.button('Continue').scrollIntoViewIfNeeded();
 			await expect(app.button('Continue')).toBeInViewport({ ratio: 1 });
 			await app.button('Continue').click();
-			await app.download.waitFor();
+			await app.finished();
 			await app.download.scrollIntoViewIfNeeded();
 			await expect(app.download).toBeInViewport({ ratio: 1 });
 			expect(await clipped(page)).toEqual([]);

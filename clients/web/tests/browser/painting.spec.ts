@@ -6,7 +6,7 @@ let app: App;
 
 test.beforeEach(async ({ page, server }) => {
 	app = await App.open(page, server.url);
-	await app.openSample();
+	await app.openSampleToCollect();
 });
 
 async function mask() {
@@ -28,7 +28,7 @@ test('undo, redo and clear work by stroke, by button and by key', async ({ page 
 	await app.button('Redo').click();
 	expect((await app.saveMask()).equals(two)).toBe(true);
 
-	await app.button('Clear paint').click();
+	await app.choosing('Clear paint');
 	await expect(app.remove).toBeDisabled();
 	await expect.poll(() => app.shownPaint()).toBe(0);
 	await app.button('Undo').click();
@@ -62,7 +62,7 @@ test('the paint on the screen matches the mask', async () => {
 test('hidden paint is kept', async ({ page }) => {
 	await app.paint([0.2, 0.5], [0.8, 0.5]);
 	const canvas = app.stage.locator('canvas');
-	await app.button('Hide paint').click();
+	await app.choosing('Hide paint');
 	await expect(canvas).toHaveCSS('opacity', '0');
 	await page.keyboard.press('h');
 	await expect(canvas).not.toHaveCSS('opacity', '0');
@@ -71,9 +71,8 @@ test('hidden paint is kept', async ({ page }) => {
 
 test('painting shows the hidden paint', async ({ page }) => {
 	await page.keyboard.press('h');
-	await expect(app.button('Hide paint')).toHaveAttribute('aria-pressed', 'true');
+	await expect(app.stage.locator('canvas')).toHaveCSS('opacity', '0');
 	await app.paint([0.2, 0.5], [0.8, 0.5]);
-	await expect(app.button('Hide paint')).toHaveAttribute('aria-pressed', 'false');
 	await expect(app.stage.locator('canvas')).not.toHaveCSS('opacity', '0');
 });
 
@@ -124,7 +123,7 @@ test('the brush size can be set by slider and by key', async ({ page }) => {
 });
 
 test('when zoomed in, the brush is finer and paints under the pointer', async ({ page }) => {
-	const percent = page.getByRole('button', { name: 'Fit to screen' });
+	const percent = page.getByRole('button', { name: /fit to screen/ });
 	const fitted = (await percent.textContent())!;
 	await app.paint([0.5, 0.5], [0.6, 0.5]);
 	const coarse = holes(await mask());
@@ -178,7 +177,7 @@ test('the middle button and the space bar move the photo', async ({ page }) => {
 test('a saved mask can be opened again, painted on, and undone', async () => {
 	await app.paint([0.2, 0.3], [0.8, 0.6]);
 	const saved = await app.saveMask();
-	await app.button('Clear paint').click();
+	await app.choosing('Clear paint');
 	await app.openMask(saved);
 	await expect(app.remove).toBeEnabled();
 	expect((await app.saveMask()).equals(saved)).toBe(true);
@@ -218,12 +217,41 @@ test('empty and full masks are not sent', async ({ page }) => {
 	await expect(page.getByRole('alert')).toContainText('The whole photo is covered');
 });
 
+test('the lasso paints the inside of its line', async ({ page }) => {
+	await page.keyboard.press('l');
+	await expect(app.button('Lasso')).toHaveAttribute('aria-pressed', 'true');
+	await app.paint([0.2, 0.2], [0.6, 0.2], [0.6, 0.6], [0.2, 0.6]);
+	const { width, height, data } = await mask();
+	const inside = 0.4 * 0.4 * width * height;
+	expect(Math.abs(holes({ width, height, data }) / inside - 1)).toBeLessThan(0.03);
+	await expect.poll(() => app.shownPaint()).toBeGreaterThan(0);
+	// A tap has no inside.
+	await app.paint([0.8, 0.8]);
+	await app.button('Undo').click();
+	await expect(app.button('Undo')).toBeDisabled();
+});
+
+test('the paint can be grown and shrunk', async () => {
+	await app.paint([0.2, 0.5], [0.8, 0.5]);
+	const before = await mask();
+	await app.choosing('Grow paint');
+	const grown = await mask();
+	expect(holes(grown)).toBeGreaterThan(holes(before));
+	await app.choosing('Shrink paint');
+	expect(Math.abs(holes(await mask()) / holes(before) - 1)).toBeLessThan(0.02);
+	await app.button('Undo').click();
+	expect(holes(await mask())).toBe(holes(grown));
+});
+
 test('by keyboard alone: paint, remove and reach the download', async ({ page }) => {
+	const status = page.getByRole('status');
 	await app.stage.focus();
 	await page.keyboard.press('Enter');
+	await expect(status).toHaveText('Brush down');
 	for (let i = 0; i < 12; i++) await page.keyboard.press('ArrowRight');
 	await page.keyboard.press('Shift+ArrowDown');
 	await page.keyboard.press('Enter');
+	await expect(status).toHaveText('Brush up');
 	await page.keyboard.press('ArrowDown');
 	const { width, height, data } = await mask();
 	const count = holes({ width, height, data });
@@ -231,12 +259,38 @@ test('by keyboard alone: paint, remove and reach the download', async ({ page })
 	expect(data[4 * (256 * width + 270)]).toBe(255);
 	await app.remove.focus();
 	await page.keyboard.press('Enter');
-	await app.download.waitFor();
-	await expect(page.getByRole('heading', { name: 'Result' })).toBeFocused();
+	await app.finished();
+	await expect(status).toHaveText('Removed');
+	await expect(app.remove).toBeFocused();
 	while (!(await app.download.evaluate((link) => link === document.activeElement))) {
-		await page.keyboard.press('Tab');
+		await page.keyboard.press('Shift+Tab');
 		await expect(page.locator('body')).not.toBeFocused();
 	}
+});
+
+test('by keyboard, the brush stays on the screen, and keys move the photo', async ({ page }) => {
+	for (let i = 0; i < 4; i++) await app.button('Zoom in').click();
+	await app.stage.focus();
+	const left = async () => (await app.picture.boundingBox())!.x;
+	const start = await left();
+	await page.keyboard.press('Enter');
+	for (let i = 0; i < 150; i++) await page.keyboard.press('ArrowRight');
+	await page.keyboard.press('Enter');
+	expect(await left()).toBeLessThan(start - 100);
+	const stage = (await app.stage.boundingBox())!;
+	const cursor = (await app.stage.locator('> div').last().boundingBox())!;
+	expect(cursor.x + cursor.width / 2).toBeLessThanOrEqual(stage.x + stage.width);
+	// The stroke reaches from the middle of the photo to where the brush is.
+	const { width, data } = await mask();
+	const painted = [260, 300, 360].map((x) => data[4 * (256 * width + x)]);
+	expect(painted).toEqual([255, 255, 255]);
+
+	const top = async () => (await app.picture.boundingBox())!.y;
+	const [x, y] = [await left(), await top()];
+	await page.keyboard.press('PageDown');
+	expect(await top()).toBeLessThan(y);
+	await page.keyboard.press('Shift+PageUp');
+	expect(await left()).toBeGreaterThan(x);
 });
 
 test.describe('a finger', () => {

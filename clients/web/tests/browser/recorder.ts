@@ -7,6 +7,8 @@ import { forward, readBody } from './proxy';
 export class Recorder {
 	readonly forms: FormData[] = [];
 	readonly #server: HttpServer;
+	#gate: Promise<void> = Promise.resolve();
+	#open = () => {};
 
 	private constructor(server: HttpServer) {
 		this.#server = server;
@@ -15,7 +17,10 @@ export class Recorder {
 	static async inFrontOf(url: string): Promise<Recorder> {
 		const handle = async (incoming: IncomingMessage, answer: ServerResponse) => {
 			const body = await readBody(incoming);
-			if (incoming.method === 'POST') recorder.forms.push(await parsed(incoming, body));
+			if (incoming.method === 'POST') {
+				recorder.forms.push(await parsed(incoming, body));
+				await recorder.#gate;
+			}
 			forward(incoming, body, new URL(incoming.url ?? '/', url), answer);
 		};
 		const server = createServer((incoming, answer) => void handle(incoming, answer)).listen(0, '127.0.0.1');
@@ -26,6 +31,15 @@ export class Recorder {
 
 	get url(): string {
 		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+	}
+
+	/** Hold back the prediction requests that arrive from now on, until `resume`. */
+	pause(): void {
+		this.#gate = new Promise((open) => (this.#open = open));
+	}
+
+	resume(): void {
+		this.#open();
 	}
 
 	/** A file of the last request. */

@@ -40,7 +40,7 @@ const SCRATCHES = [
 
 async function painted(page: Page, url: string, brush: string, strokes = SCRATCHES.length): Promise<App> {
 	const app = await App.open(page, url);
-	await app.openSample();
+	await app.openSampleToCollect();
 	await page.getByRole('slider', { name: 'Brush size' }).fill(brush);
 	for (const scratch of SCRATCHES.slice(0, strokes)) await app.paint(...scratch);
 	return app;
@@ -49,7 +49,8 @@ async function painted(page: Page, url: string, brush: string, strokes = SCRATCH
 async function filled(page: Page, url: string, brush: string): Promise<App> {
 	const app = await painted(page, url, brush);
 	await app.remove.click();
-	await app.download.waitFor();
+	await app.finished();
+	await app.button('Compare').click();
 	await page.mouse.move(1, 1);
 	return app;
 }

@@ -30,6 +30,7 @@ describe('an error message', () => {
 		[0, 'retry', "Can't reach the server"],
 		[401, 'key', 'This server needs an access key.'],
 		[403, 'key', 'This server needs an access key.'],
+		[408, 'retry', 'The upload took too long'],
 		[413, 'none', 'This photo is too large for the server'],
 		[400, 'none', "The server can't use this photo"],
 		[415, 'none', "The server can't use this photo"],

@@ -28,5 +28,12 @@ test.each([
 	['.png', 'photo-filled.png', 'photo-mask.png'],
 	['', 'photo-filled.png', 'photo-mask.png']
 ])('%s is saved as %s and %s', (name, filled, mask) => {
-	expect([filledName(name), maskName(name)]).toEqual([filled, mask]);
+	expect([filledName(name, 'PNG'), maskName(name)]).toEqual([filled, mask]);
+});
+
+test.each([
+	['JPEG', 'beach-filled.jpg'],
+	['WebP', 'beach-filled.webp']
+] as const)('a %s file has its own extension', (type, name) => {
+	expect(filledName('beach.jpeg', type)).toBe(name);
 });

@@ -31,6 +31,13 @@ export function describeError(error: unknown, key = ''): ErrorMessage {
 			? { title: "That access key isn't right.", text: 'Check it and try again.', action: 'key' }
 			: { title: 'This server needs an access key.', text: '', action: 'key' };
 	}
+	if (status === 408) {
+		return {
+			title: 'The upload took too long',
+			text: 'Check your connection and try again. Your work is still here.',
+			action: 'retry'
+		};
+	}
 	if (status === 413) {
 		return {
 			title: 'This photo is too large for the server',

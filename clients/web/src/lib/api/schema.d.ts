@@ -249,15 +249,15 @@ export interface components {
         FillResponseBody: {
             /**
              * Image
-             * @description The filled image: a PNG file in base64.
+             * @description The filled image: a file in base64.
              */
             image: string;
             /**
              * Mime Type
-             * @description Always `image/png`.
-             * @constant
+             * @description The file's media type.
+             * @enum {string}
              */
-            mime_type: "image/png";
+            mime_type: "image/png" | "image/jpeg" | "image/webp";
             /**
              * Width
              * @description Width of the filled image in pixels.
@@ -461,6 +461,19 @@ export interface components {
              */
             output_size: "original" | "model";
             /**
+             * Output Format
+             * @description `png` (default), `webp` (both lossless), `jpeg`, or `same`: the image's own of these three, for other formats PNG. May be omitted if `Accept` names an image type.
+             * @default null
+             */
+            output_format: ("png" | "jpeg" | "webp" | "same") | null;
+            /**
+             * Metadata
+             * @description What of EXIF, XMP and the colour profile is kept: `all` (default); `no-location`: EXIF without the place, no XMP; `none`: only the colour profile.
+             * @default all
+             * @enum {string}
+             */
+            metadata: "all" | "no-location" | "none";
+            /**
              * Image
              * Format: binary
              * @description The image file: PNG, JPEG, WebP, BMP or TIFF.
@@ -550,6 +563,19 @@ export interface components {
              */
             output_size: "original" | "model";
             /**
+             * Output Format
+             * @description `png` (default), `webp` (both lossless), `jpeg`, or `same`: the image's own of these three, for other formats PNG. May be omitted if `Accept` names an image type.
+             * @default null
+             */
+            output_format: ("png" | "jpeg" | "webp" | "same") | null;
+            /**
+             * Metadata
+             * @description What of EXIF, XMP and the colour profile is kept: `all` (default); `no-location`: EXIF without the place, no XMP; `none`: only the colour profile.
+             * @default all
+             * @enum {string}
+             */
+            metadata: "all" | "no-location" | "none";
+            /**
              * Image
              * @description The image file: PNG, JPEG, WebP, BMP or TIFF.
              * @example iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAr0lEQVRIDbXU4QaDYACF4em7j/NjMkkmSZJPXslMkpkkmV3LLn3dxOH8Ps+/N8T40xWl6IYylKMC3VGJKlSjBrWoQxH1CDSgET3QE01oRgt6oTda0YZ2dKAP+hKuIkkuvoXUDdzcQOYGcjdQuIG7GyjdQOUGajfQuIHWDXRuILqB3g2cgfe1+nwOgxsY3cDDDTzdwOQGZjewuIGXG3i7gdUNbG5gdwOHG/i4ga8Z+APdmjahJ4CJigAAAABJRU5ErkJggg==
@@ -575,7 +601,10 @@ export interface operations {
     fill: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Seconds for the prediction, with its time in the queue. It is then cancelled: 503. */
+                "X-Server-Timeout"?: string | null;
+            };
             path: {
                 /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
                 model: string;
@@ -589,13 +618,15 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The filled image: JSON, or with `Accept: image/png` the PNG file itself. */
+            /** @description The filled image: JSON, or with `Accept: image/png`, `image/jpeg` or `image/webp` the file. */
             200: {
                 headers: {
                     /** @description Version of the model. */
                     "X-Model-Version"?: string;
                     /** @description The ONNX Runtime execution provider that runs the model. */
                     "X-Execution-Provider"?: string;
+                    /** @description The request's id: the one that was sent, or a new one. */
+                    "X-Request-ID"?: string;
                     /** @description Milliseconds by stage: decode, prepare, run, composite, encode. */
                     "Server-Timing"?: string;
                     [name: string]: unknown;
@@ -603,6 +634,8 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["FillResponseBody"];
                     "image/png": string;
+                    "image/jpeg": string;
+                    "image/webp": string;
                 };
             };
             /** @description A file is missing or cannot be decoded, image and mask differ in size, or a field is unknown. */
@@ -625,6 +658,24 @@ export interface operations {
             };
             /** @description Unknown model. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The header Accept excludes JSON and the image's format. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body was sent too slowly. */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -659,7 +710,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The queue is full, or the prediction took too long. */
+            /** @description The queue is full, the prediction took too long, or the server stops. */
             503: {
                 headers: {
                     /** @description Seconds to wait before retrying. */
@@ -852,7 +903,10 @@ export interface operations {
             query?: {
                 version?: string | null;
             };
-            header?: never;
+            header?: {
+                /** @description Seconds for the prediction, with its time in the queue. It is then cancelled: 503. */
+                "X-Server-Timeout"?: string | null;
+            };
             path: {
                 /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
                 model: string;
@@ -873,6 +927,8 @@ export interface operations {
                     "X-Model-Version"?: string;
                     /** @description The ONNX Runtime execution provider that runs the model. */
                     "X-Execution-Provider"?: string;
+                    /** @description The request's id: the one that was sent, or a new one. */
+                    "X-Request-ID"?: string;
                     /** @description Milliseconds by stage: decode, prepare, run, composite, encode. */
                     "Server-Timing"?: string;
                     [name: string]: unknown;
@@ -909,6 +965,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProtocolError"];
                 };
             };
+            /** @description The body was sent too slowly. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolError"];
+                };
+            };
             /** @description Too many bytes, or too many pixels. */
             413: {
                 headers: {
@@ -927,7 +992,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProtocolError"];
                 };
             };
-            /** @description The queue is full, or the prediction took too long. */
+            /** @description The queue is full, the prediction took too long, or the server stops. */
             503: {
                 headers: {
                     /** @description Seconds to wait before retrying. */

@@ -1,6 +1,8 @@
+import { extensionOf, type FileType } from './file-type';
+
 /** `beach.jpg` → `beach-filled.png`. A name that already ends in `-filled` stays the same. */
-export function filledName(photoName: string): string {
-	return `${stem(photoName)}-filled.png`;
+export function filledName(photoName: string, type: FileType): string {
+	return `${stem(photoName)}-filled.${extensionOf(type)}`;
 }
 
 /** `beach.jpg` → `beach-mask.png`. */

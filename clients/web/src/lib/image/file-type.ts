@@ -14,7 +14,27 @@ const SIGNATURES: readonly (readonly [type: string, offset: number, bytes: strin
 	['HEIC', 4, 'ftypmif1']
 ];
 
-export const ACCEPTED = ['PNG', 'JPEG', 'WebP'];
+/** The types that the page opens. */
+export type FileType = 'PNG' | 'JPEG' | 'WebP';
+
+const FORMATS: Record<FileType, { extension: string; mediaType: string }> = {
+	PNG: { extension: 'png', mediaType: 'image/png' },
+	JPEG: { extension: 'jpg', mediaType: 'image/jpeg' },
+	WebP: { extension: 'webp', mediaType: 'image/webp' }
+};
+
+export function isAccepted(type: string | null): type is FileType {
+	return type !== null && type in FORMATS;
+}
+
+export function extensionOf(type: FileType): string {
+	return FORMATS[type].extension;
+}
+
+export function mediaTypeOf(type: FileType): string {
+	return FORMATS[type].mediaType;
+}
+
 export const ACCEPTED_TYPES = 'image/png,image/jpeg,image/webp';
 export const HEAD_BYTES = 16;
 

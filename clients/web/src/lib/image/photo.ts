@@ -1,12 +1,16 @@
 import type { Limits } from '../api/limits';
 import { UserError } from '../errors';
+import { newId } from '../id';
 import type { Size } from '../view/view';
-import { ACCEPTED, detectFileType, HEAD_BYTES } from './file-type';
+import { detectFileType, HEAD_BYTES, isAccepted, mediaTypeOf, type FileType } from './file-type';
 import { isAnimated, isTruncated } from './inspect';
 
 /** An image file, unchanged. Its size is the displayed size: EXIF orientation is applied, as on the server. */
 export interface Photo extends Size {
+	readonly id: string;
+	/** The name of the file that the user opened. */
 	readonly name: string;
+	readonly type: FileType;
 	readonly file: Blob;
 	/** Object URL for `<img>`, valid until `releasePhoto`. */
 	readonly url: string;
@@ -25,7 +29,7 @@ const FORM_OVERHEAD = 0.02;
  */
 export async function openPhoto(file: Blob, name: string, limits: Limits | null): Promise<Photo> {
 	const type = detectFileType(new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer()));
-	if (!type || !ACCEPTED.includes(type)) {
+	if (!isAccepted(type)) {
 		const reason = type ? `This is a ${type} file` : "This file isn't an image we can open";
 		throw new UserError(`${reason}. Choose a JPEG, PNG or WebP image.`);
 	}
@@ -38,7 +42,9 @@ export async function openPhoto(file: Blob, name: string, limits: Limits | null)
 	}
 	const bytes = new Uint8Array(await file.arrayBuffer());
 	if (isTruncated(bytes, type)) throw new UserError(DAMAGED);
-	const url = URL.createObjectURL(file);
+	// The media type that its content has: its name and declared type may be wrong.
+	const typed = file.slice(0, file.size, mediaTypeOf(type));
+	const url = URL.createObjectURL(typed);
 	try {
 		const { width, height } = await sizeOf(url);
 		if (limits && width * height > limits.max_pixels) {
@@ -47,7 +53,7 @@ export async function openPhoto(file: Blob, name: string, limits: Limits | null)
 					`${mega(limits.max_pixels)} megapixels. Make it smaller, then try again.`
 			);
 		}
-		return { name, file, url, width, height, animated: isAnimated(bytes, type) };
+		return { id: newId(), name, type, file: typed, url, width, height, animated: isAnimated(bytes, type) };
 	} catch (error) {
 		URL.revokeObjectURL(url);
 		throw error;

@@ -23,3 +23,28 @@ export async function share(file: File): Promise<boolean> {
 		throw error;
 	}
 }
+
+/** Whether images can be copied to the clipboard: not without HTTPS, nor in every browser. */
+export function canCopy(): boolean {
+	return 'ClipboardItem' in window && 'clipboard' in navigator;
+}
+
+/** Copy an image to the clipboard, which takes only PNG. */
+export async function copyImage(file: Blob): Promise<void> {
+	const png = file.type === 'image/png' ? file : asPng(file);
+	await navigator.clipboard.write([new ClipboardItem({ 'image/png': png })]);
+}
+
+async function asPng(file: Blob): Promise<Blob> {
+	const image = await createImageBitmap(file);
+	const canvas = new OffscreenCanvas(image.width, image.height);
+	canvas.getContext('2d')?.drawImage(image, 0, 0);
+	image.close();
+	return canvas.convertToBlob();
+}
+
+/** Let a drag carry the file: to other pages as a file, and in Chromium to a folder as a download. */
+export function offerDrag({ dataTransfer }: DragEvent, file: File, url: string): void {
+	dataTransfer?.items.add(file);
+	dataTransfer?.setData('DownloadURL', `${file.type}:${file.name}:${url}`);
+}

@@ -8,11 +8,13 @@ const STEP = 1.2;
 /** Fraction of the brush size at the lightest pen pressure. */
 const MIN_PRESSURE_SCALE = 0.3;
 
-/** The brush. Its size is constant on the screen, so zooming in makes it finer on the photo. */
+export type Tool = 'brush' | 'lasso' | 'eraser';
+
+/** The tool to paint with. The brush's size is constant on the screen, so zooming in makes it finer on the photo. */
 export class Brush {
+	tool: Tool = $state('brush');
 	/** Diameter in CSS pixels. */
 	size = $state(DEFAULT_SIZE);
-	erasing = $state(false);
 
 	resize(size: number): void {
 		this.size = Math.round(clamp(size, MIN_BRUSH_SIZE, MAX_BRUSH_SIZE));

@@ -1,4 +1,4 @@
-/** The list of edits to a mask, used to draw it, to undo and redo, and to rasterize it at the photo's size. */
+/** The edits that make a mask, used to show it and to rasterize it at the photo's size. */
 
 import type { Point, Size } from '../view/view';
 import { HOLE, KNOWN, Mask } from './mask';
@@ -14,47 +14,33 @@ export interface Stroke {
 	readonly dabs: readonly [Dab, ...Dab[]];
 }
 
+/** The inside of a line drawn around something, which is closed with a straight line. */
+export interface Area {
+	readonly kind: 'area';
+	readonly outline: readonly Point[];
+}
+
 /** Replace everything before: with an empty mask (null), or with an imported one. */
 export interface Reset {
 	readonly kind: 'reset';
 	readonly mask: Mask | null;
 }
 
-export type Edit = Stroke | Reset;
+export type Mark = Stroke | Area;
+export type Edit = Mark | Reset;
 
-export interface Edits {
-	readonly done: readonly Edit[];
-	readonly undone: readonly Edit[];
-}
-
-export const NO_EDITS: Edits = { done: [], undone: [] };
-
-export function add(edits: Edits, edit: Edit): Edits {
-	return { done: [...edits.done, edit], undone: [] };
-}
-
-export function undo({ done, undone }: Edits): Edits {
-	const last = done.at(-1);
-	return last ? { done: done.slice(0, -1), undone: [...undone, last] } : { done, undone };
-}
-
-export function redo({ done, undone }: Edits): Edits {
-	const next = undone.at(-1);
-	return next ? { done: [...done, next], undone: undone.slice(0, -1) } : { done, undone };
-}
-
-/** The strokes since the last reset, and the mask it started from. */
-export function visible({ done }: Edits): { base: Mask | null; strokes: readonly Stroke[] } {
-	const start = done.findLastIndex((edit) => edit.kind === 'reset');
-	const reset = done[start];
-	const strokes = done.slice(start + 1).filter((edit) => edit.kind === 'stroke');
-	return { base: reset?.kind === 'reset' ? reset.mask : null, strokes };
+/** The marks since the last reset, and the mask it started from. */
+export function visible(edits: readonly Edit[]): { base: Mask | null; marks: readonly Mark[] } {
+	const start = edits.findLastIndex((edit) => edit.kind === 'reset');
+	const reset = edits[start];
+	const marks = edits.slice(start + 1).filter((edit) => edit.kind !== 'reset');
+	return { base: reset?.kind === 'reset' ? reset.mask : null, marks };
 }
 
 /** Whether nothing has been painted. Paint that was erased again still counts as painted. */
-export function isBlank(edits: Edits): boolean {
-	const { base, strokes } = visible(edits);
-	return base === null && strokes.every((stroke) => stroke.erase);
+export function isBlank(edits: readonly Edit[]): boolean {
+	const { base, marks } = visible(edits);
+	return base === null && marks.every((mark) => mark.kind === 'stroke' && mark.erase);
 }
 
 /** The line segments of a stroke; each has the radius of its end point. A tap is a segment of length 0. */
@@ -66,16 +52,36 @@ export function* segments(stroke: Stroke, from = 0): Generator<[Dab, Dab]> {
 }
 
 /**
- * Whether a stroke reaches the photo: some segment crosses the photo's rectangle, grown by the brush's radius. The grown
- * rectangle's corners are not rounded, so a stroke just outside a corner may count as well.
+ * Whether a mark reaches the photo. A stroke does if some segment crosses the photo's rectangle, grown by the brush's
+ * radius. The grown rectangle's corners are not rounded, so a stroke just outside a corner may count as well. An area
+ * does if its bounding box overlaps the photo and is at least a pixel wide and high.
  */
-export function touches(stroke: Stroke, { width, height }: Size): boolean {
-	for (const [start, end] of segments(stroke)) {
+export function touches(mark: Mark, { width, height }: Size): boolean {
+	if (mark.kind === 'area') {
+		const across = overlap(
+			mark.outline.map(({ x }) => x),
+			width
+		);
+		const down = overlap(
+			mark.outline.map(({ y }) => y),
+			height
+		);
+		return across >= 1 && down >= 1;
+	}
+	for (const [start, end] of segments(mark)) {
 		const across = timeWithin(start.x, end.x, -end.radius, width + end.radius);
 		const down = timeWithin(start.y, end.y, -end.radius, height + end.radius);
 		if (Math.max(0, across[0], down[0]) < Math.min(1, across[1], down[1])) return true;
 	}
 	return false;
+}
+
+function overlap(values: readonly number[], length: number): number {
+	const [min, max] = values.reduce(
+		([min, max], value) => [Math.min(min, value), Math.max(max, value)],
+		[Infinity, -Infinity]
+	);
+	return Math.min(max, length) - Math.max(min, 0);
 }
 
 /** The times between which a point that moves from `a` (at 0) to `b` (at 1) is between `min` and `max`. */
@@ -86,12 +92,16 @@ function timeWithin(a: number, b: number, min: number, max: number): [number, nu
 }
 
 /** Draw the mask at the photo's size. */
-export function rasterize(edits: Edits, { width, height }: Size): Mask {
-	const { base, strokes } = visible(edits);
+export function rasterize(edits: readonly Edit[], { width, height }: Size): Mask {
+	const { base, marks } = visible(edits);
 	const mask = base?.copy() ?? new Mask(width, height);
-	for (const stroke of strokes) {
-		const value = stroke.erase ? KNOWN : HOLE;
-		for (const [start, end] of segments(stroke)) mask.fillCapsule(start, end, end.radius, value);
+	for (const mark of marks) {
+		if (mark.kind === 'area') {
+			mask.fillPolygon(mark.outline);
+			continue;
+		}
+		const value = mark.erase ? KNOWN : HOLE;
+		for (const [start, end] of segments(mark)) mask.fillCapsule(start, end, end.radius, value);
 	}
 	return mask;
 }

@@ -43,6 +43,59 @@ export class Mask implements Size {
 		}
 	}
 
+	/**
+	 * Set every pixel whose centre lies inside a polygon, by the nonzero winding rule. Coordinates are in pixels, as in
+	 * `fillCapsule`; the last point is connected to the first.
+	 */
+	fillPolygon(points: readonly Point[]): void {
+		const crossings: { x: number; direction: number }[][] = [];
+		for (const [i, b] of points.entries()) {
+			const a = points.at(i - 1) as Point;
+			const [upper, lower] = a.y < b.y ? [a, b] : [b, a];
+			const last = Math.min(this.height - 1, Math.ceil(lower.y - 0.5) - 1);
+			for (let row = Math.max(0, Math.ceil(upper.y - 0.5)); row <= last; row++) {
+				const x = upper.x + ((row + 0.5 - upper.y) * (lower.x - upper.x)) / (lower.y - upper.y);
+				(crossings[row] ??= []).push({ x, direction: a.y < b.y ? 1 : -1 });
+			}
+		}
+		for (const [row, found] of crossings.entries()) {
+			let winding = 0;
+			let start = 0;
+			for (const { x, direction } of found?.sort((one, other) => one.x - other.x) ?? []) {
+				if (winding === 0) start = x;
+				winding += direction;
+				if (winding === 0) this.#fillRow(row, Math.ceil(start - 0.5), Math.ceil(x - 0.5) - 1, HOLE);
+			}
+		}
+	}
+
+	/**
+	 * A mask whose holes reach `pixels` further in every direction or, if `pixels` is negative, less far. The photo's
+	 * edge does not shrink a hole.
+	 */
+	grown(pixels: number): Mask {
+		const value = pixels > 0 ? HOLE : KNOWN;
+		const radius = Math.abs(pixels);
+		const result = this.copy();
+		// A disc around every pixel at a boundary covers the same pixels as one around every pixel.
+		for (let row = 0, i = 0; row < this.height; row++) {
+			for (let column = 0; column < this.width; column++, i++) {
+				if (this.data[i] !== value) continue;
+				const inside =
+					(column === 0 || this.data[i - 1] === value) &&
+					(column === this.width - 1 || this.data[i + 1] === value) &&
+					(row === 0 || this.data[i - this.width] === value) &&
+					(row === this.height - 1 || this.data[i + this.width] === value);
+				if (inside) continue;
+				for (let dy = -radius; dy <= radius; dy++) {
+					const half = Math.floor(Math.sqrt(radius * radius - dy * dy));
+					result.#fillRow(row + dy, column - half, column + half, value);
+				}
+			}
+		}
+		return result;
+	}
+
 	#fillRow(row: number, first: number, last: number, value: number): void {
 		const from = Math.max(0, first);
 		const to = Math.min(this.width - 1, last);

@@ -1,5 +1,5 @@
 import type { Size, View } from '../view/view';
-import { segments, visible, type Edits, type Stroke } from './edits';
+import { segments, visible, type Area, type Edit, type Stroke } from './edits';
 import { HOLE, type Mask } from './mask';
 
 const MAX_SIDE_PIXELS = 2048;
@@ -23,7 +23,7 @@ export class PaintLayer {
 	}
 
 	/** Draw everything. */
-	draw(edits: Edits, photo: Size, view: View, stage: Size): void {
+	draw(edits: readonly Edit[], photo: Size, view: View, stage: Size): void {
 		const density = window.devicePixelRatio;
 		const width = Math.round(stage.width * density);
 		const height = Math.round(stage.height * density);
@@ -33,15 +33,19 @@ export class PaintLayer {
 			this.#context.setTransform(1, 0, 0, 1, 0, 0);
 			this.#context.clearRect(0, 0, width, height);
 		}
-		const { base, strokes } = visible(edits);
+		const { base, marks } = visible(edits);
 		this.#clipToPhoto(photo, view, () => {
 			if (base) {
 				this.#context.globalCompositeOperation = 'source-over';
 				this.#context.drawImage(imageOf(base, this.#colour), 0, 0, photo.width, photo.height);
 			}
-			for (const stroke of strokes) {
-				this.#setStyle(stroke);
-				for (const { radius, path } of pathsOf(stroke)) {
+			for (const mark of marks) {
+				if (mark.kind === 'area') {
+					this.#fill(mark);
+					continue;
+				}
+				this.#setStyle(mark);
+				for (const { radius, path } of pathsOf(mark)) {
 					this.#context.lineWidth = 2 * radius;
 					this.#context.stroke(path);
 				}
@@ -58,6 +62,14 @@ export class PaintLayer {
 				this.#context.stroke(path);
 			}
 		});
+	}
+
+	#fill({ outline }: Area): void {
+		this.#context.globalCompositeOperation = 'source-over';
+		this.#context.fillStyle = this.#colour;
+		this.#context.beginPath();
+		for (const { x, y } of outline) this.#context.lineTo(x, y);
+		this.#context.fill();
 	}
 
 	#setStyle({ erase }: Stroke): void {

@@ -1,5 +1,5 @@
 import type { Attachment } from 'svelte/attachments';
-import { fit, keepInView, zoom, type Size, type View } from './view';
+import { fit, keepInView, pan, zoom, type Size, type View } from './view';
 
 /** The smallest scale, as a fraction of the fitted one. */
 const MIN_FIT_FRACTION = 0.7;
@@ -7,6 +7,8 @@ const MIN_FIT_FRACTION = 0.7;
 const NARROW = 480;
 const MARGIN = 24;
 export const ZOOM_STEP = 1.4;
+/** A key moves the photo by this fraction of the stage. */
+const PAN_FRACTION = 0.25;
 
 /** The view of an image on a resizable stage: fitted until the user zooms or pans. */
 export class StageView {
@@ -31,9 +33,14 @@ export class StageView {
 	/** Keyboard shortcuts. */
 	readonly keys: Readonly<Record<string, () => void>> = {
 		'+': () => this.zoom(ZOOM_STEP),
+		'Shift++': () => this.zoom(ZOOM_STEP),
 		'=': () => this.zoom(ZOOM_STEP),
 		'-': () => this.zoom(1 / ZOOM_STEP),
-		'0': () => this.fit()
+		'0': () => this.fit(),
+		PageUp: () => this.#pan(0, 1),
+		PageDown: () => this.#pan(0, -1),
+		'Shift+PageUp': () => this.#pan(1, 0),
+		'Shift+PageDown': () => this.#pan(-1, 0)
 	};
 
 	get minScale(): number {
@@ -52,5 +59,11 @@ export class StageView {
 	zoom(factor: number): void {
 		const centre = { x: this.stage.width / 2, y: this.stage.height / 2 };
 		this.set(zoom(this.view, centre, factor, this.minScale));
+	}
+
+	/** Move the image by a step to the right (x = 1) or down (y = 1). */
+	#pan(x: number, y: number): void {
+		const { width, height } = this.stage;
+		this.set(pan(this.view, x * PAN_FRACTION * width, y * PAN_FRACTION * height));
 	}
 }

@@ -1,0 +1,22 @@
+import { bearer } from './key';
+import { serverLimits } from './limits';
+import { apiUrl } from './url';
+import type { components } from './schema';
+
+type IndexedModel = components['schemas']['IndexedModel'];
+
+/** The server's default model. */
+export const DEFAULT_MODEL = 'inpaint';
+
+/**
+ * The names of the server's models, the default first; none if the server does not list them, as TorchServe does not.
+ *
+ * @param key the server's API key, or '' for none
+ */
+export async function serverModels(key: string): Promise<readonly string[]> {
+	if (!(await serverLimits())) return []; // it has no /v2
+	const headers: Record<string, string> = key ? { Authorization: bearer(key) } : {};
+	const response = await fetch(apiUrl('/v2/repository/index'), { headers }).catch(() => null);
+	if (!response?.ok) return [];
+	return ((await response.json()) as IndexedModel[]).map(({ name }) => name);
+}

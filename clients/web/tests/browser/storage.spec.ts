@@ -1,0 +1,123 @@
+import { App } from './app';
+import { expect, test, type Page } from './fixtures';
+import { photo } from './images';
+
+/** Open the sample, remove one scratch and paint over another one. */
+async function worked(page: Page, url: string): Promise<{ app: App; result: Buffer; paint: Buffer }> {
+	const app = await App.open(page, url);
+	await app.openSample();
+	await app.paint([0.27, 0.04], [0.62, 0.82]);
+	await app.finished();
+	await app.onRelease.click();
+	await app.paint([0.7, 0.1], [0.88, 0.3]);
+	return { app, result: (await app.saveResult()).file, paint: await app.saveMask() };
+}
+
+async function expectRestored({ app, result, paint }: Awaited<ReturnType<typeof worked>>): Promise<void> {
+	await app.picture.waitFor();
+	expect((await app.saveResult()).file.equals(result)).toBe(true);
+	expect((await app.saveMask()).equals(paint)).toBe(true);
+}
+
+test('the photo, its paint and its history survive a reload, leaving and Back', async ({ page, server }) => {
+	const work = await worked(page, server.url);
+	await page.reload();
+	await expectRestored(work);
+	await page.goto('about:blank');
+	await page.goBack();
+	await expectRestored(work);
+	await work.app.button('Undo').click();
+	await work.app.button('Undo').click();
+	await expect(work.app.download).toBeDisabled();
+	await page.reload();
+	await work.app.button('Redo').click();
+	expect((await work.app.saveResult()).file.equals(work.result)).toBe(true);
+	// Nothing is lost by closing the tab, so there is no question.
+	await Promise.all([page.waitForEvent('close'), page.close({ runBeforeUnload: true })]);
+});
+
+test('a removal that a reload cut off is done again', async ({ page, recorder }) => {
+	const app = await App.open(page, recorder.url);
+	await app.openSample();
+	recorder.pause();
+	await app.paint([0.27, 0.04], [0.62, 0.82]);
+	await expect.poll(() => recorder.forms.length).toBe(1);
+	await page.reload();
+	recorder.resume();
+	await app.finished();
+	expect(recorder.forms).toHaveLength(2);
+});
+
+test('works are offered at the start until they are discarded', async ({ page, context, server }) => {
+	const work = await worked(page, server.url);
+	const { app } = work;
+	await app.button('New photo').click();
+	await expect(page.getByRole('heading', { name: 'Remove marks from a photo' })).toBeFocused();
+	await app.choose(await photo(page, 300, 200), 'other.jpg');
+	await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+	// Another tab is offered what is not open here.
+	const other = await context.newPage();
+	await other.goto(server.url);
+	await expect(other.getByRole('listitem')).toHaveText(['Continue with astronaut.webp']);
+	await other.close();
+
+	// A photo that nothing was done to is not kept.
+	await app.button('New photo').click();
+	await expect(page.getByRole('listitem')).toHaveCount(1);
+	await page.getByRole('button', { name: 'Continue with astronaut.webp' }).click();
+	await expectRestored(work);
+
+	await app.button('New photo').click();
+	const discard = async (answer: 'accept' | 'dismiss') => {
+		page.once('dialog', (question) => void question[answer]());
+		await app.button('Discard astronaut.webp').click();
+	};
+	await discard('dismiss');
+	await expect(page.getByRole('listitem')).toHaveCount(1);
+	await discard('accept');
+	await expect(page.getByRole('listitem')).toHaveCount(0);
+	await page.reload();
+	await expect(page.getByRole('button', { name: /Try this sample/ })).toBeVisible();
+	await expect(page.getByRole('listitem')).toHaveCount(0);
+});
+
+test('a downloaded result is not offered again', async ({ page, server }) => {
+	const app = await App.open(page, server.url);
+	await app.openSample();
+	await app.paint([0.27, 0.04], [0.62, 0.82]);
+	await app.finished();
+	await app.saveResult();
+	await app.button('New photo').click();
+	await expect(page.getByRole('heading', { name: 'Remove marks from a photo' })).toBeFocused();
+	await page.reload();
+	await expect(page.getByRole('button', { name: /Try this sample/ })).toBeVisible();
+	await expect(page.getByRole('listitem')).toHaveCount(0);
+});
+
+test('where the browser stores nothing, the page asks before work is lost', async ({ page, server }) => {
+	await page.addInitScript(() => {
+		IDBFactory.prototype.open = () => {
+			throw new DOMException('storage is disabled', 'SecurityError');
+		};
+	});
+	const app = await App.open(page, server.url);
+	await app.openSampleToCollect();
+	await app.paint([0.3, 0.3], [0.6, 0.6]);
+	const question = page.waitForEvent('dialog');
+	await page.close({ runBeforeUnload: true });
+	expect((await question).type()).toBe('beforeunload');
+	await (await question).dismiss();
+
+	const answered = async (answer: 'accept' | 'dismiss') => {
+		const question = page.waitForEvent('dialog');
+		await app.drop([await photo(page, 300, 200), 'other.jpg', 'image/jpeg']);
+		expect((await question).message()).toContain("can't store your work");
+		await (await question)[answer]();
+	};
+	await answered('dismiss');
+	await expect(app.button('Undo')).toBeEnabled();
+	await answered('accept');
+	await expect(app.picture).toHaveJSProperty('naturalWidth', 300);
+	// A photo without work on it can be left.
+	await Promise.all([page.waitForEvent('close'), page.close({ runBeforeUnload: true })]);
+});
