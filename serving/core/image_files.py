@@ -7,6 +7,7 @@ zeros at first, so no sample is ever left as memory happened to be.
 
 import io
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ from serving.core.image_headers import (
 )
 from serving.core.metadata import read_metadata
 from serving.core.sandbox_process import Call
+
+# Pillow warns about damaged files. The client is told; the log is not for any client to fill.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 

@@ -181,6 +181,8 @@ def _serve(control: socket.socket, modules: list[ModuleType]) -> int:
     with socket.socket(fileno=descriptors[0]) as connection:
         connection.sendall(NUMBER.pack(os.getpid()))
         function, blobs = _receive_call(connection, modules)
+        # Decoders print what they find wrong with a file. The client is told; the log is not for any client to fill.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         call = _SandboxedCall()
         try:
             facts = function(call, *blobs)

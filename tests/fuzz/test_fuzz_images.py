@@ -1,10 +1,16 @@
 """Any bytes are a picture or an error of the contract, and no decoder's process is left behind."""
 
+import pickle
+import subprocess
+import sys
+from random import Random
+
 import numpy as np
 import psutil
+from engines import ROOT
 from hypothesis import given, settings
 from image_seeds import SEEDS
-from mutations import mutated
+from mutations import mutate, mutated
 
 from serving.core import sandbox_process
 from serving.core.codec import decode_image, decode_mask
@@ -36,6 +42,27 @@ def test_damaged_files_are_pictures_or_refused(data: bytes) -> None:
         assert channels in (1, 2, 3, 4)
         assert picture.samples.dtype in (np.uint8, np.uint16)
     assert len(_decoders()) <= 6
+
+
+_DECODE = """
+import pickle, sys
+from serving.core.codec import decode_image
+from serving.core.errors import InpaintError
+
+for file in pickle.load(sys.stdin.buffer):
+    try:
+        decode_image(file, 100_000)
+    except InpaintError:
+        print("refused")
+"""
+
+
+def test_damaged_files_are_not_logged() -> None:
+    files = [mutate(Random(seed), SEEDS) for seed in range(100)]
+    command = [sys.executable, "-c", _DECODE]
+    done = subprocess.run(command, input=pickle.dumps(files), cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.count(b"refused") > 50
+    assert done.stderr == b""
 
 
 @given(mutated(SEEDS))
