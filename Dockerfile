@@ -4,6 +4,7 @@
 #   docker build -t inpaint:gpu --target onnx-gpu .                 ONNX Runtime with CUDA
 #   docker build -t inpaint:torchserve --target torchserve .        TorchServe, for CPUs
 #   docker build -t inpaint:torchserve-gpu --target torchserve-gpu .
+#   docker build -t inpaint:ray --target ray .                      a node of a Ray cluster
 #   docker build -t inpaint:proxy --target proxy .                  the page, and nginx before any of them
 #
 # Each runs as user 10001, writes only to /tmp, completes the requests in flight before it stops on SIGTERM, and is
@@ -58,6 +59,11 @@ FROM packages AS torchserve-gpu-packages
 COPY constraints.txt deploy/requirements/torchserve-gpu.txt ./
 RUN pip install --require-hashes --no-deps --requirement torchserve-gpu.txt \
     && pip install --constraint constraints.txt torch 'onnxruntime-gpu[cuda,cudnn]'
+
+
+FROM onnx-packages AS ray-packages
+COPY constraints.txt ./
+RUN pip install --constraint constraints.txt 'ray[serve]'
 
 
 FROM base AS http-files
@@ -128,6 +134,24 @@ FROM torchserve-base AS torchserve
 COPY --from=torchserve-packages /opt/venv /opt/venv
 COPY --from=torchserve-files /app/files/ ./
 USER 10001:10001
+
+
+FROM base AS ray
+LABEL org.opencontainers.image.title="Inpainting: Ray" \
+      org.opencontainers.image.description="A node of a Ray cluster that fills the masked part of photos, over HTTP"
+# KubeRay's probes use wget.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends wget \
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
+COPY --from=ray-packages /opt/venv /opt/venv
+COPY --from=http-files /app/ ./
+COPY serving/ray/ serving/ray/
+# Ray's processes run in other folders, and keep the cluster's token in their home.
+ENV PYTHONPATH=/app HOME=/tmp RAY_USAGE_STATS_ENABLED=0 \
+    RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING=0
+USER 10001:10001
+EXPOSE 8000
+CMD ["python", "-m", "serving.ray", "--host", "0.0.0.0", "--port", "8000"]
 
 
 FROM base AS onnx-base
