@@ -59,7 +59,7 @@ def _check_address(settings: RaySettings) -> None:
     try:
         socket.create_server((settings.host, settings.port)).close()
     except OSError as error:
-        reason = error.strerror.partition(" (")[0]
+        reason = (error.strerror or str(error)).partition(" (")[0]
         raise AddressInUseError(
             f"Cannot listen on {settings.host}:{settings.port} ({reason}): choose another --port or --host."
         ) from error
