@@ -19,15 +19,14 @@ SIDE = 64
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 tiles of a micrograph, which do not overlap, in two subfolders."""
+    """60 tiles of a photo of a brick wall, which do not overlap, in two subfolders."""
     root = tmp_path_factory.mktemp("own")
-    tissue = skimage.data.immunohistochemistry()  # type: ignore[no-untyped-call]
+    wall = skimage.data.brick()  # type: ignore[no-untyped-call]
     for number in range(60):
         top, left = (SIDE * position for position in divmod(number, 8))
         path = root / ("left" if left < 256 else "right") / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
-        tile = cv2.cvtColor(tissue[top : top + SIDE, left : left + SIDE], cv2.COLOR_RGB2BGR)
-        assert cv2.imwrite(str(path), tile)
+        assert cv2.imwrite(str(path), wall[top : top + SIDE, left : left + SIDE])
     return root
 
 
@@ -48,7 +47,7 @@ def test_a_fine_tune_improves_held_out_pictures(
     """The command of docs/training.md, with smaller pictures and fewer steps."""
     options = (
         *("--model.start", str(SHIPPED), "--model.network.width", "16", "--data.size", str(SIDE)),
-        *("--trainer.max_steps", "150", "--trainer.val_check_interval", "50"),
+        *("--trainer.max_steps", "100", "--trainer.val_check_interval", "25"),
     )
     run = tmp_path / "run"
     assert runs.run_here(runs.arguments("finetune", own, run, *options)) == 0

@@ -211,7 +211,7 @@ def test_a_run_goes_on_from_any_of_its_steps(celeba: Path, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def correction(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitCommand]:
-    """A finished run at 96×96, weight averaging included, with a user's own callback."""
+    """A finished run at half size, weight averaging included, with a user's own callback."""
     run = tmp_path_factory.mktemp("correction") / "run"
     own = (
         *(
@@ -254,7 +254,7 @@ class TestCorrection:
         self, correction: tuple[Path, FitCommand], celeba: Path
     ) -> None:
         model, provenance = load_weights(correction[0] / "inpaint.safetensors")
-        measured, _ = validation_figures(model, celeba, size=96)
+        measured, _ = validation_figures(model, celeba, provenance["config"]["data"]["size"])
         assert measured == pytest.approx(provenance["metrics"]["val_psnr"], abs=0.01)
 
     def test_the_last_checkpoint_is_the_last_step_with_its_own_weights(
