@@ -274,7 +274,7 @@ test('by keyboard, the brush stays on the screen, and keys move the photo', asyn
 	const left = async () => (await app.picture.boundingBox())!.x;
 	const start = await left();
 	await page.keyboard.press('Enter');
-	for (let i = 0; i < 150; i++) await page.keyboard.press('ArrowRight');
+	for (let i = 0; i < 200; i++) await page.keyboard.press('ArrowRight');
 	await page.keyboard.press('Enter');
 	expect(await left()).toBeLessThan(start - 100);
 	const stage = (await app.stage.boundingBox())!;

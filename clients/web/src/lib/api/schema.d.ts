@@ -209,7 +209,7 @@ export interface components {
     schemas: {
         /**
          * ErrorBody
-         * @description The response body of a failed request, identical on both engines.
+         * @description The response body of a failed request, identical on every engine.
          * @example {
          *       "code": 400,
          *       "message": "The image cannot be read (4 bytes): send a complete PNG, JPEG, WebP, BMP or TIFF file.",
