@@ -72,7 +72,7 @@ def patch_match(image: Image, mask: Mask) -> Image:
         from patchmatch import patch_match as library
     except ImportError as error:
         raise SettingsError("PatchMatch needs its package: `pip install pypatchmatch`") from error
-    return library.inpaint(image, mask, patch_size=PATCH_RADIUS)
+    return np.asarray(library.inpaint(image, mask, patch_size=PATCH_RADIUS), np.uint8)
 
 
 CLASSICAL: Final[dict[str, Callable[[Image, Mask], Image]]] = {

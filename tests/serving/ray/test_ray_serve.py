@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import psutil
 import pytest
@@ -61,21 +60,21 @@ def fills_under(engine: Engine, event: Callable[[], None]) -> int:
                 counts[number] += 1
 
         with ThreadPoolExecutor(CLIENTS) as pool:
-            clients = [pool.submit(fill, number) for number in range(CLIENTS)]
+            fills = [pool.submit(fill, number) for number in range(CLIENTS)]
             try:
-                until(lambda: min(counts) > 0 or any(client.done() for client in clients))
+                until(lambda: min(counts) > 0 or any(filling.done() for filling in fills))
                 event()
                 seen = list(counts)
                 until(
                     lambda: (
                         all(now > before + 2 for now, before in zip(counts, seen, strict=True))
-                        or any(client.done() for client in clients)
+                        or any(filling.done() for filling in fills)
                     )
                 )
             finally:
                 over.set()
-            for client in clients:
-                client.result()
+            for filling in fills:
+                filling.result()
     return sum(counts)
 
 
@@ -104,9 +103,11 @@ def test_a_redeployment_under_load_loses_no_fill(ray_engine: Engine) -> None:
     (raylet,) = processes(ray_engine, "raylet/raylet")
     (address,) = (word.partition("=")[2] for word in raylet.cmdline() if word.startswith("--gcs-address="))
     command = [sys.executable, "-c", REDEPLOY, address, str(MODEL)]
-    redeploy = partial(
-        subprocess.run, command, cwd=ROOT, env=psutil.Process(ray_engine.pid).environ(), check=True
-    )
+    environment = psutil.Process(ray_engine.pid).environ()
+
+    def redeploy() -> None:
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+
     assert fills_under(ray_engine, redeploy) > CLIENTS
     until(lambda: len(replicas(ray_engine)) == 2)
     assert not replicas(ray_engine) & before
