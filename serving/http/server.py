@@ -52,16 +52,16 @@ def main(
     except StartupError as error:
         print(f"serving: {error.message}", file=sys.stderr)
         return 1
+    server = create_server(create_app(settings, *runtimes), settings)
+    if supervisor is not None:
+        socket.send_fds(supervisor, [READY], [bound.fileno()] if listener is None else [])
+        Thread(target=_stop_with, args=(supervisor,), daemon=True).start()
     if listener is None:
         print(_how_to_try(settings, runtimes, bound), flush=True)
         if settings.api_key is None and not settings.host.startswith(_LOOPBACK):
             logger.warning(
                 "Listening on %s without an API key: set INPAINT_API_KEY to require one.", settings.host
             )
-    server = create_server(create_app(settings, *runtimes), settings)
-    if supervisor is not None:
-        socket.send_fds(supervisor, [READY], [bound.fileno()] if listener is None else [])
-        Thread(target=_stop_with, args=(supervisor,), daemon=True).start()
     server.run(sockets=[bound])
     return 0
 

@@ -30,6 +30,9 @@ def files(checkpoint: Path, fp32: Path, fp16: Path, photos: Path, tmp_path: Path
     (tmp_path / "few").mkdir()
     for photo in sorted(photos.iterdir())[:4]:
         shutil.copy(photo, tmp_path / "few")
+    (tmp_path / "pair").mkdir()
+    for photo in sorted(photos.iterdir())[:2]:
+        shutil.copy(photo, tmp_path / "pair")
     (tmp_path / "empty").mkdir()
     return tmp_path
 
@@ -49,7 +52,7 @@ MISTAKES = {
     "int8 fp32.onnx -o out.onnx --data nowhere": "there is no data folder nowhere",
     "int8 fp32.onnx -o out.onnx --data empty": "empty contains no pictures",
     "int8 fp32.onnx -o out.onnx --data photos --count 0": "count must be at least 1",
-    "int8 fp32.onnx -o out.onnx --data few": "split of few is empty",
+    "int8 fp32.onnx -o out.onnx --data pair": "split of pair is empty",
     "parity missing.safetensors fp32.onnx --data photos -o out": "there is no weights file missing.safetensors",
     "parity tiny.safetensors missing.onnx --data photos -o out": "missing.onnx cannot be opened as ONNX",
     "parity tiny.safetensors cut.onnx --data photos -o out": "cut.onnx cannot be opened as ONNX",

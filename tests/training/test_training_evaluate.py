@@ -271,6 +271,7 @@ def test_total_variation_continues_an_edge(astronaut: np.ndarray) -> None:
 
 
 def test_patchmatch_continues_a_pattern() -> None:
+    pytest.importorskip("patchmatch", reason="needs the extra patchmatch")
     """Which no method that interpolates does; known pixels stay as they are."""
     picture = np.full((96, 96, 3), 40, np.uint8)
     picture[:, ::8] = 200

@@ -218,6 +218,7 @@ def test_a_server_that_crashes_is_started_again_while_clients_wait(number: int) 
     with launched("--log-level", "error") as (url, process):
         crashed = server_process(process)
         crashed.send_signal(number)
+        crashed.wait(PATIENCE)  # a request that it had received itself would be lost with it
         assert post(url, small()).status_code == 200
         assert server_process(process) != crashed
         process.send_signal(signal.SIGTERM)

@@ -63,7 +63,7 @@ def fill(
         image=response.image,
         width=response.width,
         height=response.height,
-        hole_ratio=response.hole_ratio,
+        hole_ratio=round(response.hole_ratio, 6),  # as in the server's response
         model=response.model,
         model_version=response.model_version,
         seconds=filled.seconds,
