@@ -247,6 +247,7 @@ def test_own_masks_and_other_baselines_at_another_size(
     weights: Path, celeba: Path, mask_folder: Path, tmp_path: Path
 ) -> None:
     """The slower methods, at the size that the literature reports on."""
+    pytest.importorskip("patchmatch", reason="needs the extra patchmatch")
     methods = ("total variation", "PatchMatch")
     options = ("--mask-folder", str(mask_folder), "--baselines", *methods, "--size", "256")
     result = evaluate(weights, celeba, tmp_path, *options, "--count", "2", "--perceptual", "none")
@@ -271,8 +272,8 @@ def test_total_variation_continues_an_edge(astronaut: np.ndarray) -> None:
 
 
 def test_patchmatch_continues_a_pattern() -> None:
-    pytest.importorskip("patchmatch", reason="needs the extra patchmatch")
     """Which no method that interpolates does; known pixels stay as they are."""
+    pytest.importorskip("patchmatch", reason="needs the extra patchmatch")
     picture = np.full((96, 96, 3), 40, np.uint8)
     picture[:, ::8] = 200
     mask = np.zeros((96, 96), np.uint8)

@@ -238,7 +238,12 @@ def test_the_description_tells_all_of_a_prediction(client: TestClient) -> None:
     assert schemas["FormRequest"]["properties"]["image"]["format"] == "binary"
     responses = operation["responses"]
     assert set(responses) == {"200", "400", "401", "404", "406", "408", "413", "415", "500", "503"}
-    assert set(responses["200"]["content"]) == {"application/json", "image/png"}
+    assert set(responses["200"]["content"]) == {
+        "application/json",
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+    }
     assert "Retry-After" in responses["503"]["headers"]
     for code in set(responses) - {"200"}:
         assert responses[code]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody")

@@ -176,11 +176,11 @@ def test_what_nobody_foresaw_fails_one_item_without_a_traceback(
 ) -> None:
     fill, calls = Pipeline.fill, []
 
-    def fail_first(self: Pipeline, request: Any) -> Any:
+    def fail_first(self: Pipeline, request: Any, *options: Any) -> Any:
         calls.append(request)
         if len(calls) == 1:
             raise failure
-        return fill(self, request)
+        return fill(self, request, *options)
 
     monkeypatch.setattr(Pipeline, "fill", fail_first)
     failed, filled = worker.answer(({"body": BODY}, JSON), ({"body": BODY}, JSON))
