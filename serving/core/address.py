@@ -38,7 +38,4 @@ def _client() -> str | None:
     if shutil.which("inpaint"):
         return "inpaint"
     beside = Path(sys.executable).with_name("inpaint")
-    if not beside.is_file():
-        return None
-    here = Path.cwd()
-    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))
+    return shlex.quote(str(beside)) if beside.is_file() else None

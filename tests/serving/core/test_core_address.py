@@ -39,7 +39,7 @@ def test_the_clients_command_is_one_that_a_shell_finds(
     monkeypatch.setattr(sys, "executable", str(venv / "python"))
     assert client() == []  # not installed
     (venv / "inpaint").touch(mode=0o755)
-    assert client() == [".venv/bin/inpaint"]
+    assert client() == [str(venv / "inpaint")]
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert client() == [str(venv / "inpaint")]

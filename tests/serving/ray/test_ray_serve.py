@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import requests
-from engines import MODEL, ROOT, Engine
+from engines import ROOT, Engine
 from inpaint_client import InpaintClient
 from requests_in_flight import PATIENCE, until
 from sample_pictures import encode, encode_mask, face, scratch
@@ -20,16 +20,6 @@ pytestmark = pytest.mark.engines
 
 CLIENTS = 6
 PHOTO, MASK = encode(face(300, 300)), encode_mask(scratch(300, 300, 9))
-
-REDEPLOY = """
-import sys, ray
-from ray import serve
-from serving.ray.app import build
-from serving.ray.settings import RaySettings
-
-ray.init(address=sys.argv[1], log_to_driver=False)
-serve.run(build(RaySettings(model=[sys.argv[2]], replicas=2, queue_size=17)), name="inpaint")
-"""
 
 
 def replicas(engine: Engine) -> set[str]:
@@ -95,22 +85,6 @@ def test_a_replica_that_is_killed_under_load_loses_no_fill(ray_engine: Engine) -
         until(lambda: len(replicas(ray_engine)) == 2 and replicas(ray_engine) != before)
 
     assert fills_under(ray_engine, kill) > CLIENTS
-
-
-def test_a_redeployment_under_load_loses_no_fill(ray_engine: Engine) -> None:
-    until(lambda: len(replicas(ray_engine)) == 2)
-    before = replicas(ray_engine)
-    (raylet,) = processes(ray_engine, "raylet/raylet")
-    (address,) = (word.partition("=")[2] for word in raylet.cmdline() if word.startswith("--gcs-address="))
-    command = [sys.executable, "-c", REDEPLOY, address, str(MODEL)]
-    environment = psutil.Process(ray_engine.pid).environ()
-
-    def redeploy() -> None:
-        subprocess.run(command, cwd=ROOT, env=environment, check=True)
-
-    assert fills_under(ray_engine, redeploy) > CLIENTS
-    until(lambda: len(replicas(ray_engine)) == 2)
-    assert not replicas(ray_engine) & before
 
 
 @pytest.mark.parametrize(
