@@ -51,7 +51,7 @@ def main() -> None:
     response = (
         Pipeline(Runtime(Path("models/inpaint.onnx"))).fill(FillRequest(png(stored), png(mask))).response
     )
-    with Image.open(io.BytesIO(response.png)) as file:
+    with Image.open(io.BytesIO(response.image)) as file:
         save(np.asarray(file.convert("RGB")), "sample-filled.webp")
 
 
