@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from export.verdicts import Verdict
 
 _FORMATS = ("onnx", "fp16", "int8", "mar")
+_CALIBRATION_PICTURES, _PARITY_PICTURES = 48, 64
 
 
 def _onnx(options: argparse.Namespace) -> None:
@@ -52,7 +53,14 @@ def _all(options: argparse.Namespace) -> None:
     from export.artifacts import export_formats
     from export.mar import build_mar
 
-    artifacts, verdicts = export_formats(options.weights, options.output, options.formats, options.data)
+    artifacts, verdicts = export_formats(
+        options.weights,
+        options.output,
+        options.formats,
+        options.data,
+        calibration_pictures=_CALIBRATION_PICTURES,
+        parity_pictures=_PARITY_PICTURES,
+    )
     for artifact in artifacts:
         print(f"written: {artifact}")
     _judge(verdicts, options.output)
@@ -108,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     int8.add_argument(
         "--data", type=Path, required=True, help="folder of calibration pictures; the val split is used"
     )
-    int8.add_argument("--count", type=int, default=48, help="number of pictures")
+    int8.add_argument("--count", type=int, default=_CALIBRATION_PICTURES, help="number of pictures")
     int8.set_defaults(run=_int8)
 
     mar = commands.add_parser("mar", help="build the TorchServe archive around an ONNX file")
@@ -126,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parity.add_argument("artifacts", type=Path, nargs="+", help="ONNX files")
     parity.add_argument("--data", type=Path, required=True, help="folder of pictures to compare on")
     parity.add_argument("--split", choices=["val", "test", "all"], default="test", help="split to use")
-    parity.add_argument("--count", type=int, default=64, help="number of pictures, at least 5")
+    parity.add_argument("--count", type=int, default=_PARITY_PICTURES, help="number of pictures, at least 5")
     parity.add_argument(
         "-o", "--output", type=Path, required=True, help="folder for parity.md and parity.json"
     )

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     from export.verdicts import Verdict
 
-_CALIBRATION_PICTURES = 48
-_PARITY_PICTURES = 64
-
 
 def export_formats(
-    weights: Path, folder: Path, formats: Collection[str], data: Path
+    weights: Path,
+    folder: Path,
+    formats: Collection[str],
+    data: Path,
+    *,
+    calibration_pictures: int,
+    parity_pictures: int,
 ) -> tuple[list[Path], list[Verdict]]:
     """Export a checkpoint, and compare the ONNX files with PyTorch.
 
@@ -31,6 +34,8 @@ def export_formats(
         folder: Where to write them.
         formats: `fp16` and `int8` are made if they are in it. The float32 file always is.
         data: Folder of pictures: those of its validation split calibrate, those of its test split are compared on.
+        calibration_pictures: Number of pictures to calibrate on.
+        parity_pictures: Number of pictures to compare on, at least 5.
 
     Returns:
         The files, that in float32 first, and the verdicts on them.
@@ -39,8 +44,8 @@ def export_formats(
         DataError: The folder is invalid, or has too few pictures.
         ExportError: The checkpoint is missing or damaged, or an export failed.
     """
-    probes = probes_of(files_of(data, "test", _PARITY_PICTURES))
-    cases = cases_of(data, "val", list(PRESETS), _CALIBRATION_PICTURES) if "int8" in formats else []
+    probes = probes_of(files_of(data, "test", parity_pictures))
+    cases = cases_of(data, "val", list(PRESETS), calibration_pictures) if "int8" in formats else []
     fp32, fp16, int8 = (folder / f"{weights.stem}{suffix}.onnx" for suffix in ("", "-fp16", "-int8"))
     artifacts = [fp32]
     export_onnx(weights, fp32)

@@ -3,12 +3,13 @@
 import io
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from serving.batch.jobs import Job
 from serving.batch.storage import read, write
 from serving.core.contract import FillRequest
 from serving.core.errors import InpaintError, InvalidImageError, InvalidMaskError, MissingInputError
+from serving.core.image_files import swaps_sides
 from serving.core.models import load_models, model_sources
 from serving.core.pipeline import Filled, Pipeline
 from serving.core.runtime import Device
@@ -68,7 +69,11 @@ def _scaled(mask: bytes, photo: bytes) -> bytes:
     """Return the mask resized to the size that the photo has after its EXIF orientation is applied."""
     try:
         with Image.open(io.BytesIO(photo)) as image:
-            size = image.size[::-1] if image.getexif().get(0x0112, 1) >= 5 else image.size
+            size = (
+                image.size[::-1]
+                if swaps_sides(image.getexif().get(ExifTags.Base.Orientation, 1))
+                else image.size
+            )
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InvalidImageError(f"The photo cannot be decoded: {error}.") from error
     try:

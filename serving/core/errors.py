@@ -137,6 +137,11 @@ class OverloadedError(InpaintError):
         super().__init__(message)
         self.retry_after = retry_after
 
+    @classmethod
+    def stopping(cls) -> "OverloadedError":
+        """Return the error of a server that is stopping, and accepts no further requests."""
+        return cls("The server is stopping. Try again later.", retry_after=1)
+
 
 class DeadlineExceededError(InpaintError):
     """The prediction took longer than the server or the request allows, including its time in the queue."""

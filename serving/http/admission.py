@@ -56,7 +56,7 @@ class Admission:
             OverloadedError: the server stops.
         """
         if self._stopped_at < inf:
-            raise self._stopping()
+            raise OverloadedError.stopping()
         self._requests += 1
         body = Body(self)
         try:
@@ -95,15 +95,11 @@ class Admission:
                 self._receiving.discard(scope)
         if scope.cancelled_caught:
             if self._stopped_at < inf:
-                raise self._stopping()
+                raise OverloadedError.stopping()
             raise RequestTimeoutError(
                 f"The body was sent too slowly: there must be less than {BODY_SECONDS:g} seconds between two parts of "
                 f"it, and at least {MIN_BYTES_PER_SECOND} bytes per second."
             )
-
-    @staticmethod
-    def _stopping() -> OverloadedError:
-        return OverloadedError("The server is stopping. Try again later.", retry_after=1)
 
 
 class Body:

@@ -93,7 +93,7 @@ class Scheduler:
                 self._admitted -= 1
         if scope.cancelled_caught:
             if self._is_stopping:
-                raise OverloadedError("The server is stopping. Try again later.", retry_after=1)
+                raise OverloadedError.stopping()
             raise DeadlineExceededError(seconds)
 
     async def in_thread(self, work: Callable[[], T]) -> T:

@@ -168,7 +168,7 @@ def _check_draining() -> None:
     """Refuse a request if `start.py`, which waits for those in flight, has left the file `draining`."""
     folder = os.environ.get(_IN_FLIGHT)
     if folder is not None and Path(folder).with_name("draining").exists():
-        raise OverloadedError("The server is stopping. Try again later.", retry_after=1)
+        raise OverloadedError.stopping()
 
 
 @contextmanager

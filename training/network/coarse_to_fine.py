@@ -36,6 +36,7 @@ def coarse_fill(masked: Tensor, known: Tensor, coarse: nn.Module) -> Tensor:
     # An odd side was rounded up: by a factor of two, and cropped, every pixel stays where it was.
     upsampled = F.interpolate(answer, scale_factor=2, mode="bilinear", align_corners=False)
     upsampled = upsampled[..., : masked.shape[2], : masked.shape[3]]
-    with torch.no_grad():  # in the hole the gradient of the sum is that of `upsampled` alone, but for its rim
+    # In the hole the gradient of the sum is that of `upsampled` alone, but for its rim.
+    with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
         detail = interpolate_hole((masked - upsampled) * known, known, DETAIL)
     return upsampled + detail
