@@ -178,11 +178,10 @@ def test_a_place_is_taken_before_the_body_is_sent(url: str) -> None:
 def test_bodies_have_a_limit_together(url: str) -> None:
     megabyte = f"{POST}Content-Length: 1200000\r\n\r\n".encode() + bytes(1_100_000)
     with connect(url, megabyte) as first, connect(url, megabyte) as second:
-        first.settimeout(0.01)
-        second.settimeout(PATIENCE)
-        status, body, response = answer(second)
-        assert (status, body["type"]) == (503, "OverloadedException")
-        assert int(response.headers["Retry-After"]) >= 1
+        answers = sorted((answer(first), answer(second)), key=lambda item: item[0])
+    (slow, _, _), (refused, body, response) = answers  # either body may be the one that is held
+    assert (slow, refused, body["type"]) == (408, 503, "OverloadedException")
+    assert int(response.headers["Retry-After"]) >= 1
     until(lambda: metrics(url)["inpaint_predictions_waiting"] == 0)
     with connect(url, megabyte + bytes(100_000)) as third:
         assert answer(third)[0] == 400  # it was read
