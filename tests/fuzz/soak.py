@@ -1,7 +1,11 @@
 """A server under hostile, rude and honest clients: `make soak MINUTES=60`, or a fixed number of hostile requests.
 
-It fails if a request is answered with a 5xx or not at all, if the server was started again, or if memory, file
-descriptors or threads grow. It writes a plot of them, and prints what was answered.
+The hostile and rude clients pause for ten seconds of every minute, and the honest ones go on, so that the honest
+clients' times with and without an attack are of the same machine under the same other load.
+
+It fails if a request is answered with a 5xx, late or not at all, if a process of the server was started again, if
+memory, file descriptors or threads grow, or if the attack more than doubles the honest clients' p99. It writes a plot,
+and prints what was answered.
 """
 
 import argparse
@@ -15,16 +19,19 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 
+import engines
 import hostile_images
 import numpy as np
 import psutil
 import requests
-from engines import Engine, onnx_server
+from engines import Engine
 from image_seeds import SEEDS as IMAGE_SEEDS
 from matplotlib.figure import Figure
 from mutations import mutate
@@ -35,17 +42,22 @@ from sample_pictures import encode, encode_mask, face, scratch
 PREDICT, INFER = "/predictions/inpaint", "/v2/models/inpaint/infer"
 JSON = {"Content-Type": "application/json"}
 
-MAX_SECONDS = 60.0
-"""For an answer, beyond which it is late."""
+DEADLINE = 60
+"""Seconds of a request, which the ONNX Runtime server is started with. An answer is late a second after it."""
 
-MAX_MIB = 1500
+MAX_MIB = {"onnx": 1000, "torchserve": 2500}
 """Resident memory of all processes of the server."""
 
 MAX_GROWTH = 1.25
 """Of memory from the second quarter of the time to the last one."""
 
-_HOSTILE_CLIENTS = 3
-_SAMPLE_SECONDS = 0.5
+MAX_SLOWDOWN = 2.0
+"""Of the honest clients' p99 by the attack."""
+
+_HOSTILE_CLIENTS, _HONEST_CLIENTS = 4, 2
+_QUIET_SECONDS, _ATTACK_SECONDS = 10.0, 50.0
+_SAMPLE_SECONDS, _POLL_SECONDS = 0.5, 0.5
+_ENOUGH = 100  # honest requests for a p99
 
 
 @dataclass
@@ -53,9 +65,11 @@ class Record:
     """What the clients met, and how the server was, over time."""
 
     stop: threading.Event = field(default_factory=threading.Event)
+    attack: threading.Event = field(default_factory=threading.Event)
     codes: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
-    honest_seconds: list[float] = field(default_factory=list)
+    honest_seconds: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
+    """By whether there was an attack, from the request's start to its end."""
     samples: list[tuple[float, float, int, int]] = field(default_factory=list)
     """Seconds since the start; resident MiB, file descriptors and threads of all the server's processes."""
 
@@ -63,19 +77,31 @@ class Record:
 def main() -> int:
     """Run it, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--engine", choices=MAX_MIB, default="onnx", help="the server")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long it takes")
     parser.add_argument(
         "--requests", type=int, help="hostile requests after which it ends, instead of --minutes"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the hostile requests")
+    parser.add_argument(
+        "--honest-pause", type=float, default=1.0, help="seconds between two requests of an honest client"
+    )
+    parser.add_argument(
+        "--hostile-pause", type=float, default=0.0, help="seconds between two requests of a hostile client"
+    )
     parser.add_argument("--output", type=Path, default=Path("soak.png"), help="the plot")
     options = parser.parse_args()
     record = Record()
-    with tempfile.TemporaryDirectory() as folder, onnx_server(Path(folder), "--log-level=error") as engine:
-        (server,) = psutil.Process(engine.pid).children()
+    with tempfile.TemporaryDirectory() as folder, _server(options.engine, Path(folder)) as engine:
+        lasting = _lasting(engine)
         jobs = _Jobs(options.requests, options.seed)
-        hostile = [_thread(_hostile, engine, record, jobs) for _ in range(_HOSTILE_CLIENTS)]
-        others = [_thread(client, engine, record) for client in (_honest, _rude, _watch)]
+        hostile = [
+            _thread(_hostile, engine, record, jobs, options.hostile_pause) for _ in range(_HOSTILE_CLIENTS)
+        ]
+        others = [
+            _thread(_honest, engine, record, options.honest_pause, first) for first in range(_HONEST_CLIENTS)
+        ]
+        others += [_thread(client, engine, record) for client in (_rude, _watch, _phases)]
         if options.requests is None:
             record.stop.wait(60 * options.minutes)
         else:
@@ -84,15 +110,43 @@ def main() -> int:
         record.stop.set()
         for thread in (*hostile, *others):
             thread.join()
-        if not server.is_running():
-            record.problems.append("the server was started again")
+        if not all(process.is_running() for process in lasting):
+            record.problems.append("a process of the server was started again")
         log = engine.log.read_text(errors="replace")
     if "Traceback" in log:
         record.problems.append("the server's log has a traceback: " + log[log.index("Traceback") :][:2000])
-    record.problems += _grown(record)
+    if "restarting it" in log:
+        record.problems.append("the process that starts the decoders was started again")
+    record.codes["decoder died"] = log.count("ended without a result on a file")
+    record.problems += _grown(record, MAX_MIB[options.engine]) + _slowed(record)
     _plot(record, options.output)
     print(_summary(record))
     return 1 if record.problems else 0
+
+
+@contextmanager
+def _server(name: str, folder: Path) -> Iterator[Engine]:
+    if name == "onnx":
+        flags = ("--log-level=warning", f"--max-seconds={DEADLINE}")
+        with engines.onnx_server(folder, *flags) as engine:
+            yield engine
+    else:
+        with engines.torchserve(folder) as engine:
+            yield engine
+
+
+def _lasting(engine: Engine) -> list[psutil.Process]:
+    """The processes of the server that must not end: all but the decoders."""
+    return [
+        process for process in engine.processes() if not any("sandbox" in word for word in process.cmdline())
+    ]
+
+
+def _phases(_: Engine, record: Record) -> None:
+    while not record.stop.wait(_QUIET_SECONDS):
+        record.attack.set()
+        record.stop.wait(_ATTACK_SECONDS)
+        record.attack.clear()
 
 
 class _Jobs:
@@ -141,24 +195,35 @@ def _encoding(kind: str) -> dict[str, str]:
     return {"Content-Encoding": "gzip"} if kind == "gzip" else {}
 
 
-def _hostile(engine: Engine, record: Record, jobs: _Jobs) -> None:
-    with requests.Session() as session:
-        while not record.stop.is_set() and (request := jobs.take()) is not None:
-            _send(session, engine, record, "hostile", request)
-
-
-def _honest(engine: Engine, record: Record) -> None:
-    """Fill photos of several sizes, one after the other."""
-    photos = [(encode(face(n, n)), encode_mask(scratch(n, n, 5))) for n in (64, 178, 300, 600)]
+def _hostile(engine: Engine, record: Record, jobs: _Jobs, pause: float) -> None:
     with requests.Session() as session:
         while not record.stop.is_set():
-            for image, mask in photos:
-                start = time.monotonic()
-                request: dict[str, object] = {"path": PREDICT, "files": {"image": image, "mask": mask}}
-                code = _send(session, engine, record, "honest", request)
-                record.honest_seconds.append(time.monotonic() - start)
-                if code != 200:
-                    record.problems.append(f"an honest request was answered {code}")
+            if not record.attack.wait(_POLL_SECONDS):
+                continue
+            if (request := jobs.take()) is None:
+                break
+            _send(session, engine, record, "hostile", request)
+            record.stop.wait(pause)
+
+
+def _honest(engine: Engine, record: Record, pause: float, first: int) -> None:
+    """Fill photos of several sizes, one after the other."""
+    photos = [(encode(face(n, n)), encode_mask(scratch(n, n, 5))) for n in (64, 178, 300)]
+    with requests.Session() as session:
+        for image, mask in islice(cycle(photos), first, None):
+            if record.stop.wait(pause):
+                break
+            attack, start = record.attack.is_set(), time.monotonic()
+            request: dict[str, object] = {
+                "path": PREDICT,
+                "files": {"image": image, "mask": mask},
+                "headers": {"Accept": "image/png"},
+            }
+            code = _send(session, engine, record, "honest", request)
+            if record.attack.is_set() is attack:
+                record.honest_seconds[attack].append(time.monotonic() - start)
+            if code != 200:
+                record.problems.append(f"an honest request was answered {code}")
 
 
 def _rude(engine: Engine, record: Record) -> None:
@@ -168,6 +233,10 @@ def _rude(engine: Engine, record: Record) -> None:
     chance = random.Random(0)
     open_ones: list[socket.socket] = []
     while not record.stop.wait(0.05):
+        if not record.attack.is_set():
+            while open_ones:
+                open_ones.pop().close()
+            continue
         connection = socket.create_connection(("127.0.0.1", engine.port))
         connection.sendall(message[: chance.randrange(1, len(message))])
         open_ones.append(connection)
@@ -183,14 +252,14 @@ def _send(
     start, request = time.monotonic(), dict(request)
     url = f"{engine.url}{request.pop('path')}"
     try:
-        code = session.post(url, timeout=2 * MAX_SECONDS, **request).status_code  # type: ignore[arg-type]
+        code = session.post(url, timeout=2 * DEADLINE, **request).status_code  # type: ignore[arg-type]
     except requests.RequestException as error:
         code = 0
         record.problems.append(f"a {client} request was not answered: {error!r:.300}")
     record.codes[f"{client} {code}"] += 1
     if code >= 500:
         record.problems.append(f"a {client} request was answered {code}")
-    if time.monotonic() - start > MAX_SECONDS:
+    if time.monotonic() - start > DEADLINE + 1:
         record.problems.append(f"a {client} request took {time.monotonic() - start:.0f} s")
     return code
 
@@ -209,9 +278,9 @@ def _watch(engine: Engine, record: Record) -> None:
         record.samples.append((time.monotonic() - start, memory / 2**20, files, threads))
 
 
-def _grown(record: Record) -> list[str]:
+def _grown(record: Record, max_mib: int) -> list[str]:
     _, memory, files, threads = np.array(record.samples).T
-    problems = [f"{memory.max():.0f} MiB were resident"] if memory.max() > MAX_MIB else []
+    problems = [f"{memory.max():.0f} MiB were resident"] if memory.max() > max_mib else []
     quarter = len(memory) // 4
     watched = (("memory in MiB", memory, 20), ("file descriptors", files, 20), ("threads", threads, 5))
     for name, values, slack in watched:
@@ -221,13 +290,27 @@ def _grown(record: Record) -> list[str]:
     return problems
 
 
+def _slowed(record: Record) -> list[str]:
+    if min(map(len, record.honest_seconds.values())) < _ENOUGH:
+        return []
+    without, attacked = (np.percentile(record.honest_seconds[attack], 99) for attack in (False, True))
+    if attacked <= MAX_SLOWDOWN * without:
+        return []
+    return [f"the attack took the honest requests' p99 from {without:.2f} s to {attacked:.2f} s"]
+
+
 def _summary(record: Record) -> str:
     _, memory, files, threads = np.array(record.samples).T
-    p50, p99 = np.percentile(record.honest_seconds, [50, 99])
     counts = ", ".join(f"{name}: {count}" for name, count in sorted(record.codes.items()))
+    times = "".join(
+        f"{len(seconds)} honest requests {'under' if attack else 'without'} attack: "
+        + ", ".join(f"p{n} {np.percentile(seconds, n):.3f} s" for n in (50, 90, 99) if seconds)
+        + "\n"
+        for attack, seconds in record.honest_seconds.items()
+    )
     problems = "\n".join(f"PROBLEM: {problem}" for problem in record.problems[:50])
     return (
-        f"answers by client and code: {counts}\nhonest requests: p50 {p50:.2f} s, p99 {p99:.2f} s\n"
+        f"answers by client and code: {counts}\n{times}"
         f"at most {memory.max():.0f} MiB, {files.max():.0f} file descriptors, {threads.max():.0f} threads\n"
         f"{problems or 'no problem'}"
     )
