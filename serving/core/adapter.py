@@ -31,6 +31,10 @@ class Adapter:
             and binding.composited
         )
 
+    def in_session(self, session: ort.InferenceSession) -> "Adapter":
+        """Return an adapter of the same graph, loaded in another session."""
+        return Adapter(session, self._binding)
+
     def run(self, images: Floats, known: Floats) -> Floats:
         """Fill images.
 

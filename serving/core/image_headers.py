@@ -34,6 +34,25 @@ def is_ordinary(data: bytes) -> bool:
     return _is_ordinary_webp(data)
 
 
+def image_pixels(data: bytes) -> int | None:
+    """Return the number of pixels that a PNG, JPEG, WebP or BMP file states, or None if it is another file."""
+    if data.startswith(_PNG) and len(data) >= 24:
+        width, height = struct.unpack_from(">II", data, 16)
+    elif data.startswith(b"BM") and len(data) >= 26:
+        width, height = map(abs, struct.unpack_from("<ii", data, 18))
+    elif data.startswith(b"\xff\xd8"):
+        frame = _jpeg_frame(data)
+        if frame is None:
+            return None
+        _, _, height, width = frame
+    else:
+        size = webp_size(data)
+        if size is None:
+            return None
+        width, height = size
+    return int(width * height)
+
+
 def webp_size(data: bytes) -> tuple[int, int] | None:
     """Return width and height of a WebP file's canvas, or None if it is another file or has another header.
 
@@ -118,21 +137,29 @@ def _is_ordinary_png(data: bytes) -> bool:
 def _is_ordinary_jpeg(data: bytes) -> bool:
     if data.count(_SCAN) > MAX_SCANS:  # those in metadata are counted, too
         return False
+    frame = _jpeg_frame(data)
+    if frame is None:
+        return False
+    code, depth, height, width = frame
+    return (
+        code in _BASELINE_TO_PROGRESSIVE
+        and depth == 8
+        and height > 0
+        and width * height <= MAX_PIXELS_IN_PROCESS
+    )
+
+
+def _jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
+    """Return the frame's marker, depth, height and width, or None if it is not found."""
     position = 2
     while (marker := _MARKER.match(data, position)) is not None:
         code = data[position + 1]
         if 0xC0 <= code <= 0xCF and code not in b"\xc4\xc8\xcc":  # the frame's header
-            if len(data) < position + 9:
-                return False
-            depth, height, width = struct.unpack_from(">BHH", data, position + 4)
             return (
-                code in _BASELINE_TO_PROGRESSIVE
-                and depth == 8
-                and height > 0
-                and width * height <= MAX_PIXELS_IN_PROCESS
+                None if len(data) < position + 9 else (code, *struct.unpack_from(">BHH", data, position + 4))
             )
         position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
-    return False
+    return None
 
 
 def _is_ordinary_webp(data: bytes) -> bool:

@@ -68,7 +68,12 @@ def _sources(text: str) -> Iterator[ModelSource]:
 
 
 def load_models(
-    sources: Iterable[ModelSource], *, device: Device = "cpu", require_gpu: bool = False, threads: int = 0
+    sources: Iterable[ModelSource],
+    *,
+    device: Device = "cpu",
+    require_gpu: bool = False,
+    threads: int = 0,
+    shared_threads: int | None = None,
 ) -> list[Runtime]:
     """Load models; `Runtime` describes the arguments.
 
@@ -79,7 +84,12 @@ def load_models(
     models: dict[str, tuple[Path, Runtime]] = {}
     for source in sources:
         runtime = Runtime(
-            source.path, name=source.name, device=device, require_gpu=require_gpu, threads=threads
+            source.path,
+            name=source.name,
+            device=device,
+            require_gpu=require_gpu,
+            threads=threads,
+            shared_threads=shared_threads,
         )
         if runtime.name in models:
             raise SettingsError(

@@ -16,10 +16,12 @@ from serving.core.contract import FillRequest, FillResponse, own_format
 from serving.core.encoders import check_side, encode, with_metadata
 from serving.core.errors import InvalidMaskError, MaskSizeMismatchError, MissingInputError
 from serving.core.graph import Bools, Floats
+from serving.core.image_headers import image_pixels
 from serving.core.jpeg_edit import edit_jpeg
-from serving.core.pyramid import fill_holes
+from serving.core.pyramid import WHOLE, fill_holes
 from serving.core.runtime import Runtime
 from serving.core.tiling import Model
+from serving.core.turns import Turn, no_turns
 
 DEFAULT_MAX_PIXELS = 64_000_000
 
@@ -32,7 +34,8 @@ class Filled:
 
     Attributes:
         response: the filled image and facts about it.
-        seconds: wall time by stage: decode, prepare, run, composite, encode.
+        seconds: wall time by stage: decode, prepare, run (with the time for which its turns were waited), composite,
+            encode.
     """
 
     response: FillResponse
@@ -52,13 +55,27 @@ class Pipeline:
         self._runtime = runtime
         self._max_pixels = max_pixels
 
-    def fill(self, request: FillRequest, checkpoint: Callable[[], None] = lambda: None) -> Filled:
+    @property
+    def small_pixels(self) -> int:
+        """How many pixels an image has at most to be filled in one run of the model."""
+        side = self._runtime.side * (1 if self._runtime.fixed else WHOLE)
+        return int(side**2)
+
+    def pixels(self, request: FillRequest) -> int:
+        """Return how many pixels a request has, by its files' headers. A kind of file without counts as the largest."""
+        files = (file for file in (request.image, request.mask) if file is not None)
+        return min(self._max_pixels, max(image_pixels(file) or self._max_pixels for file in files))
+
+    def fill(
+        self, request: FillRequest, checkpoint: Callable[[], None] = lambda: None, turn: Turn = no_turns
+    ) -> Filled:
         """Fill the hole of a request's image.
 
         Args:
             request: the image, the mask and the options.
             checkpoint: called before each run of the model, of which a large image takes hundreds, and while files
                 are decoded. An exception that it raises cancels the work.
+            turn: entered for each run of the model.
 
         Raises:
             InvalidImageError, InvalidMaskError: a file cannot be decoded, or the mask covers the whole image.
@@ -75,7 +92,7 @@ class Pipeline:
             if request.output_size == "model":
                 picture, hole = _resized(picture, hole, self._runtime.side)
             check_side(request.image_format, picture.size)
-            filling = self._filling(picture, hole, clock, checkpoint)
+            filling = self._filling(picture, hole, clock, checkpoint, turn)
         with clock.stage("composite"):
             picture = _composite(picture, filling, hole, opaque=request.mask is None)
         with clock.stage("encode"):
@@ -98,14 +115,14 @@ class Pipeline:
         return encode(with_metadata(picture, request.metadata), image_format)
 
     def _filling(
-        self, picture: Picture, hole: Bools, clock: "_Clock", checkpoint: Callable[[], None]
+        self, picture: Picture, hole: Bools, clock: "_Clock", checkpoint: Callable[[], None], turn: Turn
     ) -> Samples:
         """Return the values of the hole's n pixels in row-major order: [n,3] RGB."""
 
         def run(images: Floats, known: Floats) -> Floats:
             checkpoint()
             with clock.stage("run"):
-                return self._runtime.run(images, known)
+                return self._runtime.run(images, known, turn)
 
         rgb = np.broadcast_to(picture.colours, (*picture.size, 3))
         model = Model(run, self._runtime.side, self._runtime.batch, self._runtime.fixed)

@@ -16,6 +16,7 @@ from serving.core.description import find_binding
 from serving.core.errors import DeviceUnavailableError, ModelFileError
 from serving.core.graph import MODEL_NAME, Floats, MetadataKey
 from serving.core.tiling import MIN_WINDOW
+from serving.core.turns import Turn, no_turns
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Runtime:
         device: Device = "cpu",
         require_gpu: bool = False,
         threads: int = 0,
+        shared_threads: int | None = None,
     ) -> None:
         """Load a model.
 
@@ -68,7 +70,9 @@ class Runtime:
             name: the model's name in URLs.
             device: where to run it; without a GPU it falls back to the CPU, with a warning.
             require_gpu: fail instead of falling back.
-            threads: CPU threads per run, 0 for one per core.
+            threads: CPU threads of a run that may use every core, 0 for one per core.
+            shared_threads: CPU threads of each run beside others; None for the same. If it differs, the model is loaded
+                twice: threads that several runs share cost each of them a tenth of its time.
 
         Raises:
             ModelFileError: the file is missing, or is not an inpainting model, or its description is wrong.
@@ -98,14 +102,18 @@ class Runtime:
         self.batch = _BATCH_CPU if self._one_by_one or self.provider == CPU_PROVIDER else _BATCH_GPU
         self._adapter = Adapter(session, binding)
         self._check(path)
+        self._shared_adapter = self._adapter
+        if self.provider == CPU_PROVIDER and shared_threads not in (None, threads):
+            self._shared_adapter = self._adapter.in_session(_open(path, providers, shared_threads))
 
-    def run(self, images: Floats, known: Floats) -> Floats:
+    def run(self, images: Floats, known: Floats, turn: Turn = no_turns) -> Floats:
         """Fill images.
 
         Args:
             images: [N,3,H,W] float32 in [0, 1], H and W at least 32, and at most `side` if `fixed`;
                 values inside a hole have no effect.
             known: [N,1,H,W] float32, 1 = known, 0 = hole.
+            turn: entered for each run of the model, of which a batch takes several.
 
         Returns:
             [N,3,H,W] float32 in [0, 1], known pixels unchanged.
@@ -114,8 +122,12 @@ class Runtime:
             ModelOutputError: the output contains NaN or infinity.
             TooManyPixelsError: the images are larger than the model's fixed size.
         """
-        parts = [self._adapter.run(images[part], known[part]) for part in self._parts(images.shape)]
+        parts = [self._run(images[part], known[part], turn) for part in self._parts(images.shape)]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _run(self, images: Floats, known: Floats, turn: Turn) -> Floats:
+        with turn() as every_core:
+            return (self._adapter if every_core else self._shared_adapter).run(images, known)
 
     def _parts(self, shape: tuple[int, ...]) -> Iterator[slice]:
         """Split a batch so that one run takes no more memory than `batch` images of the trained size."""

@@ -11,6 +11,7 @@ from serving.core.errors import ResourceNotFoundError
 from serving.core.graph import MODEL_NAME
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
+from serving.core.turns import Turns
 from serving.http.admission import Admission
 from serving.http.metrics import Metrics
 from serving.http.scheduling import Scheduler
@@ -37,23 +38,28 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Service:
-    """The parts of one server. All models share the queue."""
+    """The parts of one server. All models share the queue and the turns."""
 
     settings: Settings
     models: Mapping[str, ServedModel]
     admission: Admission
     scheduler: Scheduler
+    turns: Turns
     metrics: Metrics
 
     @classmethod
     def build(cls, settings: Settings, runtimes: Sequence[Runtime]) -> "Service":
         """Create the parts for the loaded models, at least one."""
-        scheduler = Scheduler(settings.concurrency, settings.queue_size, settings.max_seconds)
+        # One more thread than runs of the model, so that decoding and encoding overlap with the runs.
+        scheduler = Scheduler(
+            settings.runs_at_once + 1, settings.queue_size - 1, settings.max_seconds, settings.max_pixels
+        )
         models = {
             runtime.name: ServedModel(runtime, Pipeline(runtime, settings.max_pixels)) for runtime in runtimes
         }
         admission = Admission(max(settings.max_total_body_bytes, settings.max_body_bytes))
-        return cls(settings, models, admission, scheduler, Metrics(runtimes, scheduler))
+        turns = Turns(settings.runs_at_once)
+        return cls(settings, models, admission, scheduler, turns, Metrics(runtimes, scheduler))
 
     @property
     def default(self) -> ServedModel:

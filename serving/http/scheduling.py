@@ -1,12 +1,18 @@
-"""Scheduling: a bounded queue in front of the worker threads."""
+"""Scheduling: a bounded queue in front of the worker threads.
 
+Small and large requests have threads of their own, so that none of the large ones keeps a small one waiting. Large ones
+are limited by their pixels, and so by their memory. The model's runs of all of them take turns (`serving.core.turns`).
+"""
+
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from math import ceil, inf
 from time import perf_counter
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from anyio import CancelScope, CapacityLimiter, create_task_group, current_time, to_thread
+from anyio import CancelScope, CapacityLimiter, Event, create_task_group, current_time, to_thread
 from starlette.requests import ClientDisconnect
 
 from serving.core.errors import DeadlineExceededError, OverloadedError
@@ -14,22 +20,40 @@ from serving.core.errors import DeadlineExceededError, OverloadedError
 T = TypeVar("T")
 
 _MAX_RETRY_AFTER = 60  # seconds
+_MOST_LARGE = 8  # large predictions that run at the same time
+
+
+@dataclass(frozen=True)
+class Large(Generic[T]):
+    """What work returns instead of a result if it turns out to be large: the rest of the work.
+
+    Attributes:
+        pixels: how many pixels it has.
+        work: what to do once as many pixels are free.
+    """
+
+    pixels: int
+    work: Callable[[], T]
 
 
 class Scheduler:
-    """Runs work in threads, `concurrency` at a time, with a queue of at most `queue_size`."""
+    """Runs work in threads, with a queue of at most `queue_size`."""
 
-    def __init__(self, concurrency: int, queue_size: int, max_seconds: float = inf) -> None:
+    def __init__(
+        self, threads: int, queue_size: int, max_seconds: float = inf, max_large_pixels: int = 2**26
+    ) -> None:
         """Create a scheduler.
 
         Args:
-            concurrency: predictions that run at the same time.
+            threads: small predictions that run at the same time.
             queue_size: predictions that may wait.
             max_seconds: how long a request may take, from its headers on: its body, its time in the queue, its work.
+            max_large_pixels: pixels that the large predictions that run have together, at most.
         """
         self._max_seconds = max_seconds
-        self._threads = CapacityLimiter(concurrency)
-        self._capacity = concurrency + queue_size
+        self._small = CapacityLimiter(threads)
+        self._large = _Pixels(max_large_pixels)
+        self._capacity = threads + queue_size
         self._admitted = 0
         self._typical_seconds = 1.0
         self._started: dict[object, float] = {}  # by prediction
@@ -39,7 +63,7 @@ class Scheduler:
     @property
     def running(self) -> int:
         """How many predictions are running."""
-        return self._threads.borrowed_tokens
+        return len(self._started)
 
     @property
     def waiting(self) -> int:
@@ -62,7 +86,7 @@ class Scheduler:
         # What has taken longer than is typical is probably large: half done, for want of anything better.
         running = sum(max(self._typical_seconds - seconds, seconds) for seconds in elapsed)
         not_started = self._admitted - len(elapsed)
-        return (running + not_started * self._typical_seconds) / self._threads.total_tokens
+        return (running + not_started * self._typical_seconds) / self._small.total_tokens
 
     def stop(self) -> None:
         """Cancel everything that runs and waits."""
@@ -96,9 +120,15 @@ class Scheduler:
                 raise OverloadedError.stopping()
             raise DeadlineExceededError(seconds)
 
-    async def in_thread(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T | Large[T]]) -> T:
         """Wait for a thread, and do the work in it."""
+        result = await self._run(work, self._small)
+        if not isinstance(result, Large):
+            return result
+        async with self._large.hold(result.pixels) as limiter:
+            return await self._run(result.work, limiter)
 
+    async def _run(self, work: Callable[[], T], limiter: CapacityLimiter) -> T:
         def timed() -> T:
             start = perf_counter()
             self._started[prediction := object()] = start
@@ -106,10 +136,43 @@ class Scheduler:
                 result = work()
             finally:
                 del self._started[prediction]
-            self._typical_seconds += 0.2 * (perf_counter() - start - self._typical_seconds)
+            if not isinstance(result, Large):
+                self._typical_seconds += 0.2 * (perf_counter() - start - self._typical_seconds)
             return result
 
-        return await to_thread.run_sync(timed, limiter=self._threads)
+        return await to_thread.run_sync(timed, limiter=limiter)
+
+
+class _Pixels:
+    """The pixels that large predictions may have together, given in the order of arrival."""
+
+    def __init__(self, total: int) -> None:
+        self._total = self._free = total
+        self._waiting: deque[tuple[int, Event]] = deque()
+        self._threads = CapacityLimiter(_MOST_LARGE)
+
+    @asynccontextmanager
+    async def hold(self, pixels: int) -> AsyncIterator[CapacityLimiter]:
+        """Wait until so many pixels are free, and take them for the `async with` block."""
+        pixels = min(max(pixels, self._total // _MOST_LARGE), self._total)
+        ticket = pixels, Event()
+        self._waiting.append(ticket)
+        try:
+            self._admit()
+            await ticket[1].wait()
+            yield self._threads
+        finally:
+            if ticket[1].is_set():
+                self._free += pixels
+            else:
+                self._waiting.remove(ticket)
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            pixels, event = self._waiting.popleft()
+            self._free -= pixels
+            event.set()
 
 
 class Place:
@@ -118,12 +181,13 @@ class Place:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
 
-    async def run(self, work: Callable[[], T], disconnected: Callable[[], Awaitable[None]]) -> T:
+    async def run(self, work: Callable[[], T | Large[T]], disconnected: Callable[[], Awaitable[None]]) -> T:
         """Wait in the queue, do the work in a thread, and return its result or raise its error.
 
         Args:
-            work: what to do, off the event loop. If the client disconnects or the time is over, it is cancelled at its
-                next call of `anyio.from_thread.check_cancelled`; without such a call it runs to its end.
+            work: what to do, off the event loop; of a large prediction only so much that it is known to be one. If the
+                client disconnects or the time is over, it is cancelled at its next call of
+                `anyio.from_thread.check_cancelled`; without such a call it runs to its end.
             disconnected: returns when the client has disconnected. A request that is still waiting then leaves the
                 queue.
 
@@ -139,7 +203,8 @@ class Place:
         async with create_task_group() as group:
             group.start_soon(cancel_on_disconnect, group.cancel_scope)
             try:
-                outcome.append(await self._scheduler.in_thread(work))
+                result: T = await self._scheduler.in_thread(work)
+                outcome.append(result)
             except Exception as error:  # raised below: the task group would wrap it in an exception group
                 outcome.append(error)
             group.cancel_scope.cancel()

@@ -46,7 +46,8 @@ def main(
             model_sources(settings.model),
             device=settings.device,
             require_gpu=settings.require_gpu,
-            threads=settings.threads_per_run,
+            threads=settings.threads_alone,
+            shared_threads=settings.threads_per_run,
         )
         _listen(bound)
     except StartupError as error:

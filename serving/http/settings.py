@@ -48,9 +48,9 @@ class Settings(BaseSettings):
     require_gpu: bool = False
     """refuse to start if no GPU runs the model"""
     threads: int = Field(0, ge=0, le=256)
-    """CPU threads per prediction; 0 divides the cores by `concurrency`"""
-    concurrency: int = Field(1, ge=1, le=64)
-    """predictions that run at the same time"""
+    """CPU threads of each run of the model under load; 0 divides the cores by `concurrency`"""
+    concurrency: int = Field(0, ge=0, le=64)
+    """runs of the model at the same time; 0 divides the cores by `threads`, and is one on a GPU"""
     queue_size: int = Field(16, ge=0, le=10_000)
     """predictions that may wait in the queue; further ones are answered 503 immediately"""
     max_seconds: float = Field(600, gt=0)
@@ -74,9 +74,21 @@ class Settings(BaseSettings):
         return list(filter(None, value.split(","))) if isinstance(value, str) else value
 
     @property
+    def runs_at_once(self) -> int:
+        """Runs of the model at the same time."""
+        if self.concurrency:
+            return self.concurrency
+        return min(64, max(1, available_cores() // (self.threads or 1))) if self.device == "cpu" else 1
+
+    @property
     def threads_per_run(self) -> int:
-        """CPU threads of one prediction."""
-        return self.threads or max(1, available_cores() // self.concurrency)
+        """CPU threads of each run of the model under load."""
+        return self.threads or max(1, available_cores() // self.runs_at_once)
+
+    @property
+    def threads_alone(self) -> int:
+        """CPU threads of a run without load: those of all runs, but no more than there are cores."""
+        return max(self.threads_per_run, min(self.threads_per_run * self.runs_at_once, available_cores()))
 
 
 S = TypeVar("S", bound=Settings, default=Settings)

@@ -35,7 +35,11 @@ def build(settings: RaySettings) -> Application:
     def server() -> FastAPI:
         own = RaySettings(**given)
         models = load_models(
-            sources, device=own.device, require_gpu=own.require_gpu, threads=own.threads_per_run
+            sources,
+            device=own.device,
+            require_gpu=own.require_gpu,
+            threads=own.threads_alone,
+            shared_threads=own.threads_per_run,
         )
         app = create_app(own, *models)
         _add_metrics(app)

@@ -22,4 +22,6 @@ class RaySettings(Settings):
     replicas: Literal["auto"] | PositiveInt = "auto"
     """number of replicas; auto adds and removes them by the requests in flight"""
     threads: int = Field(1, ge=1, le=256)
-    """CPU threads per prediction; a replica reserves that many cores for each of its `concurrency` predictions"""
+    """CPU threads of each run of the model; a replica reserves that many cores for each of its `concurrency` runs"""
+    concurrency: int = Field(1, ge=1, le=64)
+    """runs of the model at the same time in each replica"""

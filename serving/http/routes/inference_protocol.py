@@ -1,5 +1,6 @@
 """`/v2`: the Open Inference Protocol, for the clients of Triton and KServe."""
 
+from functools import partial
 from time import perf_counter
 
 from anyio.from_thread import check_cancelled
@@ -11,7 +12,12 @@ from serving.core.contract import JSON
 from serving.core.errors import ResourceNotFoundError
 from serving.core.graph import CHANNELS, INPUTS, OUTPUT
 from serving.http.dependencies import ModelDep, SecondsDep, ServiceDep, client_disconnected, server_timing
-from serving.http.inference_protocol_codec import DATATYPE, decode_tensors, encode_output
+from serving.http.inference_protocol_codec import (
+    DATATYPE,
+    InferenceTensors,
+    decode_tensors,
+    encode_output,
+)
 from serving.http.routes.inference_protocol_schemas import (
     INFER_REQUEST,
     INFER_RESPONSES,
@@ -24,10 +30,14 @@ from serving.http.routes.inference_protocol_schemas import (
     ServerMetadata,
     TensorMetadata,
 )
+from serving.http.scheduling import Large
 from serving.http.security import require_key
 from serving.http.version import package_version
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
+
+_Answer = tuple[bytes, int | None, dict[str, float]]
+"""The body, the length of its head if it is binary, and the seconds of each stage."""
 
 
 async def _check_version(model: ModelDep, version: str | None = None) -> None:
@@ -125,14 +135,22 @@ async def infer(request: Request, service: ServiceDep, model: ModelDep, seconds:
     """
     head_length = request.headers.get(HEAD_LENGTH)
 
-    def work() -> tuple[bytes, int | None, dict[str, float]]:
+    def work() -> _Answer | Large[_Answer]:
         start = perf_counter()
         tensors = decode_tensors(body, head_length, check_cancelled)
-        decoded = perf_counter()
-        output = model.runtime.run(tensors.images, tensors.known)
+        seconds = perf_counter() - start
+        pixels = tensors.known.size
+        if pixels > model.pipeline.small_pixels:
+            return Large(pixels, partial(answer, tensors, seconds))
+        return answer(tensors, seconds)
+
+    def answer(tensors: InferenceTensors, decode_seconds: float) -> _Answer:
+        start = perf_counter()
+        with service.turns.request(check_cancelled) as turn:
+            output = model.runtime.run(tensors.images, tensors.known, turn)
         ran = perf_counter()
         content, length = encode_output(output, tensors, model.name, model.runtime.version, check_cancelled)
-        stages = {"decode": decoded - start, "run": ran - decoded, "encode": perf_counter() - ran}
+        stages = {"decode": decode_seconds, "run": ran - start, "encode": perf_counter() - ran}
         return content, length, stages
 
     async with service.scheduler.place(seconds) as place:

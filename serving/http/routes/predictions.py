@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from anyio.from_thread import check_cancelled
 from fastapi import APIRouter, Depends
@@ -29,7 +30,7 @@ from serving.http.dependencies import (
     server_timing,
 )
 from serving.http.routes.schemas import FILL_REQUEST, FILL_RESPONSES
-from serving.http.scheduling import Place
+from serving.http.scheduling import Large, Place
 from serving.http.security import require_key
 
 router = APIRouter(tags=["predictions"], dependencies=[Depends(require_key)])
@@ -74,9 +75,17 @@ async def _respond(
 ) -> Response:
     accept = request.headers.get("accept")
 
-    def work() -> tuple[Filled, str, bytes]:
-        filled = model.pipeline.fill(read().accepted(accept), check_cancelled)
-        return filled, *filled.response.encode(accept)
+    def work() -> tuple[Filled, str, bytes] | Large[tuple[Filled, str, bytes]]:
+        fill_request = read().accepted(accept)
+        pixels = model.pipeline.pixels(fill_request)
+        if pixels > model.pipeline.small_pixels:
+            return Large(pixels, partial(answer, fill_request))
+        return answer(fill_request)
+
+    def answer(fill_request: FillRequest) -> tuple[Filled, str, bytes]:
+        with service.turns.request(check_cancelled) as turn:
+            filled = model.pipeline.fill(fill_request, check_cancelled, turn)
+            return filled, *filled.response.encode(accept)
 
     filled, media_type, content = await place.run(work, lambda: client_disconnected(request))
     service.metrics.stages(model.name, filled.seconds)

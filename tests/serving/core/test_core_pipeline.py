@@ -1,6 +1,7 @@
 """Bytes to bytes: what the filled picture keeps of the one that was sent."""
 
 import io
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import cv2
@@ -214,3 +215,33 @@ def test_facts_and_times_are_told(pipeline: Pipeline, runtime: Runtime) -> None:
     assert filled.response.model_version == runtime.version
     assert list(filled.seconds) == ["decode", "prepare", "run", "composite", "encode"]
     assert all(seconds > 0 for seconds in filled.seconds.values())
+
+
+def test_a_cancelled_large_image_stops_before_its_next_run_of_the_model(pipeline: Pipeline) -> None:
+    turns: list[bool] = []
+    most = 3
+
+    def checkpoint() -> None:
+        if len(turns) == most:
+            raise InterruptedError
+
+    def turn() -> AbstractContextManager[bool]:
+        turns.append(True)
+        return nullcontext(True)
+
+    hole = np.zeros((300, 2000), bool)
+    hole[150:153] = True
+    with pytest.raises(InterruptedError):
+        pipeline.fill(FillRequest(encode(face(300, 2000)), encode_mask(hole)), checkpoint, turn)
+    assert len(turns) == most
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_the_pixels_of_a_request_are_read_from_its_headers(pipeline: Pipeline, kind: str) -> None:
+    small, mask = encode(face(60, 80), kind), encode_mask(scratch(60, 80, 5))
+    assert pipeline.pixels(FillRequest(small)) == 60 * 80
+    assert pipeline.pixels(FillRequest(small, encode_mask(np.zeros((100, 200), bool)))) == 100 * 200
+    assert pipeline.pixels(FillRequest(encode(face(1500, 1000), kind), mask)) == 1_000_000  # at most that
+    assert pipeline.pixels(FillRequest(small[:12], mask)) == 1_000_000
+    assert pipeline.pixels(FillRequest(encode(face(60, 80), "TIFF"), mask)) == 1_000_000
+    assert 60 * 80 <= pipeline.small_pixels < 300 * 300

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 import engines
@@ -13,6 +14,7 @@ from onnx import TensorProto, helper
 from sample_pictures import face, scratch
 
 from serving.core.errors import DeviceUnavailableError, ModelFileError, ModelOutputError
+from serving.core.graph import known_from_hole
 from serving.core.runtime import CPU_PROVIDER, Device, Runtime
 
 
@@ -178,3 +180,13 @@ def test_a_gpu_that_is_only_asked_for_falls_back_and_says_so(caplog: pytest.LogC
         runtime = Runtime(engines.MODEL, device="cuda")
     assert runtime.provider == CPU_PROVIDER
     assert "No GPU runs the model" in caplog.text
+
+
+@pytest.mark.parametrize("size", [(178, 178), (97, 140)])
+def test_a_run_gives_the_same_with_every_core_and_with_its_share(size: tuple[int, int]) -> None:
+    runtime = Runtime(engines.MODEL, threads=4, shared_threads=1)
+    image = (np.moveaxis(face(*size), 2, 0)[np.newaxis] / 255).astype(np.float32)
+    known = known_from_hole(scratch(*size, 9))[np.newaxis, np.newaxis]
+    assert (
+        runtime.run(image, known, lambda: nullcontext(False)).tobytes() == runtime.run(image, known).tobytes()
+    )

@@ -11,7 +11,7 @@ from anyio.from_thread import check_cancelled
 from starlette.requests import ClientDisconnect
 
 from serving.core.errors import DeadlineExceededError, InvalidImageError, OverloadedError
-from serving.http.scheduling import Scheduler
+from serving.http.scheduling import Large, Scheduler
 
 T = TypeVar("T")
 
@@ -269,5 +269,41 @@ def test_time_in_the_queue_counts_too() -> None:
                 await run(scheduler, lambda: None, never)
             assert scheduler.waiting == 0
             gate.set()
+
+    anyio.run(scenario)
+
+
+def test_small_predictions_run_beside_large_ones_which_run_within_their_pixels_in_order() -> None:
+    async def scenario() -> None:
+        scheduler, gate = Scheduler(1, 9, max_large_pixels=100), threading.Event()
+        done: list[str] = []
+
+        async def large(name: str, pixels: int, hang_up: Callable[[], Awaitable[None]] = never) -> None:
+            def work() -> str:
+                gate.wait(30)
+                done.append(name)
+                return name
+
+            result: str = await run(scheduler, lambda: Large(pixels, work), hang_up)  # type: ignore[arg-type, return-value]
+            assert result == name
+
+        async def gone(hang_up: anyio.Event) -> None:
+            with pytest.raises(ClientDisconnect):
+                await large("gone", 100, hang_up.wait)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(large, "first", 60)
+            await until(lambda: (scheduler.running, scheduler.waiting) == (1, 0))
+            hang_up = anyio.Event()
+            group.start_soon(gone, hang_up)
+            group.start_soon(large, "second", 1000)  # as many as there are
+            group.start_soon(large, "third", 40)  # which would be free, but it is not its turn
+            await until(lambda: (scheduler.running, scheduler.waiting) == (1, 3))
+            assert await run(scheduler, lambda: "small", never) == "small"
+            hang_up.set()
+            await until(lambda: (scheduler.running, scheduler.waiting) == (1, 2))
+            gate.set()
+        assert done == ["first", "second", "third"]
+        assert (scheduler.running, scheduler.waiting) == (0, 0)
 
     anyio.run(scenario)

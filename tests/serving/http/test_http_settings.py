@@ -5,7 +5,6 @@ import os
 import pytest
 from engines import MODEL
 
-from serving.core.cpus import available_cores
 from serving.core.errors import SettingsError
 from serving.http.settings import load_settings
 
@@ -40,7 +39,7 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         (["--port", "65536"], "--port.*65535.*'65536'"),
         (["--port", "http"], "--port.*integer.*'http'"),
         (["--device", "tpu"], "--device.*'cpu', 'cuda' or 'tensorrt'"),
-        (["--concurrency", "0"], "--concurrency.*1"),
+        (["--concurrency", "65"], "--concurrency.*64"),
         (["--queue-size", "-1"], "--queue-size.*0"),
         (["--max-pixels", "0"], "--max-pixels"),
         (["--log-level", "loud"], "--log-level.*'debug'"),
@@ -117,8 +116,17 @@ def test_help_names_every_setting_but_the_key(capsys: pytest.CaptureFixture[str]
         assert (f"--{name.replace('_', '-')}" in text) is (name != "api_key")
 
 
-def test_threads_are_shared_out_among_the_predictions_that_run_together() -> None:
-    cores = available_cores()
-    assert load_settings([]).threads_per_run == cores
-    assert load_settings(["--concurrency", "64"]).threads_per_run == max(1, cores // 64)
-    assert load_settings(["--threads", "3", "--concurrency", "64"]).threads_per_run == 3
+def test_cores_are_shared_out_among_the_runs_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.http.settings.available_cores", lambda: 8)
+
+    def shares(*arguments: str) -> tuple[int, int, int]:
+        settings = load_settings(list(arguments))
+        return settings.runs_at_once, settings.threads_per_run, settings.threads_alone
+
+    assert shares() == (8, 1, 8)
+    assert shares("--concurrency", "3") == (3, 2, 6)
+    assert shares("--concurrency", "64") == (64, 1, 8)
+    assert shares("--threads", "3") == (2, 3, 6)
+    assert shares("--threads", "16") == (1, 16, 16)
+    assert shares("--threads", "3", "--concurrency", "4") == (4, 3, 8)
+    assert shares("--device", "cuda") == (1, 8, 8)
