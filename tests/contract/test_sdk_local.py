@@ -18,6 +18,10 @@ PHOTO, HOLE = face(200, 150), scratch(200, 150, 7)
 def test_the_result_is_that_of_the_server(onnx_engine: Engine) -> None:
     with InpaintClient(onnx_engine.url) as client:
         assert fill(PHOTO, HOLE) == client.fill(PHOTO, HOLE)
+        local_jpeg = fill(PHOTO, HOLE, output_format="jpeg", metadata="no-location", output_size="model")
+        assert local_jpeg == client.fill(
+            PHOTO, HOLE, output_format="jpeg", metadata="no-location", output_size="model"
+        )
         with pytest.raises(ClientError) as local:
             fill(PHOTO, HOLE[:-1])
         with pytest.raises(ClientError) as remote:
@@ -47,6 +51,8 @@ def test_what_cannot_be_filled_is_an_error(tmp_path: Path) -> None:
         fill(PHOTO, HOLE, model=tmp_path / "none.onnx")
     with pytest.raises(InvalidInputError, match=r"none\.png"):
         fill(tmp_path / "none.png", HOLE)
+    with pytest.raises(InvalidInputError, match="invalid metadata"):
+        fill(PHOTO, HOLE, metadata="some")  # type: ignore[arg-type]
 
 
 def test_without_the_servers_package_the_error_says_what_to_install(tmp_path: Path) -> None:

@@ -87,13 +87,15 @@ def test_format_and_metadata_are_sent(
     client.fill(photo_png, mask_png, output_format="same", metadata="no-location")
     parts = server.predictions[-1].parts
     assert (parts["output_format"].content, parts["metadata"].content) == (b"same", b"no-location")
+    list(client.fill_many([(photo_png, mask_png)], metadata="none", progress=False))
+    assert server.predictions[-1].parts["metadata"].content == b"none"
     with pytest.raises(InvalidInputError, match="'webp' or 'same'"):
         client.fill(photo_png, mask_png, output_format="gif")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="'no-location' or 'none'"):
         client.fill(photo_png, mask_png, metadata="some")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="output_format"):
         client.fill_many([], output_format="gif")  # type: ignore[arg-type]
-    assert len(server.predictions) == 1
+    assert len(server.predictions) == 2
 
 
 def test_invalid_input_is_not_sent(server: LoopbackServer, client: InpaintClient, photo_png: bytes) -> None:
@@ -196,6 +198,10 @@ def test_fill_many_rejects_invalid_arguments_at_once(client: InpaintClient) -> N
         client.fill_many([], max_concurrency=0)
     with pytest.raises(InvalidInputError, match="output_size"):
         client.fill_many([], output_size="huge")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="metadata"):
+        client.fill_many([], metadata="some")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="output_sise"):
+        client.fill_many([], output_sise="model")  # type: ignore[call-arg]
 
 
 def test_the_progress_bar_shows_the_total(client: InpaintClient, capfd: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from .exceptions import (
 )
 from .health import Health
 from .inputs import ImageInput
-from .predictions import FillResult, Metadata, OutputFormat, OutputSize
+from .predictions import FillOptions, FillResult, Metadata, OutputFormat, OutputSize
 
 __version__ = version("inpaint-client")
 
@@ -37,6 +37,7 @@ __all__ = [
     "AsyncInpaintClient",
     "ClientError",
     "ConnectError",
+    "FillOptions",
     "FillResult",
     "HTTPStatusError",
     "Health",

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, Generator, Iterable, Sized
 from contextlib import aclosing, closing
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 from tqdm.auto import tqdm
 
@@ -11,15 +11,7 @@ from .concurrency import map_ordered, map_ordered_async
 from .exceptions import InpaintError, InvalidInputError
 from .health import Health, read_health, wait_until_ready
 from .inputs import ImageInput
-from .predictions import (
-    FillResult,
-    Metadata,
-    OutputFormat,
-    OutputSize,
-    check_output_format,
-    check_output_size,
-    predict,
-)
+from .predictions import FillOptions, FillResult, check_options, predict
 from .transport import DEFAULT_MODEL, AsyncBackend, SyncBackend, Transport, run_sync
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -114,11 +106,7 @@ class InpaintClient(_BaseClient):
         self,
         image: ImageInput,
         mask: ImageInput | None = None,
-        *,
-        output_size: OutputSize = "original",
-        output_format: OutputFormat | None = None,
-        metadata: Metadata = "all",
-        allow_urls: bool = False,
+        **options: Unpack[FillOptions],
     ) -> FillResult:
         """Fill the pixels that the mask marks. All other pixels are returned unchanged.
 
@@ -129,14 +117,7 @@ class InpaintClient(_BaseClient):
             mask: an image of the same width and height, in any of these forms; white (128 and above) is the
                 hole. Arrays have shape HW and dtype bool (True = hole) or uint8. The mask can be omitted if
                 the image has an alpha channel: its transparent pixels are then the hole.
-            output_size: `original` for the size of the image, `model` for the model's 178x178.
-            output_format: the format of the result: `png` or `webp`, which are lossless, `jpeg`, or `same` for the
-                image's own of these three, and PNG for other formats. None is PNG. If a JPEG is returned as a JPEG,
-                only the blocks that the hole touches are encoded again.
-            metadata: `all` keeps EXIF, XMP and the color profile; `no-location` keeps EXIF without the place, and no
-                XMP; `none` keeps only the color profile.
-            allow_urls: whether `image` and `mask` may be `http://` and `https://` URLs. They are downloaded by this
-                process, up to 64 MiB each, and only from public addresses: not from the network that it is in.
+            **options: see `FillOptions`.
 
         Raises:
             InvalidInputError: the image or the mask cannot be sent.
@@ -145,28 +126,16 @@ class InpaintClient(_BaseClient):
             ServerError: the server failed, or was overloaded, after all retries.
             InvalidResponseError: the URL points to a different service.
         """
-        return run_sync(
-            predict(
-                self._transport,
-                image,
-                mask,
-                output_size,
-                output_format=output_format,
-                metadata=metadata,
-                allow_urls=allow_urls,
-            )
-        )
+        return run_sync(predict(self._transport, image, mask, **options))
 
     def fill_many(
         self,
         pairs: Iterable[Pair],
         *,
-        output_size: OutputSize = "original",
-        output_format: OutputFormat | None = None,
-        allow_urls: bool = False,
         max_concurrency: int = 4,
         progress: bool = True,
         total: int | None = None,
+        **options: Unpack[FillOptions],
     ) -> Generator[FillResult | InpaintError, None, None]:
         """Fill many images concurrently and yield the results in order.
 
@@ -178,23 +147,19 @@ class InpaintClient(_BaseClient):
 
         Args:
             pairs: the image and the mask of each, as for `fill`.
-            output_size: as for `fill`.
-            output_format: as for `fill`.
-            allow_urls: as for `fill`.
             max_concurrency: maximum number of concurrent requests.
             progress: whether to show a progress bar.
             total: number of pairs for the progress bar, if `pairs` has no length.
+            **options: as for `fill`.
 
         Raises:
-            InvalidInputError: `max_concurrency`, `output_size` or `output_format` is invalid.
+            InvalidInputError: `max_concurrency` or an option is invalid.
         """
-        _check_fill_many(output_size, output_format, max_concurrency)
+        _check_fill_many(options, max_concurrency)
 
         def attempt(pair: Pair) -> FillResult | InpaintError:
             try:
-                return self.fill(
-                    *pair, output_size=output_size, output_format=output_format, allow_urls=allow_urls
-                )
+                return self.fill(*pair, **options)
             except InpaintError as error:
                 return error
 
@@ -257,42 +222,26 @@ class AsyncInpaintClient(_BaseClient):
         self,
         image: ImageInput,
         mask: ImageInput | None = None,
-        *,
-        output_size: OutputSize = "original",
-        output_format: OutputFormat | None = None,
-        metadata: Metadata = "all",
-        allow_urls: bool = False,
+        **options: Unpack[FillOptions],
     ) -> FillResult:
         """See `InpaintClient.fill`."""
-        return await predict(
-            self._transport,
-            image,
-            mask,
-            output_size,
-            output_format=output_format,
-            metadata=metadata,
-            allow_urls=allow_urls,
-        )
+        return await predict(self._transport, image, mask, **options)
 
     def fill_many(
         self,
         pairs: Iterable[Pair],
         *,
-        output_size: OutputSize = "original",
-        output_format: OutputFormat | None = None,
-        allow_urls: bool = False,
         max_concurrency: int = 4,
         progress: bool = True,
         total: int | None = None,
+        **options: Unpack[FillOptions],
     ) -> AsyncGenerator[FillResult | InpaintError, None]:
         """See `InpaintClient.fill_many`. Closing the generator cancels the running requests."""
-        _check_fill_many(output_size, output_format, max_concurrency)
+        _check_fill_many(options, max_concurrency)
 
         async def attempt(pair: Pair) -> FillResult | InpaintError:
             try:
-                return await self.fill(
-                    *pair, output_size=output_size, output_format=output_format, allow_urls=allow_urls
-                )
+                return await self.fill(*pair, **options)
             except InpaintError as error:
                 return error
 
@@ -316,11 +265,8 @@ class AsyncInpaintClient(_BaseClient):
         return await wait_until_ready(self._transport, timeout=timeout, interval=interval)
 
 
-def _check_fill_many(
-    output_size: OutputSize, output_format: OutputFormat | None, max_concurrency: int
-) -> None:
-    check_output_size(output_size)
-    check_output_format(output_format)
+def _check_fill_many(options: FillOptions, max_concurrency: int) -> None:
+    check_options(**{name: value for name, value in options.items() if name != "allow_urls"})  # type: ignore[arg-type]
     if max_concurrency < 1:
         raise InvalidInputError(f"max_concurrency is {max_concurrency}; it must be 1 or more")
 

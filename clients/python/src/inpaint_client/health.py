@@ -78,7 +78,7 @@ async def wait_until_ready(transport: Transport, *, timeout: float, interval: fl
         try:
             health = await read_health(transport)
             seconds = min(transport.timeout, max(remaining, 1.0))
-            filled = await predict(transport, image, mask, "original", timeout=seconds, retry_for=0)
+            filled = await predict(transport, image, mask, timeout=seconds, retry_for=0)
             return replace(health, model_version=filled.model_version)
         except InpaintError as error:
             if isinstance(error, ClientError) and error.code in _PERMANENT_CODES:

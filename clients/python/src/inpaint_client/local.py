@@ -6,13 +6,14 @@ fill("photo.jpg", "mask.png").save("filled.png")
 """
 
 import os
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .exceptions import ClientError, InpaintError, InvalidInputError, ServerError
 from .inputs import ImageInput, load_image, load_mask
-from .predictions import FillResult, OutputFormat, OutputSize, check_output_format, check_output_size
+from .predictions import FillResult, Metadata, OutputFormat, OutputSize, check_options, parse_fill_result
 
 if TYPE_CHECKING:
     from serving.core.pipeline import Pipeline
@@ -26,6 +27,7 @@ def fill(
     *,
     output_size: OutputSize = "original",
     output_format: OutputFormat | None = None,
+    metadata: Metadata = "all",
     model: str | os.PathLike[str] | None = None,
 ) -> FillResult:
     """Fill the pixels that the mask marks, with the same result as a server with the same model.
@@ -37,6 +39,7 @@ def fill(
         mask: as for `InpaintClient.fill`.
         output_size: as for `InpaintClient.fill`.
         output_format: as for `InpaintClient.fill`.
+        metadata: as for `InpaintClient.fill`.
         model: an ONNX file that a server could serve; None is the model that comes with the server's package.
 
     Raises:
@@ -45,8 +48,7 @@ def fill(
         ServerError: the model failed.
         InpaintError: the server's package is not installed.
     """
-    check_output_size(output_size)
-    check_output_format(output_format)
+    check_options(output_size, output_format, metadata)
     image_bytes = load_image(image)
     mask_bytes = None if mask is None else load_mask(mask)
     pipeline = _load(None if model is None else os.fspath(model))
@@ -54,20 +56,12 @@ def fill(
     from serving.core.errors import InpaintError as FillError
 
     try:
-        filled = pipeline.fill(FillRequest(image_bytes, mask_bytes, output_size, output_format))
+        filled = pipeline.fill(FillRequest(image_bytes, mask_bytes, output_size, output_format, metadata))
     except FillError as error:
         kind = ClientError if error.code < 500 else ServerError
         raise kind(error.code, error.type, error.message, None, "without a server") from error
-    response = filled.response
-    return FillResult(
-        image=response.image,
-        width=response.width,
-        height=response.height,
-        hole_ratio=round(response.hole_ratio, 6),  # as in the server's response
-        model=response.model,
-        model_version=response.model_version,
-        seconds=filled.seconds,
-    )
+    _, body = filled.response.encode("application/json")
+    return replace(parse_fill_result(body, {}), seconds=filled.seconds)
 
 
 @lru_cache(_LOADED_MODELS)

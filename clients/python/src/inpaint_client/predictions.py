@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from PIL import Image, ImageOps
 
@@ -139,26 +139,47 @@ class FillResult:
         return self.png
 
 
-def check_output_size(output_size: str) -> None:
-    """Raise `InvalidInputError` unless `output_size` is an `OutputSize`."""
+def check_options(
+    output_size: str = "original", output_format: str | None = None, metadata: str = "all"
+) -> None:
+    """Raise `InvalidInputError` unless these are an `OutputSize`, an `OutputFormat` or None, and a `Metadata`."""
     if output_size not in get_args(OutputSize):
         raise InvalidInputError(f"invalid output_size {output_size!r}; use 'original' or 'model'")
-
-
-def check_output_format(output_format: str | None) -> None:
-    """Raise `InvalidInputError` unless `output_format` is an `OutputFormat` or None."""
     if output_format is not None and output_format not in get_args(OutputFormat):
         raise InvalidInputError(
             f"invalid output_format {output_format!r}; use 'png', 'jpeg', 'webp' or 'same'"
         )
+    if metadata not in get_args(Metadata):
+        raise InvalidInputError(f"invalid metadata {metadata!r}; use 'all', 'no-location' or 'none'")
+
+
+class FillOptions(TypedDict, total=False):
+    """The options of a fill.
+
+    Attributes:
+        output_size: `original` (the default) for the size of the image, `model` for the model's 178x178.
+        output_format: the format of the result: `png` or `webp`, which are lossless, `jpeg`, or `same` for the image's
+            own of these three, and PNG for other formats. None, the default, is PNG. If a JPEG is returned as a JPEG,
+            only the blocks that the hole touches are encoded again.
+        metadata: `all` (the default) keeps EXIF, XMP and the color profile; `no-location` keeps EXIF without the place,
+            and no XMP; `none` keeps only the color profile.
+        allow_urls: whether image and mask may be `http://` and `https://` URLs; the default is False. They are
+            downloaded by this process, up to 64 MiB each, and only from public addresses: not from the network that it
+            is in.
+    """
+
+    output_size: OutputSize
+    output_format: OutputFormat | None
+    metadata: Metadata
+    allow_urls: bool
 
 
 async def predict(
     transport: Transport,
     image: ImageInput,
-    mask: ImageInput | None,
-    output_size: OutputSize,
+    mask: ImageInput | None = None,
     *,
+    output_size: OutputSize = "original",
     output_format: OutputFormat | None = None,
     metadata: Metadata = "all",
     allow_urls: bool = False,
@@ -166,10 +187,7 @@ async def predict(
     retry_for: float | None = None,
 ) -> FillResult:
     """Send `POST /predictions/{model}`. Arguments and exceptions are those of `InpaintClient.fill`."""
-    check_output_size(output_size)
-    check_output_format(output_format)
-    if metadata not in get_args(Metadata):
-        raise InvalidInputError(f"invalid metadata {metadata!r}; use 'all', 'no-location' or 'none'")
+    check_options(output_size, output_format, metadata)
     texts: dict[str, str] = {"output_size": output_size}
     # An older server knows neither of these fields.
     if output_format is not None:
