@@ -71,6 +71,11 @@ def webp_canvas(side: int = 16_384) -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(chunk + animation)) + b"WEBP" + chunk + animation
 
 
+def webp_without_its_header() -> bytes:
+    """A WebP file that ends where its flags would be."""
+    return webp_canvas()[:20]
+
+
 def tiff_with_a_large_tile(side: int = 26_000, image: int = 32) -> bytes:
     """An image of 32x32 pixels in a tile of 676 million, compressed to less than a megabyte."""
     tile = deflated_zeros(side * side)
@@ -138,6 +143,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "png-16-without-its-last-rows": lambda: png_without_its_last_rows(16),
     "jpeg-of-many-scans": jpeg_of_many_scans,
     "webp-animated-canvas": webp_canvas,
+    "webp-without-its-header": webp_without_its_header,
     "tiff-with-a-large-tile": tiff_with_a_large_tile,
     "tiff-planar-rgb": lambda: planar_tiff(3),
     "tiff-planar-rgba": lambda: planar_tiff(4),

@@ -16,6 +16,7 @@ import psutil
 import requests
 import sample_pictures
 from requests_in_flight import PATIENCE, until
+from server_metrics import samples
 
 
 class Started:
@@ -75,9 +76,16 @@ class Started:
         (java,) = (process for process in self.family() if process.name() == "java")
         return java
 
-    def busy(self) -> bool:
-        """Whether a worker has a request in hand: its handler keeps a file meanwhile."""
-        return any(self.temporary.glob("*/in-flight/*"))
+    def asked(self) -> float:
+        """How many predictions it was asked for."""
+        text = requests.get(f"http://127.0.0.1:{self.port + 2}/metrics", timeout=PATIENCE).text
+        return sum(
+            value for name, value in samples(text).items() if name.startswith("ts_inference_requests_total")
+        )
+
+    def waiting(self) -> int:
+        """How many of them wait for a worker."""
+        return int(self.model()["jobQueueStatus"]["pendingRequests"])
 
     def wait_until_ready(self) -> None:
         until(lambda: bool(self.output) or self.process.poll() is not None)

@@ -164,5 +164,7 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
 
 def _is_ordinary_webp(data: bytes) -> bool:
     size = webp_size(data)
+    if size is None:
+        return False
     animated = data[12:16] == b"VP8X" and data[20] & _ANIMATED
-    return size is not None and not animated and size[0] * size[1] <= MAX_PIXELS_IN_PROCESS
+    return not animated and size[0] * size[1] <= MAX_PIXELS_IN_PROCESS

@@ -6,15 +6,8 @@ from math import inf
 
 from anyio import CancelScope, current_time
 
-from serving.core.errors import OverloadedError, RequestTimeoutError
-
-BODY_SECONDS = 30.0
-"""How long a body may take before its first byte, and between two of them."""
-
-MIN_BYTES_PER_SECOND = 10_000
-"""The least rate of a body, after its first `BODY_SECONDS`."""
-
-_STOP_SECONDS = 5.0  # that a body may take when the server stops
+from serving.core.clients import BODY_SECONDS, MIN_BYTES_PER_SECOND, STOP_SECONDS, slow_body, too_many_bytes
+from serving.core.errors import OverloadedError
 
 
 class Admission:
@@ -46,7 +39,7 @@ class Admission:
         """Refuse all further requests, and allow the bodies that are being received a few seconds."""
         self._stopped_at = current_time()
         for scope in self._receiving:
-            scope.deadline = min(scope.deadline, self._stopped_at + _STOP_SECONDS)
+            scope.deadline = min(scope.deadline, self._stopped_at + STOP_SECONDS)
 
     @contextmanager
     def request(self) -> Iterator["Body"]:
@@ -72,11 +65,7 @@ class Admission:
             OverloadedError: the bodies of all requests would take too much memory.
         """
         if self._held_bytes + size > self._max_held_bytes:
-            raise OverloadedError(
-                f"The server is receiving too much at once: {self._held_bytes} bytes in all requests. "
-                "Try again later.",
-                retry_after=1,
-            )
+            raise too_many_bytes(self._held_bytes)
         self._held_bytes += size
 
     @contextmanager
@@ -87,7 +76,7 @@ class Admission:
             RequestTimeoutError: the deadline has passed.
             OverloadedError: the server stops.
         """
-        with CancelScope(deadline=min(deadline, self._stopped_at + _STOP_SECONDS)) as scope:
+        with CancelScope(deadline=min(deadline, self._stopped_at + STOP_SECONDS)) as scope:
             self._receiving.add(scope)
             try:
                 yield
@@ -96,10 +85,7 @@ class Admission:
         if scope.cancelled_caught:
             if self._stopped_at < inf:
                 raise OverloadedError.stopping()
-            raise RequestTimeoutError(
-                f"The body was sent too slowly: there must be less than {BODY_SECONDS:g} seconds between two parts of "
-                f"it, and at least {MIN_BYTES_PER_SECOND} bytes per second."
-            )
+            raise slow_body()
 
 
 class Body:

@@ -13,17 +13,20 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from serving.core.errors import InpaintError, InvalidRequestError, OverloadedError, RequestTimeoutError
-
-HEADER_SECONDS = 15.0
-"""How long a client may take to send a request's headers."""
+from serving.core.clients import (
+    HEADER_SECONDS,
+    MAX_HEADER_BYTES,
+    SEND_SECONDS,
+    late_headers,
+    long_headers,
+    too_many_connections,
+)
+from serving.core.errors import InpaintError, InvalidRequestError, OverloadedError
 
 MAX_CONNECTIONS = 1000
 """Connections at the same time, if the process may open as many files."""
 
-_MAX_HEADER_BYTES = 64 * 1024
 _RESERVED_FILES = 100  # file descriptors for everything but connections
-_SEND_SECONDS = 60.0  # without progress of a response
 _LINGER_SECONDS, _LINGER_IDLE_SECONDS = 30.0, 5.0  # as nginx does by default
 _LAST_LINGER_SECONDS = 1.0  # when the server stops
 
@@ -79,7 +82,7 @@ class Connection(HttpToolsProtocol):
                 default=None,
             )
             if oldest is None:
-                self._refuse(OverloadedError("The server has too many connections. Try again later.", 1))
+                self._refuse(too_many_connections())
                 return
             oldest[1].transport.abort()
         self._expect_headers()
@@ -100,8 +103,8 @@ class Connection(HttpToolsProtocol):
             self._expect_headers()
             self._header_bytes += len(data)
         super().data_received(data)
-        if self._header_bytes > _MAX_HEADER_BYTES and not self._is_in_request:
-            self._refuse(InvalidRequestError(f"The headers are too long: at most {_MAX_HEADER_BYTES} bytes."))
+        if self._header_bytes > MAX_HEADER_BYTES and not self._is_in_request:
+            self._refuse(long_headers())
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; one that follows the body is ignored."""
@@ -165,9 +168,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._header_bytes:
-            self._refuse(
-                RequestTimeoutError(f"The headers were not received within {HEADER_SECONDS:g} seconds.")
-            )
+            self._refuse(late_headers())
         else:
             self.transport.close()
 
@@ -194,7 +195,7 @@ class Connection(HttpToolsProtocol):
 
     def _watch_sending(self, left: int) -> None:
         self._stop_send_timer()
-        self._send_timer = self.loop.call_later(_SEND_SECONDS, self._check_sending, left)
+        self._send_timer = self.loop.call_later(SEND_SECONDS, self._check_sending, left)
 
     def _check_sending(self, left: int) -> None:
         now = self.transport.get_write_buffer_size()

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import uvicorn
 
+from serving.core.clients import PAUSE_SECONDS, accept_all
 from serving.http.admission import Admission
 from serving.http.connections import Connection
 from serving.http.scheduling import Scheduler
 
 _POLL_SECONDS = 0.05
-# In which a client that has just connected, or received a response, sends its next request.
-_PAUSE_SECONDS = 1.0
 
 
 class Server(uvicorn.Server):
@@ -33,17 +32,17 @@ class Server(uvicorn.Server):
         self._admission.stop()
         await self._wait(lambda: not self._admission.requests, end)
         self._scheduler.stop()
-        await self._wait(lambda: not self._admission.requests, loop.time() + _PAUSE_SECONDS)
-        await self._wait(self._is_quiet, loop.time() + _PAUSE_SECONDS)
+        await self._wait(lambda: not self._admission.requests, loop.time() + PAUSE_SECONDS)
+        await self._wait(self._is_quiet, loop.time() + PAUSE_SECONDS)
         # What connects until the listeners are closed is refused, too.
         listeners = [listener.dup() for listener in sockets or []]
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
-        for client in [client for listener in listeners for client in _accept_all(listener)]:
+        for client in [client for listener in listeners for client in accept_all(listener)]:
             await loop.connect_accepted_socket(self._connection, client)
-        await self._wait(self._is_quiet, loop.time() + _PAUSE_SECONDS)
+        await self._wait(self._is_quiet, loop.time() + PAUSE_SECONDS)
         self.config.timeout_graceful_shutdown = max(1, int(end - loop.time()))
         await super().shutdown(sockets)
 
@@ -54,7 +53,7 @@ class Server(uvicorn.Server):
 
     def _is_quiet(self) -> bool:
         """Tell whether no request is in progress, and probably none is on its way."""
-        recent = asyncio.get_running_loop().time() - _PAUSE_SECONDS
+        recent = asyncio.get_running_loop().time() - PAUSE_SECONDS
         return not self.server_state.tasks and not any(
             connection.waiting_since is not None and connection.waiting_since > recent
             for connection in self.server_state.connections
@@ -65,15 +64,3 @@ class Server(uvicorn.Server):
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-
-
-def _accept_all(listener: socket.socket) -> list[socket.socket]:
-    """Accept the connections that wait, and close the listener."""
-    clients = []
-    with listener:
-        listener.setblocking(False)
-        while True:
-            try:
-                clients.append(listener.accept()[0])
-            except OSError:  # there are no more
-                return clients

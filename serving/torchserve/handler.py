@@ -7,8 +7,7 @@ not used: it answers a request with the header `describe: True` with `null`, and
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from math import inf
 from pathlib import Path
@@ -30,7 +29,6 @@ from serving.core.errors import (
     DeviceUnavailableError,
     InpaintError,
     InternalServerError,
-    OverloadedError,
     UnsupportedMediaTypeError,
 )
 from serving.core.pipeline import Pipeline
@@ -38,7 +36,6 @@ from serving.core.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-_IN_FLIGHT = "INPAINT_IN_FLIGHT"
 _SHARE_OF_TIMEOUT = 0.95
 
 
@@ -86,8 +83,7 @@ class InpaintHandler:
         Returns:
             The response body of each request.
         """
-        with _in_flight():
-            return [self._respond(fields, index, context) for index, fields in enumerate(data)]
+        return [self._respond(fields, index, context) for index, fields in enumerate(data)]
 
     def _respond(self, fields: Mapping[str, Any], index: int, context: Any) -> bytes:
         # Content types of a form's parts are among the headers, as dictionaries.
@@ -104,8 +100,6 @@ class InpaintHandler:
                 logger.exception("Request %s failed", context.get_request_id(index))
                 error = InternalServerError("The server failed; see its log.")
             code, media_type, body = HTTPStatus(error.code), JSON, json.dumps(error.to_dict()).encode()
-            if isinstance(error, OverloadedError):
-                context.set_response_header(index, "Retry-After", str(error.retry_after))
         context.set_response_status(code=int(code), phrase=code.phrase, idx=index)
         context.set_response_content_type(index, media_type)
         context.set_response_header(index, "X-Model-Version", self._runtime.version)
@@ -116,7 +110,6 @@ class InpaintHandler:
         """Return the media type and the body of the response to one request, or raise an error."""
         if not fields and headers.get("describe") == "True":  # the management API's customized=true
             return JSON, json.dumps(self._runtime.metadata).encode()
-        _check_draining()
         checkpoint = _checkpoint(
             min(self._max_seconds, requested_seconds(headers.get(TIMEOUT_HEADER.lower())))
         )
@@ -162,25 +155,3 @@ def _show_only(gpu: int) -> None:
     """Make only one GPU visible to this process. `gpu` is an index into those that TorchServe sees."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
-
-
-def _check_draining() -> None:
-    """Refuse a request if `start.py`, which waits for those in flight, has left the file `draining`."""
-    folder = os.environ.get(_IN_FLIGHT)
-    if folder is not None and Path(folder).with_name("draining").exists():
-        raise OverloadedError.stopping()
-
-
-@contextmanager
-def _in_flight() -> Iterator[None]:
-    """Keep a file named by this process in the folder INPAINT_IN_FLIGHT, which tells `start.py` that it is at work."""
-    folder = os.environ.get(_IN_FLIGHT)
-    if folder is None:
-        yield
-        return
-    file = Path(folder, str(os.getpid()))
-    file.touch()
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)

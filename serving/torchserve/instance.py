@@ -18,7 +18,7 @@ from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 from urllib.error import HTTPError
@@ -45,9 +45,6 @@ _ANY_ERROR = re.compile(r" - ((?:\w+\.)*\w*(?:Error|Exception): .+)")
 _LINES_KEPT = 2000
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-# Requests on their way to a worker and responses on their way back are not visible: require several quiet polls.
-_QUIET_POLLS = 3
-_ACCEPTING_SECONDS = 5.0  # of a stop
 _STOP_SECONDS = 15.0  # java takes about five
 
 
@@ -61,6 +58,8 @@ class Instance:
         self.options = options
         self.forward = options.verbose
         """Whether TorchServe's output is written to standard error."""
+        self.address: Path | int
+        """Where TorchServe takes predictions once it is started: a Unix socket or a port on loopback."""
         self._java_path = java
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._seen: set[psutil.Process] = set()
@@ -76,15 +75,15 @@ class Instance:
         # The name is short because the workers' sockets are in it, and a socket's path may have about 100 characters.
         self._files = TemporaryDirectory(prefix="inpaint-ts-", ignore_cleanup_errors=True)
         folder = Path(self._files.name)
-        self._in_flight = folder / "in-flight"
+        self.address = _address(folder)
         try:
             self.models = [_unpack(mar, self.options, folder / "store") for mar in self.options.mar]
             if len(set(self.models)) < len(self.models):
                 names = ", ".join(self.models)
                 raise ModelFileError(f"Two archives have the same name ({names}): use `export mar --name`.")
-            (folder / "config.properties").write_text(_properties(self.options), encoding="utf-8")
-            for name in ("tmp", "in-flight"):
-                (folder / name).mkdir()
+            properties = _properties(self.options, self.address)
+            (folder / "config.properties").write_text(properties, encoding="utf-8")
+            (folder / "tmp").mkdir()
             self._java = _launch(self._java_path, folder, self.models)
         except BaseException:
             self._files.cleanup()
@@ -166,29 +165,6 @@ class Instance:
         """Return the last line of TorchServe's output."""
         return self._lines[-1] if self._lines else "none"
 
-    def drain(self, stop_now: Event) -> None:
-        """Wait until no request is in flight, `stop_now` is set, or the options' `graceful_seconds` have passed.
-
-        TorchServe goes on accepting requests. If that lasts, the handler refuses them.
-        """
-        quiet, now = 0, time.monotonic()
-        deadline, patience = now + self.options.graceful_seconds, now + _ACCEPTING_SECONDS
-        while (
-            quiet < _QUIET_POLLS and (now := time.monotonic()) < deadline and not stop_now.wait(_POLL_SECONDS)
-        ):
-            if now > patience:
-                self._in_flight.with_name("draining").touch()
-            quiet = 0 if self._requests_waiting() or self._working() else quiet + 1
-
-    def _requests_waiting(self) -> bool:
-        """Tell whether a request waits for a worker."""
-        queues = (self._description(model).get("jobQueueStatus", {}) for model in self.models)
-        return any(queue.get("pendingRequests", 0) for queue in queues)
-
-    def _working(self) -> bool:
-        """Tell whether a worker handles a request: its handler then keeps a file that is named by its process."""
-        return any(psutil.pid_exists(int(file.name)) for file in self._in_flight.iterdir())
-
     def _description(self, model: str) -> Mapping[str, Any]:
         """Return the management API's description of a model; empty while there is none."""
         url = f"http://{LOOPBACK}:{self.options.management_port}/models/{model}"
@@ -252,16 +228,26 @@ def _has_no_checkout(entry: str) -> bool:
     return bool(entry) and not Path(entry, "serving").is_dir()
 
 
-def _properties(options: Options) -> str:
-    """Return the project's configuration followed by the options: of a duplicate key, the last value applies."""
+def _address(folder: Path) -> Path | int:
+    """Return a Unix socket, or where TorchServe has none a port on loopback, for predictions."""
+    return folder / "predictions.sock" if sys.platform == "linux" else _free_port()
+
+
+def _free_port() -> int:
     with socket.create_server((LOOPBACK, 0)) as server:
-        free_port = server.getsockname()[1]
+        return int(server.getsockname()[1])
+
+
+def _properties(options: Options, address: Path | int) -> str:
+    """Return the project's configuration followed by the options: of a duplicate key, the last value applies."""
     settings = {
-        "inference_address": f"http://{options.host}:{options.port}",
+        "inference_address": f"http://{LOOPBACK}:{address}"
+        if isinstance(address, int)
+        else f"unix:{address}",
         "management_address": f"http://{LOOPBACK}:{options.management_port}",
         "metrics_address": f"http://{options.host}:{options.metrics_port}",
         # Of the first worker. With Unix sockets, as on Linux, it is only part of the socket's name.
-        "initial_worker_port": free_port,
+        "initial_worker_port": _free_port(),
         "number_of_gpu": options.workers if options.gpu else 0,
         "enable_envvars_config": "false",
     }
@@ -283,7 +269,6 @@ def _launch(java: str, folder: Path, models: list[str]) -> psutil.Popen:
         **os.environ,
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),
-        "INPAINT_IN_FLIGHT": str(folder / "in-flight"),  # see the handler
     }
     # TorchServe appends the folder of a worker's model, whose modules must not be those of a checkout.
     entries = filter(_has_no_checkout, environment.pop("PYTHONPATH", "").split(os.pathsep))

@@ -19,6 +19,7 @@ from serving.core.address import example_commands, local_url
 from serving.core.errors import AddressInUseError, ModelFileError, StartupError
 from serving.torchserve.instance import Instance
 from serving.torchserve.options import LOOPBACK, Options, parse_options
+from serving.torchserve.relay import Relay
 
 _JAVA = 11  # the oldest that TorchServe runs on
 _STARTUP_SECONDS = 300.0
@@ -33,19 +34,21 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: (stop_now if stop.is_set() else stop).set())
     try:
         options = parse_options(arguments)
-        with Instance(options, _check(options)) as instance:
+        java = _check(options)
+        with _bind(options.host, options.port) as listener, Instance(options, java) as instance:
             _log(f"Starting TorchServe, {options} ...")
             if options.host != LOOPBACK:
                 _log(
                     f"warning: TorchServe listens on {options.host} and requires no API key: use a reverse proxy."
                 )
             if _wait_until_ready(instance, stop):
-                print(_how_to_try(options, instance), flush=True)
-                _watch(instance, stop)
-                _log(
-                    "Stopping after the requests in flight are completed; a second signal stops without waiting."
-                )
-                instance.drain(stop_now)
+                with Relay(listener, instance.address) as relay:
+                    print(_how_to_try(options, instance), flush=True)
+                    _watch(instance, stop)
+                    _log(
+                        "Stopping after the requests in flight are completed; a second signal stops without waiting."
+                    )
+                    relay.drain(options.graceful_seconds, stop_now)
     except StartupError as error:
         _log(f"error: {error.message}")
         return 1
@@ -61,7 +64,7 @@ def _check(options: Options) -> str:
 
     Raises:
         StartupError: TorchServe or a suitable Java is not installed.
-        AddressInUseError: one of the three addresses is not available.
+        AddressInUseError: one of TorchServe's two addresses is not available.
     """
     if importlib.util.find_spec("ts") is None:
         raise StartupError('TorchServe is not installed: run pip install ".[torchserve]".')
@@ -74,20 +77,27 @@ def _check(options: Options) -> str:
     version = re.search(r'version "(\d+)', output)
     if version is None or int(version[1]) < _JAVA:
         raise StartupError(f"{java} reports {output.partition(chr(10))[0]!r}: {required}.")
-    for address in (
-        (options.host, options.port),
-        (LOOPBACK, options.management_port),
-        (options.host, options.metrics_port),
-    ):
-        try:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-        except OSError as error:
-            raise AddressInUseError(
-                f"Cannot listen on {address[0]}:{address[1]} ({error.strerror}): choose another --port or --host."
-            ) from error
+    for address in ((LOOPBACK, options.management_port), (options.host, options.metrics_port)):
+        _bind(*address).close()
     return java
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Bind an address without listening: connections are accepted only once the model is ready.
+
+    Raises:
+        AddressInUseError: it is not available.
+    """
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise AddressInUseError(
+            f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host."
+        ) from error
+    return listener
 
 
 def _wait_until_ready(instance: Instance, stop: Event) -> bool:

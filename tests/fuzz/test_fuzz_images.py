@@ -7,6 +7,7 @@ from random import Random
 
 import numpy as np
 import psutil
+import pytest
 from engines import ROOT
 from hypothesis import given, settings
 from image_seeds import SEEDS
@@ -15,6 +16,7 @@ from mutations import mutate, mutated
 from serving.core import sandbox_process
 from serving.core.codec import decode_image, decode_mask
 from serving.core.errors import InvalidRequestError, TooManyPixelsError
+from serving.core.image_headers import image_pixels, is_ordinary
 
 _LIMIT = 100_000
 
@@ -42,6 +44,14 @@ def test_damaged_files_are_pictures_or_refused(data: bytes) -> None:
         assert channels in (1, 2, 3, 4)
         assert picture.samples.dtype in (np.uint8, np.uint16)
     assert len(_decoders()) <= 6
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_headers_may_end_anywhere(name: str) -> None:
+    file = SEEDS[name]
+    for size in range(len(file)):
+        assert is_ordinary(file[:size]) in (True, False)
+        assert (image_pixels(file[:size]) or 0) >= 0
 
 
 _DECODE = """

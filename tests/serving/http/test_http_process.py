@@ -1,13 +1,11 @@
 """The server as a process: how it starts, refuses to start, fills up, and stops."""
 
-import http.client
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ import psutil
 import pytest
 import requests
 import sample_pictures
+from raw_requests import codes_of_clients_during_a_stop, connect, prediction
 from requests_in_flight import PATIENCE, PREDICT, large, post, small, until
 from sample_pictures import decode_rgba
 from server_metrics import metrics
@@ -162,51 +161,18 @@ def test_a_full_queue_is_told_at_once_and_when_to_come_back(tmp_path: Path) -> N
         assert post(engine.url, small()).status_code == 200
 
 
-def prediction(url: str, files: dict[str, bytes]) -> tuple[tuple[str, int], bytes]:
-    """The address of a server, and a request as it is sent."""
-    request = requests.Request("POST", url + PREDICT, files=files).prepare()
-    host, port = url.removeprefix("http://").split(":")
-    headers = [f"{name}: {value}" for name, value in request.headers.items()]
-    lines = [f"POST {PREDICT} HTTP/1.1", f"Host: {host}", *headers, "", ""]
-    assert isinstance(request.body, bytes)
-    return (host, int(port)), "\r\n".join(lines).encode() + request.body
-
-
 @contextmanager
 def asked(url: str, files: dict[str, bytes]) -> Iterator[None]:
     """Send a request, and hang up at the end of the block."""
-    address, request = prediction(url, files)
-    with socket.create_connection(address) as connection:
-        connection.sendall(request)
+    with connect(url, prediction(url, files)):
         yield
 
 
 def test_a_stop_under_200_clients_answers_every_request_that_was_sent() -> None:
-    clients, answers = 200, []
-    together = threading.Barrier(clients)
-    with launched("--log-level", "error") as (url, process), ThreadPoolExecutor(clients) as pool:
-        address, request = prediction(url, small())
-
-        def client(_: int) -> None:
-            together.wait()
-            while True:
-                try:
-                    connection = socket.create_connection(address, PATIENCE)
-                except ConnectionRefusedError:  # nothing was sent
-                    return
-                with connection:
-                    connection.sendall(request)
-                    response = http.client.HTTPResponse(connection)
-                    response.begin()
-                    response.read()
-                    answers.append(response.status)
-
-        done = pool.map(client, range(clients))
-        until(lambda: len(answers) > clients)
-        process.send_signal(signal.SIGTERM)
-        list(done)  # raises what a client met
+    with launched("--log-level", "error") as (url, process):
+        codes = codes_of_clients_during_a_stop(url, 200, lambda: process.send_signal(signal.SIGTERM))
         assert process.wait(PATIENCE) == 0
-    assert set(answers) == {200, 503}
+    assert set(codes) == {200, 503}
 
 
 def server_process(process: "subprocess.Popen[str]") -> psutil.Process:

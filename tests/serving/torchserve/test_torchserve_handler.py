@@ -139,19 +139,6 @@ def test_a_prediction_ends_before_torchserve_kills_the_worker(worker: Worker) ->
     assert (code, json.loads(body)["type"]) == (503, "DeadlineExceededException")
 
 
-def test_requests_are_refused_when_a_stop_lasts(
-    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "in-flight"
-    folder.mkdir()
-    monkeypatch.setenv("INPAINT_IN_FLIGHT", str(folder))
-    assert worker.answer(({"body": BODY}, JSON))[0][0] == 200
-    (tmp_path / "draining").touch()
-    ((code, headers, body),) = worker.answer(({"body": BODY}, JSON))
-    assert (code, json.loads(body)["type"], headers["Retry-After"]) == (503, "OverloadedException", "1")
-    assert not list(folder.iterdir())
-
-
 @pytest.mark.parametrize("name", ["describe", "explain"])
 def test_headers_that_steer_the_base_handler_change_nothing(name: str, worker: Worker) -> None:
     plain, steered = worker.answer(({"body": BODY}, JSON), ({"body": BODY}, {**JSON, name: "True"}))

@@ -11,6 +11,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import psutil
 import pytest
 import requests
 import yaml
+from raw_requests import codes_of_clients_during_a_stop
 from requests_in_flight import PATIENCE, until
 from sample_pictures import encode, encode_mask, face, scratch
 from torchserve_process import Started, started
@@ -91,7 +93,9 @@ def test_the_curl_line_works_as_printed(running: Started, tmp_path: Path) -> Non
 
 
 def test_only_loopback_listens(running: Started) -> None:
-    listening = [c.laddr for c in running.java().net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    processes = psutil.Process(running.process.pid), running.java()
+    connections = [c for process in processes for c in process.net_connections("tcp")]
+    listening = [c.laddr for c in connections if c.status == psutil.CONN_LISTEN]
     assert {running.port, running.port + 1, running.port + 2} <= {address.port for address in listening}
     assert {address.ip for address in listening} <= LOOPBACK
 
@@ -234,13 +238,14 @@ def test_sigterm_answers_what_is_in_flight_beside_another_instance(running: Star
         family = second.family()
         assert {"java"} < {process.name() for process in family}
         codes: list[int] = []
+        before = second.asked()
         # One in the worker's hand, one in the queue.
         clients = [
             threading.Thread(target=lambda: codes.append(second.predict(1000).status_code)) for _ in range(2)
         ]
         for client in clients:
             client.start()
-        until(lambda: second.busy() and second.model()["jobQueueStatus"]["pendingRequests"] == 1)
+        until(lambda: (second.asked(), second.waiting()) == (before + 2, 1))
         second.process.send_signal(signal.SIGTERM)
         for client in clients:
             client.join(PATIENCE)
@@ -249,6 +254,15 @@ def test_sigterm_answers_what_is_in_flight_beside_another_instance(running: Star
         assert not [process for process in family if process.is_running()]
         assert list(second.temporary.iterdir()) == []
     assert running.predict().status_code == 200
+
+
+def test_a_stop_under_200_clients_answers_every_request_that_was_sent(mar: Path) -> None:
+    with started("--mar", str(mar)) as start:
+        start.wait_until_ready()
+        stop = partial(start.process.send_signal, signal.SIGTERM)
+        codes = codes_of_clients_during_a_stop(start.url, 200, stop)
+        assert start.finish() == 0
+    assert set(codes) == {200, 503}
 
 
 def test_a_second_signal_does_not_wait(mar: Path) -> None:
@@ -263,9 +277,10 @@ def test_a_second_signal_does_not_wait(mar: Path) -> None:
             except requests.ConnectionError:
                 outcomes.append("cut off")
 
+        before = start.asked()
         client = threading.Thread(target=predict)
         client.start()
-        until(start.busy)
+        until(lambda: (start.asked(), start.waiting()) == (before + 1, 0))
         start.process.send_signal(signal.SIGINT)
         until(lambda: any(line.startswith("Stopping") for line in start.errors))
         start.process.send_signal(signal.SIGINT)

@@ -1,0 +1,98 @@
+"""Requests byte by byte, for clients that no HTTP library would be: slow, half, endless."""
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPResponse
+
+import requests
+from requests_in_flight import PATIENCE, PREDICT, small, until
+
+POST = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n\r\n"
+
+NOT_ARRIVING = {
+    "head": (POST, 408, "headers"),
+    "body": (f"{POST}Content-Length: 1000\r\n\r\n{{", 408, "too slowly"),
+    "chunked": (f"{CHUNKED}5\r\nhello\r\n", 408, "too slowly"),
+    "long-header": (f"GET /ping HTTP/1.1\r\nX: {'x' * 70_000}", 400, "too long"),
+    "long-headers": (f"GET /ping HTTP/1.1\r\n{'X: y' * 20_000}", 400, "too long"),
+}
+"""Requests whose rest never arrives: what is sent, the status code, and words of the message."""
+
+
+def connect(url: str, sent: str | bytes = b"") -> socket.socket:
+    """Connect to a server, and send something."""
+    connection = socket.create_connection(address(url), timeout=PATIENCE)
+    connection.sendall(sent.encode() if isinstance(sent, str) else sent)
+    return connection
+
+
+def address(url: str) -> tuple[str, int]:
+    """The host and port of a URL."""
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
+def answer(connection: socket.socket) -> tuple[int, dict[str, object], HTTPResponse]:
+    """Receive an answer: its status code, its content, and the rest."""
+    response = HTTPResponse(connection)
+    response.begin()
+    return response.status, json.loads(response.read()), response
+
+
+def sends(connection: socket.socket, data: bytes) -> bool:
+    """Send something, and tell whether the server is still there."""
+    try:
+        connection.sendall(data)
+    except ConnectionError:
+        return False
+    return True
+
+
+def assert_closed(connection: socket.socket) -> None:
+    """Check that nothing more is received."""
+    assert connection.recv(1) == b""
+
+
+def prediction(url: str, files: dict[str, bytes]) -> bytes:
+    """A request to fill a picture, as it is sent."""
+    request = requests.Request("POST", url + PREDICT, files=files).prepare()
+    headers = [f"{name}: {value}" for name, value in request.headers.items()]
+    lines = [f"POST {PREDICT} HTTP/1.1", f"Host: {address(url)[0]}", *headers, "", ""]
+    assert isinstance(request.body, bytes)
+    return "\r\n".join(lines).encode() + request.body
+
+
+def codes_of_clients_during_a_stop(url: str, clients: int, stop: Callable[[], object]) -> list[int]:
+    """Have clients send requests, each on a connection of its own, until there is no server any more.
+
+    Raises:
+        OSError, HTTPException: a request that was sent was not answered.
+    """
+    codes: list[int] = []
+    request, together = prediction(url, small()), threading.Barrier(clients)
+
+    def client(_: int) -> None:
+        together.wait()
+        while True:
+            try:
+                connection = socket.create_connection(address(url), PATIENCE)
+            except ConnectionRefusedError:  # nothing was sent
+                return
+            with connection:
+                connection.sendall(request)
+                response = http.client.HTTPResponse(connection)
+                response.begin()
+                response.read()
+                codes.append(response.status)
+
+    with ThreadPoolExecutor(clients) as pool:
+        done = pool.map(client, range(clients))
+        until(lambda: len(codes) > clients)
+        stop()
+        list(done)  # raises what a client met
+    return codes

@@ -1,0 +1,112 @@
+"""The relay in front of TorchServe: clients that are slow or many, with short times, and large requests."""
+
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+import requests
+from engines import Engine
+from raw_requests import CHUNKED, NOT_ARRIVING, POST, answer, assert_closed, connect, sends
+from requests_in_flight import PATIENCE, post, small, until
+
+from serving.torchserve import relay as module
+from serving.torchserve.relay import Relay
+
+MAX_CONNECTIONS = 20
+
+
+@pytest.fixture(scope="module")
+def url(torchserve_engine: Engine) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch, closing(socket.socket()) as listener:
+        patch.setattr(module, "HEADER_SECONDS", 1.0)
+        patch.setattr(module, "BODY_SECONDS", 1.0)
+        patch.setattr(module, "MAX_CONNECTIONS", MAX_CONNECTIONS)
+        patch.setattr(module, "MAX_HELD_BYTES", 2_000_000)
+        listener.bind(("127.0.0.1", 0))
+        with Relay(listener, torchserve_engine.port):
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what must not be too late on a busy machine."""
+    monkeypatch.setattr(module, "HEADER_SECONDS", float(PATIENCE))
+    monkeypatch.setattr(module, "BODY_SECONDS", float(PATIENCE))
+
+
+@pytest.mark.parametrize("kind", NOT_ARRIVING)
+def test_what_does_not_arrive_is_told_so_and_disconnected(
+    request: pytest.FixtureRequest, url: str, kind: str
+) -> None:
+    sent, code, words = NOT_ARRIVING[kind]
+    if code != 408:
+        request.getfixturevalue("patient")
+    with connect(url, sent) as connection:
+        status, body, response = answer(connection)
+        assert_closed(connection)
+    assert (status, body["code"]) == (code, code)
+    assert words in str(body["message"])
+    assert response.headers["Connection"] == "close"
+
+
+def test_a_connection_without_a_request_is_closed(url: str) -> None:
+    with connect(url) as connection:
+        assert_closed(connection)
+
+
+def test_a_body_that_trickles_is_too_slow(url: str) -> None:
+    with connect(url, CHUNKED) as connection:
+        received = threading.Event()
+
+        def trickle() -> None:
+            while not received.wait(0.05) and sends(connection, b"1\r\n \r\n"):
+                pass
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            status, body, _ = answer(connection)
+        finally:
+            received.set()
+            thread.join()
+    assert (status, body["type"]) == (408, "RequestTimeoutException")
+
+
+def test_half_headers_take_no_connection_from_others(url: str) -> None:
+    with ExitStack() as stack:
+        for _ in range(15 * MAX_CONNECTIONS):
+            stack.enter_context(connect(url, POST))
+        for _ in range(3):
+            assert requests.get(f"{url}/ping", timeout=PATIENCE).ok
+        assert post(url, small()).ok
+
+
+@pytest.mark.usefixtures("patient")
+def test_requests_have_a_limit_together(url: str) -> None:
+    megabyte = f"{POST}Content-Length: 1200000\r\n\r\n".encode() + bytes(1_100_000)
+    with connect(url, megabyte) as first, connect(url, megabyte) as second:
+        (refused,), _, _ = select.select([first, second], [], [])  # either may be the one that is held
+        status, body, response = answer(refused)
+    assert (status, body["type"]) == (503, "OverloadedException")
+    assert int(response.headers["Retry-After"]) >= 1
+
+    def is_read() -> bool:
+        with connect(url, megabyte + bytes(100_000)) as third:
+            return answer(third)[0] == 400
+
+    until(is_read)
+
+
+def test_several_requests_on_one_connection(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(2):
+            assert session.post(f"{url}/predictions/inpaint", files=small(), timeout=PATIENCE).ok
+            assert session.head(f"{url}/ping", timeout=PATIENCE).status_code in (200, 405)
+            assert session.get(f"{url}/ping", timeout=PATIENCE).ok
+            expecting = {"Expect": "100-continue"}
+            assert session.post(
+                f"{url}/predictions/inpaint", files=small(), headers=expecting, timeout=PATIENCE
+            ).ok
