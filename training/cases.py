@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from training.errors import DataError
-from training.mask_files import FOLDER, MaskFolder
+from training.mask_files import FOLDER, PAIRED, MaskFolder
 from training.masks import PRESETS, Mask
 from training.network.model import MODEL_SIZE
-from training.pictures import Image, Split, all_pictures, find_pictures, load_mask, load_picture
+from training.pictures import Image, PictureFile, Split, all_pictures, find_pictures, load_mask, load_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Case:
     """One picture with one mask, which is read from `mask_file` or drawn by the preset."""
 
-    file: Path
+    file: PictureFile
     preset: str
     seed: tuple[int, int]
     size: int = MODEL_SIZE
@@ -73,18 +73,33 @@ def cases_of(
     Args:
         root: As for `files_of`.
         split: As for `files_of`.
-        presets: Names of mask presets; "folder" stands for the masks of `mask_folder`.
+        presets: Names of mask presets; "folder" and "paired" stand for the masks of `mask_folder`.
         count: As for `files_of`.
         seed: Seed of the masks.
         size: Side length that pictures are cropped and resized to, in pixels.
         mask_folder: Masks from files.
 
     Raises:
-        DataError: As `files_of` does.
+        DataError: As `files_of` does, or a picture has no mask of its name.
     """
     files = files_of(root, split, count)
+    paired = mask_folder.of(root, files) if mask_folder is not None and PAIRED in presets else ()
+    return cases_with(files, presets, seed, size, mask_folder, paired)
+
+
+def cases_with(
+    files: Sequence[PictureFile],
+    presets: Sequence[str],
+    seed: int,
+    size: int,
+    mask_folder: MaskFolder | None,
+    paired: Sequence[Path] = (),
+) -> list[Case]:
+    """List the cases of given pictures; `paired` has the mask of each. Other arguments are those of `cases_of`."""
 
     def mask_file(preset: str, number: int) -> Path | None:
+        if preset == PAIRED:
+            return paired[number]
         if mask_folder is None or preset != FOLDER:
             return None
         return mask_folder.choose(np.random.default_rng((seed, number)))

@@ -10,26 +10,30 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import lightning as L  # noqa: N812 (the name that Lightning's own documentation uses)
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
-from training.cases import Case, cases_of, files_of
+from training.cases import Case, cases_of, cases_with, files_of
 from training.draws import Draw, Mixture, TrainingDraws
 from training.errors import DataError, SettingsError, check_at_least
-from training.mask_files import FOLDER, MaskFolder
+from training.mask_files import FOLDER, PAIRED, MaskFolder
 from training.masks import PRESETS, DrawMask, Mask
 from training.memory import budget, hold_pictures
 from training.network.model import MIN_SIZE, MODEL_SIZE
-from training.pictures import Image
+from training.pictures import Image, PictureFile
+from training.shards import SHUFFLE_WINDOW, ShardCache, ShardedPictures, is_sharded
 from training.transforms import AugmentConfig, Batch, augment, to_model
+
+CACHE = Path(tempfile.gettempdir()) / "inpaint-shards"
 
 
 class CaseDataset(Dataset[tuple[Image, Mask]]):
@@ -83,13 +87,16 @@ class InpaintingData(L.LightningDataModule):
     """Pictures of one or several folders, with masks drawn from chosen presets.
 
     Args:
-        root: CelebA's folder (`img_align_celeba/` with its partition file) or any folder of pictures; or several
-            folders, each with its weight in training.
+        root: CelebA's folder (`img_align_celeba/` with its partition file), any folder of pictures, or a folder or URL
+            of shards; or several of these, each with its weight in training.
         batch_size: Pictures per process and step.
-        masks: Relative frequency of each mask preset in training; "folder" stands for the masks of `mask_folder`.
+        masks: Relative frequency of each mask preset in training; "folder" stands for any mask of `mask_folder`, and
+            "paired" for the one with the picture's own name.
         size: Side length that pictures are cropped and resized to, in pixels.
-        mask_folder: Folder of masks, white at the hole. They replace the presets, unless `masks` has "folder".
-        validation_mask: Preset of the validation masks; None is "folder" with a mask folder, else "report-text".
+        mask_folder: Folder of masks, white at the hole. They replace the presets, unless `masks` has "folder" or
+            "paired".
+        validation_mask: Preset of the validation masks; None is "report-text", and with a mask folder "paired" or
+            "folder", as in training.
         validation_pictures: Number of validation pictures to use, from the beginning of the split.
         training_pictures: Number of training pictures of each folder to use, from the beginning of the split; None
             uses all.
@@ -98,6 +105,8 @@ class InpaintingData(L.LightningDataModule):
             Pictures that need more are decoded by the loader processes, in every epoch.
         workers: Number of loader processes; 0 loads in the training process.
         seed: Seed of all random draws.
+        cache: Folder for shards that are downloaded; shared by all runs of the machine.
+        cache_bytes: Bytes that it may take.
 
     Raises:
         SettingsError: A number is too small, a mask preset is unknown, a frequency is negative, or all are 0.
@@ -106,7 +115,7 @@ class InpaintingData(L.LightningDataModule):
 
     def __init__(
         self,
-        root: dict[str, float] | Path,
+        root: dict[str, float] | str | Path,
         batch_size: int,
         masks: dict[str, float],
         size: int = MODEL_SIZE,
@@ -118,6 +127,8 @@ class InpaintingData(L.LightningDataModule):
         memory: float = 0.5,
         workers: int = 2,
         seed: int = 0,
+        cache: Path = CACHE,
+        cache_bytes: float = 20e9,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -128,37 +139,40 @@ class InpaintingData(L.LightningDataModule):
             ("memory", memory, 0),
             ("workers", workers, 0),
             ("seed", seed, 0),
+            ("cache_bytes", cache_bytes, 0),
         ):
             check_at_least(name, value, least)
         self.mask_folder = None if mask_folder is None else MaskFolder(mask_folder)
         self.kinds: dict[str, DrawMask] = dict(PRESETS)
         if self.mask_folder is not None:
             self.kinds[FOLDER] = self.mask_folder
-        if mask_folder is not None and FOLDER not in masks:
+        own = [] if mask_folder is None else [PAIRED, FOLDER]
+        if own and not set(own).intersection(masks):
             masks = {FOLDER: 1.0}
         if validation_mask is None:
-            validation_mask = "report-text" if mask_folder is None else FOLDER
-        unknown = sorted({validation_mask, *masks} - set(self.kinds))
+            validation_mask = next((kind for kind in own if kind in masks), "report-text")
+        known = list(dict.fromkeys([*self.kinds, *own]))
+        unknown = sorted({validation_mask, *masks}.difference(known))
         if unknown:
-            raise SettingsError(
-                f"unknown mask preset {', '.join(unknown)}; choose from {', '.join(self.kinds)}"
-            )
+            raise SettingsError(f"unknown mask preset {', '.join(unknown)}; choose from {', '.join(known)}")
         if min(masks.values(), default=0) < 0 or sum(masks.values()) == 0:
             raise SettingsError(
                 f"the frequencies of mask presets must be at least 0 and not all 0, not {masks}"
             )
-        self.roots = (
-            {Path(folder): weight for folder, weight in root.items()}
-            if isinstance(root, dict)
-            else {root: 1.0}
-        )
+        self.roots = root if isinstance(root, dict) else {str(root): 1.0}
         if min(self.roots.values(), default=0) <= 0:
             raise SettingsError(f"root needs at least one folder, and weights above 0, not {root}")
         self.batch_size, self.masks, self.size = batch_size, masks, size
         self.validation_mask, self.validation_pictures = validation_mask, validation_pictures
         self.training_pictures, self.augmentation = training_pictures, augmentation
         self.memory, self.workers, self.seed = memory, workers, seed
-        self.files: list[Path] = []
+        self.is_paired = PAIRED in {validation_mask, *masks}
+        self.is_streamed = any(map(is_sharded, self.roots))
+        if self.is_paired and self.is_streamed:
+            raise SettingsError("masks with their pictures' names need folders of pictures, not shards")
+        self.cache = ShardCache(cache, int(cache_bytes))
+        self.files: Sequence[PictureFile] = ()
+        self.paired: list[Path] = []
         self.mixture = Mixture((), ())
         self.pictures: Tensor | None = None
 
@@ -169,11 +183,12 @@ class InpaintingData(L.LightningDataModule):
             DataError: The training split does not fill one batch, or a picture cannot be read.
         """
         trainer = self._trainer()
-        parts = [files_of(root, "train", self.training_pictures) for root in self.roots]
-        if len(parts) > 1:  # an epoch may take a part of a folder only, which should be a mixed one
-            rng = np.random.default_rng(self.seed)
-            parts = [tuple(part[i] for i in rng.permutation(len(part))) for part in parts]
-        self.files = [file for part in parts for file in part]
+        parts = [self._training_files(root) for root in self.roots]
+        self.files = cast("Sequence[PictureFile]", ConcatDataset(cast("list[Dataset[Any]]", parts)))
+        if self.is_paired:
+            assert self.mask_folder is not None  # noqa: S101 (checked with the presets)
+            for root, files in zip(self.roots, parts, strict=True):
+                self.paired += self.mask_folder.of(Path(root), files)
         self.mixture = Mixture.weighted([len(part) for part in parts], list(self.roots.values()))
         step = self.batch_size * trainer.world_size
         if len(self.files) < step:
@@ -181,6 +196,8 @@ class InpaintingData(L.LightningDataModule):
                 f"{', '.join(map(str, self.roots))} has {len(self.files)} training pictures, fewer than one batch of"
                 f" {step}; add pictures or lower --data.batch_size"
             )
+        if self.is_streamed:
+            return
         limit = budget(self.memory)
         self.pictures = hold_pictures(self.files, self.size, limit, trainer)
         if self.pictures is None and trainer.is_global_zero:
@@ -190,6 +207,16 @@ class InpaintingData(L.LightningDataModule):
                 f" {limit / 1e9:.2f} GB, so they are decoded in every epoch",
                 file=sys.stderr,
             )
+
+    def _training_files(self, root: str) -> Sequence[Any]:
+        """Find the training pictures of one folder."""
+        if is_sharded(root):
+            return ShardedPictures(root, "train", self.cache, self.training_pictures)
+        files = files_of(Path(root), "train", self.training_pictures)
+        if len(self.roots) == 1:
+            return files
+        # An epoch may take a part of a folder only, which should be a mixed one.
+        return [files[i] for i in np.random.default_rng(self.seed).permutation(len(files))]
 
     def train_dataloader(self) -> ResumableLoader:
         """Return this process's share of the training draws."""
@@ -201,6 +228,8 @@ class InpaintingData(L.LightningDataModule):
             self.augmentation,
             self.seed,
             self.files if self.pictures is None else None,
+            self.paired,
+            SHUFFLE_WINDOW if self.is_streamed else None,
         )
         return ResumableLoader(
             draws,
@@ -217,8 +246,12 @@ class InpaintingData(L.LightningDataModule):
         cases: list[Case] = []
         for root, weight in self.roots.items():
             count = max(1, round(self.validation_pictures * weight / total))
-            masks = self.mask_folder
-            cases += cases_of(root, "val", [self.validation_mask], count, self.seed, self.size, masks)
+            presets, masks = [self.validation_mask], self.mask_folder
+            if is_sharded(root):
+                pictures = ShardedPictures(root, "val", self.cache, count)
+                cases += cases_with(pictures, presets, self.seed, self.size, masks)
+            else:
+                cases += cases_of(Path(root), "val", presets, count, self.seed, self.size, masks)
         return DataLoader(
             CaseDataset(cases),
             batch_size=self.batch_size,

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from training.mask_files import PAIRED
 from training.masks import ALIGNED, DrawMask, Mask
-from training.pictures import Image, load_picture
+from training.pictures import Image, PictureFile, load_mask, load_picture
 from training.transforms import AugmentConfig, Matrix, draw_augmentation, warp_mask
 
 
@@ -75,6 +76,8 @@ class TrainingDraws(Dataset[Draw]):
         augmentation: Range of the random changes to pictures.
         seed: Seed of all random draws.
         files: The pictures' files, decoded in each draw; None if the training process holds the decoded pictures.
+        paired: The mask of each picture, for the kind "paired".
+        window: Pictures that are shuffled among each other, while each folder is read in turn; None shuffles all.
     """
 
     def __init__(
@@ -85,10 +88,12 @@ class TrainingDraws(Dataset[Draw]):
         kinds: Mapping[str, DrawMask],
         augmentation: AugmentConfig,
         seed: int,
-        files: Sequence[Path] | None = None,
+        files: Sequence[PictureFile] | None = None,
+        paired: Sequence[Path] = (),
+        window: int | None = None,
     ) -> None:
         self.mixture, self.size, self.files = mixture, size, files
-        self.augmentation, self.seed = augmentation, seed
+        self.augmentation, self.seed, self.paired, self.window = augmentation, seed, paired, window
         self.names, self.kinds = list(masks), kinds
         self.shares = np.array(list(masks.values())) / sum(masks.values())
 
@@ -98,11 +103,15 @@ class TrainingDraws(Dataset[Draw]):
     def __getitem__(self, draw: int) -> Draw:
         epoch, position = divmod(draw, len(self))
         rng = np.random.default_rng([self.seed, epoch, position])
-        number = self.mixture.picture(epoch, int(_permutation(self.seed, epoch, len(self))[position]))
+        slot = int(_order(self.mixture, self.seed, epoch, self.window)[position])
+        number = self.mixture.picture(epoch, slot)
         warp, colours = draw_augmentation(rng, self.augmentation)
         name = self.names[rng.choice(len(self.names), p=self.shares)]
-        mask = self.kinds[name](rng, self.size, self.size)
-        if name in ALIGNED:
+        if name == PAIRED:
+            mask = load_mask(self.paired[number], self.size)
+        else:
+            mask = self.kinds[name](rng, self.size, self.size)
+        if name in ALIGNED or name == PAIRED:
             warped = warp_mask(mask, warp)
             mask = warped if warped.any() else mask
         picture = number if self.files is None else load_picture(self.files[number], self.size)
@@ -110,5 +119,10 @@ class TrainingDraws(Dataset[Draw]):
 
 
 @lru_cache(maxsize=2)
-def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(size)
+def _order(mixture: Mixture, seed: int, epoch: int, window: int | None) -> NDArray[np.int64]:
+    """Return the slots of an epoch in the order in which they are drawn."""
+    rng = np.random.default_rng([seed, epoch])
+    if window is None:
+        return rng.permutation(len(mixture))
+    times = [(np.arange(draws) + rng.uniform(0, window, draws)) / draws for draws in mixture.draws if draws]
+    return np.argsort(np.concatenate(times))

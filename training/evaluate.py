@@ -22,7 +22,7 @@ from training.cases import Case, cases_of, stack
 from training.classical import BASELINES, CLASSICAL
 from training.errors import CheckpointError, SettingsError, check_at_least
 from training.files import sha256, write_atomically, write_json
-from training.mask_files import FOLDER, MaskFolder
+from training.mask_files import FOLDER, PAIRED, MaskFolder
 from training.masks import PRESETS
 from training.metrics import hole_psnr, l1, psnr, sharpness, ssim
 from training.network.model import MIN_SIZE, MODEL_SIZE, InpaintingModel
@@ -169,12 +169,17 @@ def main(argv: list[str]) -> None:
         "--count", type=int, help="how many pictures, from the beginning (default: all of the split)"
     )
     parser.add_argument(
-        "--masks", nargs="+", choices=[*PRESETS, FOLDER], metavar="PRESET", help="mask presets (default: all)"
+        "--masks",
+        nargs="+",
+        choices=[*PRESETS, FOLDER, PAIRED],
+        metavar="PRESET",
+        help="mask presets (default: all)",
     )
     parser.add_argument(
         "--mask-folder",
         type=Path,
-        help=f"folder of masks, white at the hole; the default of --masks is {FOLDER!r}",
+        help=f"folder of masks, white at the hole; the default of --masks is then {FOLDER!r}, any of them, and"
+        f" {PAIRED!r} takes the one with the picture's own name",
     )
     parser.add_argument(
         "--baselines",
@@ -213,8 +218,8 @@ def main(argv: list[str]) -> None:
         check_at_least(f"--{name.replace('_', '-')}", getattr(options, name), minimum)
     mask_folder = None if options.mask_folder is None else MaskFolder(options.mask_folder)
     masks = options.masks or (list(PRESETS) if mask_folder is None else [FOLDER])
-    if FOLDER in masks and mask_folder is None:
-        raise SettingsError(f"the masks {FOLDER!r} need --mask-folder")
+    for name in {FOLDER, PAIRED}.intersection(masks) if mask_folder is None else ():
+        raise SettingsError(f"the masks {name!r} need --mask-folder")
     model, provenance = (
         model_from_lightning(options.weights)
         if options.weights.suffix == CHECKPOINT

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from training.errors import DataError
 from training.pictures import all_pictures, load_mask
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
     from training.masks import Mask
 
 FOLDER: Final = "folder"
-"""The name of these masks among the presets' names."""
+"""The name of these masks among the presets' names, each drawn for any picture."""
+
+PAIRED: Final = "paired"
+"""The name of these masks, each for the picture of its own name."""
 
 
 class MaskFolder:
@@ -28,7 +33,7 @@ class MaskFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.files = all_pictures(root)
+        self.root, self.files = root, all_pictures(root)
 
     def __call__(self, rng: np.random.Generator, height: int, width: int) -> Mask:
         """Choose a mask and bring it to a square of `height` = `width` pixels. HW uint8, 255 = hole.
@@ -41,3 +46,23 @@ class MaskFolder:
     def choose(self, rng: np.random.Generator) -> Path:
         """Choose one of the files."""
         return self.files[rng.integers(len(self.files))]
+
+    def of(self, root: Path, pictures: Sequence[Path]) -> tuple[Path, ...]:
+        """Return the mask of each picture: the file of its path below `root`, without the suffix.
+
+        Raises:
+            DataError: A picture has no mask, or several.
+        """
+        masks: dict[Path, Path] = {}
+        for file in self.files:
+            other = masks.setdefault(file.relative_to(self.root).with_suffix(""), file)
+            if other != file:
+                raise DataError(f"{other} and {file} are masks of the same picture; remove one of them")
+        names = [picture.relative_to(root).with_suffix("") for picture in pictures]
+        missing = [name for name in names if name not in masks]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {len(names)} pictures have no mask of their name in {self.root}, such as"
+                f" {missing[0]}"
+            )
+        return tuple(masks[name] for name in names)

@@ -14,7 +14,7 @@ from training.errors import DataError, SettingsError, check_at_least
 from training.files import write_atomically
 from training.masks import PRESETS
 from training.network.model import MIN_SIZE, MODEL_SIZE
-from training.pictures import Image
+from training.pictures import Image, PictureFile
 
 MASKED, MASKS = "masked", "masks"
 """Subfolders of the output."""
@@ -29,9 +29,9 @@ def save_masked(cases: list[Case], root: Path, output: Path) -> None:
         DataError: A picture cannot be read, or two would be saved under the same name.
         OSError: A file cannot be written.
     """
-    sources: dict[Path, Path] = {}
+    sources: dict[Path, PictureFile] = {}
     for case in cases:
-        name = case.file.relative_to(root).with_suffix(".png")
+        name = Path(str(case.file)).relative_to(root).with_suffix(".png")
         if name in sources:
             raise DataError(
                 f"{sources[name]} and {case.file} would both be saved as {name}; rename one of them"

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from training.errors import DataError
 from training.network.model import MODEL_SIZE
-from training.pictures import Image, load_picture
+from training.pictures import Image, PictureFile, load_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def available_memory() -> int:
     return min(available, limit - used + int(statistics["inactive_file"]))
 
 
-def hold_pictures(files: Sequence[Path], size: int, limit: int, trainer: L.Trainer) -> Tensor | None:
+def hold_pictures(files: Sequence[PictureFile], size: int, limit: int, trainer: L.Trainer) -> Tensor | None:
     """Decode pictures into memory if they fit; the processes of one machine decode a part each and share one copy.
 
     Args:
@@ -104,7 +104,7 @@ def _gathered(value: Any, trainer: L.Trainer) -> list[Any]:
     return values
 
 
-def load_pictures(files: Sequence[Path], size: int = MODEL_SIZE) -> Tensor:
+def load_pictures(files: Sequence[PictureFile], size: int = MODEL_SIZE) -> Tensor:
     """Decode pictures as `load_picture` does, with a progress bar; besides the result, each thread holds one picture.
 
     Returns:
@@ -125,7 +125,7 @@ def load_pictures(files: Sequence[Path], size: int = MODEL_SIZE) -> Tensor:
     return torch.from_numpy(pictures)
 
 
-def _decode(files: Sequence[Path], numbers: range, pictures: Image) -> None:
+def _decode(files: Sequence[PictureFile], numbers: range, pictures: Image) -> None:
     size = pictures.shape[1]
 
     def decode(number: int) -> None:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -22,6 +22,17 @@ SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", "
 CELEBA_IMAGES: Final = "img_align_celeba"
 CELEBA_PARTITIONS: Final = ("list_eval_partition.csv", "list_eval_partition.txt")
 _PARTITION: Final[dict[str, Split]] = {"0": "train", "1": "val", "2": "test"}
+
+
+class PictureFile(Protocol):
+    """Where a picture is read from: a path, or a picture in a shard. As text it is what an error names."""
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+
+    def read_bytes(self) -> bytes:
+        """Read the file."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,7 @@ def _rows(partition: Path) -> list[list[str]]:
     return list(csv.reader(lines)) if partition.suffix == ".csv" else [line.split() for line in lines]
 
 
-def load_picture(path: Path, size: int = MODEL_SIZE) -> Image:
+def load_picture(path: PictureFile, size: int = MODEL_SIZE) -> Image:
     """Read a picture, crop its central square and resize it to `size`; CelebA's 178×218 keep rows 20 to 197.
 
     Returns:
@@ -159,7 +170,7 @@ def load_mask(path: Path, size: int = MODEL_SIZE) -> NDArray[np.uint8]:
     return mask
 
 
-def _square(path: Path, flags: int) -> cv2.typing.MatLike:
+def _square(path: PictureFile, flags: int) -> cv2.typing.MatLike:
     """Decode a file and return its central square."""
     try:
         # `imread` would fill the missing part of a truncated JPEG with grey.

@@ -344,6 +344,7 @@ def place(celeba: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory)
         ),
         ("tiny.safetensors --data celeba --masks dots", 2, "error: argument --masks: invalid choice: 'dots'"),
         ("tiny.safetensors --data celeba --masks folder", 1, "error: the masks 'folder' need --mask-folder"),
+        ("tiny.safetensors --data celeba --masks paired", 1, "error: the masks 'paired' need --mask-folder"),
         ("tiny.safetensors --data celeba --mask-folder empty", 1, "error: empty contains no pictures"),
         ("garbage.ckpt --data celeba", 1, "error: garbage.ckpt is damaged, or not a checkpoint of"),
         ("tiny.safetensors --data celeba --split some", 2, "error: argument --split: invalid choice: 'some'"),
