@@ -198,7 +198,7 @@ def test_a_failure_leaves_the_old_file(int8: Path, fp32: Path, photos: Path, tmp
     target.parent.mkdir()
     shutil.copy(int8, target)
     cases = cases_of(data, "val", ["report-text"], 2)
-    cases[1].file.write_bytes(b"no picture")
+    Path(str(cases[1].file)).write_bytes(b"no picture")
     with pytest.raises(DataError, match="cannot be decoded as a picture"):
         quantise(fp32, target, cases)
     assert list(target.parent.iterdir()) == [target]
