@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From artifacts to HTTP: the inpainting pipeline and the ONNX Runtime server around it."""
 
 import os

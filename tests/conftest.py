@@ -9,6 +9,9 @@ import proxies
 import pytest
 from rest import RestClient
 
+# PyTorch's threads would mostly wait for each other: the tests' tensors are small, and two tests run at a time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 BARE = ("onnx", "torchserve")
 DEPLOYED = (
     *(f"{engine}_{around}" for around in ("behind_nginx", "container") for engine in BARE),
@@ -27,12 +30,14 @@ TIERS = {
     "onnx_image": "containers",
     "torchserve_image": "containers",
     "proxy_image": "containers",
+    "report": "slow",  # the fixture of a training run
     "onnx_container_engine": "containers",
     "torchserve_container_engine": "containers",
 }
 
-# Files whose tests train, export or compare whole networks.
+# Files whose tests train, export or compare whole networks, or build and install packages.
 SLOW_FILES = {
+    "test_client_distribution.py",
     "test_export_cli.py",
     "test_export_int8.py",
     "test_export_onnx.py",
@@ -43,10 +48,15 @@ SLOW_FILES = {
 }
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run a tier two tests at a time, and chosen files in this process: starting others takes longer than these."""
+    return 2 if config.args_source == config.ArgsSource.TESTPATHS else 0
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Behind nginx, in containers and on Ray, run only those tests of the contract that are marked `deployed`."""
-    left_out = {item for item in items if _is_deployed(item) and not item.get_closest_marker("deployed")}
+    """Behind nginx, in containers and on Ray, run only those tests of the contract that are marked for it."""
+    left_out = {item for item in items if _is_left_out(item)}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
     for item in items:
@@ -59,8 +69,11 @@ def _parameters(item: pytest.Item) -> dict[str, object]:
     return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
-def _is_deployed(item: pytest.Item) -> bool:
-    return _parameters(item).get("engine") in DEPLOYED
+def _is_left_out(item: pytest.Item) -> bool:
+    engine, marker = str(_parameters(item).get("engine")), item.get_closest_marker("deployed")
+    if engine not in DEPLOYED:
+        return False
+    return marker is None or not any(place in engine for place in marker.args or DEPLOYED)
 
 
 def _group(item: pytest.Item) -> str:
@@ -71,6 +84,8 @@ def _group(item: pytest.Item) -> str:
     for engine in ("torchserve", "ray"):
         if any(name == engine or name.startswith(f"{engine}_") for name in names):
             return engine
+    if item.path.parent.name == "export" and item.get_closest_marker("slow"):
+        return "export"
     return str(item.path)
 
 

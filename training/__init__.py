@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """From photos to a checkpoint: the network, its data, its training and its evaluation."""

@@ -12,7 +12,6 @@ import pytest
 import torch
 from engines import MODEL
 from torch import nn
-from torch_threads import one_thread as one_thread  # for every test here
 
 from benchmarks import inference, machine, server, timing
 from benchmarks.__main__ import main

@@ -76,7 +76,11 @@ def test_server_client_and_changelog_agree_on_the_version_and_the_licence() -> N
         for folder in ("", "clients/python")
     ]
     assert {project["license"] for project in projects} == {"Apache-2.0"}
-    assert "SPDX-License-Identifier: Apache-2.0\n" in (ROOT / "LICENSE").read_text()
+    packages = ("serving", "training", "export", "clients/python/src/inpaint_client")
+    files = ["LICENSE", "pyproject.toml", "clients/python/pyproject.toml"]
+    files += [f"{package}/__init__.py" for package in packages]
+    for file in files:
+        assert "SPDX-License-Identifier: Apache-2.0\n" in (ROOT / file).read_text()
     (version,) = {project["version"] for project in projects}
     latest = re.search(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert latest

@@ -1,7 +1,8 @@
-"""One tiny network, exported once in every precision by the command itself: the exporter takes long."""
+"""One tiny network, exported once in every format by the command itself: the exporter takes long."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,8 @@ import pytest
 import skimage.data
 from exporting import Completed, export_command
 from random_networks import SMALL_SPREAD, random_network
-from torch_threads import one_thread as one_thread  # for every test here
 
-from export.onnx import export_onnx
+from export.__main__ import main
 from training.network.model import InpaintingModel
 from training.pictures import find_pictures
 from training.weights import save_weights
@@ -52,18 +52,32 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fp32_export(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Completed, Path]:
-    """`python -m export onnx`: how it ended, and the folder that it ran in."""
-    folder = tmp_path_factory.mktemp("fp32")
-    return export_command("onnx", checkpoint, "-o", "fp32.onnx", folder=folder), folder
+def exported(
+    checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Completed, Path]:
+    """`python -m export all`: how it ended, and the folder that it wrote."""
+    folder = tmp_path_factory.mktemp("exported")
+    completed = export_command("all", checkpoint, "-o", "out", "--data", photos, folder=folder)
+    assert completed.returncode == 0, completed.stderr
+    return completed, folder / "out"
 
 
 @pytest.fixture(scope="session")
-def fp32(fp32_export: tuple[Completed, Path]) -> Path:
-    """The float32 artifact."""
-    completed, folder = fp32_export
-    assert completed.returncode == 0, completed.stderr
-    return folder / "fp32.onnx"
+def fp32(exported: tuple[Completed, Path]) -> Path:
+    """The float32 artifact, under this name."""
+    return Path(shutil.copy(exported[1] / "tiny.onnx", exported[1].parent / "fp32.onnx"))
+
+
+@pytest.fixture(scope="session")
+def fp16(exported: tuple[Completed, Path]) -> Path:
+    """The float16 artifact, under this name."""
+    return Path(shutil.copy(exported[1] / "tiny-fp16.onnx", exported[1].parent / "fp16.onnx"))
+
+
+@pytest.fixture(scope="session")
+def int8(exported: tuple[Completed, Path]) -> Path:
+    """The 8-bit artifact, under this name."""
+    return Path(shutil.copy(exported[1] / "tiny-int8.onnx", exported[1].parent / "int8.onnx"))
 
 
 @pytest.fixture(scope="session")
@@ -73,34 +87,12 @@ def report_model() -> InpaintingModel:
 
 
 @pytest.fixture(scope="session")
-def report_fp32(report_model: InpaintingModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its float32 artifact."""
+def report_fp32(
+    report_model: InpaintingModel, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Its float32 artifact, by `python -m export all --formats onnx`."""
     folder = tmp_path_factory.mktemp("report")
-    save_weights(folder / "report.safetensors", report_model, PROVENANCE)
-    export_onnx(folder / "report.safetensors", folder / "report.onnx")
-    return folder / "report.onnx"
-
-
-@pytest.fixture(scope="session")
-def fp16(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The float16 artifact."""
-    folder = tmp_path_factory.mktemp("fp16")
-    completed = export_command("onnx", checkpoint, "--fp16", "-o", "fp16.onnx", folder=folder)
-    assert completed.returncode == 0, completed.stderr
-    return folder / "fp16.onnx"
-
-
-@pytest.fixture(scope="session")
-def int8_export(fp32: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Completed, Path]:
-    """`python -m export int8`: how it ended, and the folder that it ran in."""
-    folder = tmp_path_factory.mktemp("int8")
-    arguments = ("int8", fp32, "--data", photos, "--count", "5", "-o", "int8.onnx")
-    return export_command(*arguments, folder=folder), folder
-
-
-@pytest.fixture(scope="session")
-def int8(int8_export: tuple[Completed, Path]) -> Path:
-    """The 8-bit artifact."""
-    completed, folder = int8_export
-    assert completed.returncode == 0, completed.stderr
-    return folder / "int8.onnx"
+    weights, output = folder / "report.safetensors", folder / "out"
+    save_weights(weights, report_model, PROVENANCE)
+    assert main(["all", str(weights), "-o", str(output), "--formats", "onnx", "--data", str(photos)]) == 0
+    return output / "report.onnx"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from exporting import export_command, metadata_of
+from exporting import Completed, export_command
 from random_networks import random_network
 
 from export.__main__ import main
@@ -103,15 +103,22 @@ def test_a_misspelt_command_line_is_explained(command: str, capsys: Capture) -> 
     assert "error: " in captured.err.splitlines()[-1]
 
 
-def test_a_checkpoint_is_exported_in_the_formats_that_are_asked_for(
-    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    monkeypatch.chdir(files)
-    assert main(["all", "tiny.safetensors", "-o", "out", "--formats", "onnx", "mar", "--data", "photos"]) == 0
-    made = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file())
-    assert made == ["model-store/inpaint.mar", "parity.json", "parity.md", "tiny.onnx"]
-    assert metadata_of(Path("out/tiny.onnx")) == metadata_of(Path("fp32.onnx"))
-    assert capsys.readouterr().out.startswith("written: out/tiny.onnx\n")
+def test_a_checkpoint_is_exported_in_every_format(exported: tuple[Completed, Path]) -> None:
+    completed, folder = exported
+    made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    onnx = ["tiny.onnx", "tiny-fp16.onnx", "tiny-int8.onnx"]
+    assert made == {*onnx, "model-store/inpaint.mar", "parity.json", "parity.md"}
+    table = (folder / "parity.md").read_text()
+    written = [f"written: out/{name}\n" for name in onnx]
+    assert completed.stdout == f"{''.join(written)}{table}\nwritten: out/model-store/inpaint.mar\n"
+    for title in ("PyTorch", *onnx):
+        assert f"{title}: 100%" in completed.stderr
+    assert "error" not in completed.stderr
+
+
+def test_the_formats_can_be_chosen(report_fp32: Path) -> None:
+    """The float32 file always is made."""
+    assert {file.name for file in report_fp32.parent.iterdir()} == {"report.onnx", "parity.json", "parity.md"}
 
 
 @pytest.mark.parametrize("command", ["", "all ", "onnx ", "int8 ", "mar ", "parity "])

@@ -10,9 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from exporting import Completed, initializers_of, metadata_of, run, session_of
+from exporting import initializers_of, metadata_of, run, session_of
 from random_networks import HOLES, SMALL_SPREAD, holes, pictures
 
+from export.__main__ import main
 from export.errors import ArtifactError
 from export.int8 import CalibrationCases, quantise
 from export.onnx import load_artifact, set_metadata
@@ -138,13 +139,19 @@ def test_it_is_smaller(int8: Path, fp32: Path) -> None:
 
 
 def test_the_command_shows_its_progress_and_leaves_one_file(
-    int8_export: tuple[Completed, Path], int8: Path
+    fp32: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    completed, folder = int8_export
-    assert completed.stdout == "written: int8.onnx\n"
-    assert "calibrate: 100%" in completed.stderr
-    assert "25/25" in completed.stderr  # five pictures under five kinds of masks
-    assert list(folder.iterdir()) == [int8]
+    monkeypatch.chdir(tmp_path)
+    assert main(["int8", str(fp32), "--data", str(photos), "--count", "1", "-o", "int8.onnx"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "written: int8.onnx\n"
+    assert "calibrate: 100%" in said.err
+    assert "5/5" in said.err  # one picture under five kinds of masks
+    assert list(tmp_path.iterdir()) == [tmp_path / "int8.onnx"]
 
 
 def test_calibration_sees_what_the_graph_takes(photos: Path) -> None:

@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from exporting import ROOT, Completed, initializers_of, metadata_of, run, session_of
+from exporting import ROOT, initializers_of, metadata_of, run, session_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import HOLES, holes, pictures
@@ -90,12 +90,6 @@ def test_nothing_of_the_machine_is_in_the_file(precision: str, request: pytest.F
         assert user.encode() not in content
     assert re.findall(rb"[\w/.-]+\.(?:py|safetensors)\b", content) == []
     assert b"pkg.torch" not in content  # the exporter's notes
-
-
-def test_one_file_is_written_and_nothing_beside_it(fp32_export: tuple[Completed, Path], fp32: Path) -> None:
-    completed, folder = fp32_export
-    assert completed.stdout == "written: fp32.onnx\n"
-    assert list(folder.iterdir()) == [fp32]
 
 
 # --- what the graph computes -----------------------------------------------------------------------------------

@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-import torch
 import training_runs as runs
-from torch_threads import one_thread as one_thread  # for every test here
 
 PARTITION_SIZES = (14, 3, 3)
 """Pictures of the tiny CelebA in partitions 0 (train), 1 (val) and 2 (test)."""
@@ -53,7 +51,6 @@ def celeba(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> P
 def report(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the report's recipe."""
     run = tmp_path_factory.mktemp("report") / "run"
-    torch.set_num_threads(1)  # this comes before `one_thread`, whose scope is smaller
     assert runs.run_here(runs.arguments("report", celeba, run, *runs.REPORT)) == 0
     return run
 

@@ -40,6 +40,7 @@ def test_a_damaged_picture_ends_training_with_one_line(
     assert "Traceback" not in said.err + said.out
 
 
+@pytest.mark.slow
 def test_a_damaged_picture_beyond_the_budget_is_met_in_training_and_loses_no_step(
     damaged_celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

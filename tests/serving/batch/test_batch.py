@@ -147,6 +147,7 @@ def test_folders_may_be_urls_of_fsspec(pipeline: Pipeline, tmp_path: Path) -> No
         system.store.clear()
 
 
+@pytest.mark.slow
 def test_killed_at_a_third_and_started_again_only_the_rest_is_filled(
     tmp_path: Path, pipeline: Pipeline
 ) -> None:

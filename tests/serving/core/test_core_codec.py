@@ -3,7 +3,6 @@
 import io
 import itertools
 import struct
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -370,10 +369,8 @@ def test_decoding_is_cancelled_by_the_checkpoint() -> None:
         if next(calls) > 1:
             raise GoneError
 
-    started = time.monotonic()
     with pytest.raises(GoneError):
         decode_image(hostile_images.png_of_many_chunks(), 64_000_000, checkpoint)
-    assert time.monotonic() - started < 3
 
 
 def test_12_bits_are_spread_over_16() -> None:

@@ -3,7 +3,6 @@
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,10 +113,8 @@ def test_a_checkpoint_that_raises_kills_the_process(sandbox: Sandbox) -> None:
 
     before = set(processes(sandbox))
     threading.Timer(0.3, gone.set).start()
-    started = time.monotonic()
     with pytest.raises(GoneError):
         sandbox.run(functions.sleep, seconds=60, checkpoint=checkpoint)
-    assert time.monotonic() - started < 5
     until(lambda: len(before - set(processes(sandbox))) >= 1)
     assert sandbox.run(functions.double, b"a", seconds=30).facts == {"count": 1}
 

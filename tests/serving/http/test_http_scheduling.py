@@ -172,7 +172,10 @@ def test_advice_on_when_to_come_back_follows_how_long_work_takes(monkeypatch: py
     assert anyio.run(scenario) == 20
 
 
-def test_when_to_come_back_counts_what_runs_and_what_waits() -> None:
+def test_when_to_come_back_counts_what_runs_and_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("serving.http.scheduling.perf_counter", lambda: now[0])
+
     async def scenario() -> None:
         scheduler, gate = Scheduler(1, 2), threading.Event()
 
@@ -185,7 +188,7 @@ def test_when_to_come_back_counts_what_runs_and_what_waits() -> None:
             await until(lambda: (scheduler.running, scheduler.waiting) == (1, 2))
             with pytest.raises(OverloadedError) as at_first:
                 scheduler.check()
-            await anyio.sleep(4)
+            now[0] = 4
             with pytest.raises(OverloadedError) as later:
                 scheduler.check()
             gate.set()
@@ -204,10 +207,8 @@ def test_what_takes_too_long_is_cancelled_and_told_so() -> None:
 
     async def scenario() -> None:
         scheduler = Scheduler(1, 1, max_seconds=0.3)
-        started = time.monotonic()
         with pytest.raises(DeadlineExceededError, match=r"more than 0\.3 seconds"):
             await run(scheduler, work, never)
-        assert time.monotonic() - started < 5
         assert (scheduler.running, scheduler.waiting) == (0, 0)
         assert await run(scheduler, lambda: "free again", never) == "free again"
 
