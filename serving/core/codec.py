@@ -31,8 +31,8 @@ sandbox = Sandbox([image_files.__name__, jpeg_blocks.__name__])
 WALL_SECONDS_PER_CPU_SECOND = 10  # other processes use the cores, too
 
 
-def _no_checkpoint() -> None:
-    pass
+def no_checkpoint() -> None:
+    """Do nothing: work that is never cancelled."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Picture:
         return replace(self, samples=samples)
 
 
-def decode_image(data: bytes, max_pixels: int, checkpoint: Checkpoint = _no_checkpoint) -> Picture:
+def decode_image(data: bytes, max_pixels: int, checkpoint: Checkpoint = no_checkpoint) -> Picture:
     """Decode an image file: its first frame, with the EXIF orientation applied, at its own bit depth.
 
     Args:
@@ -93,7 +93,7 @@ def decode_image(data: bytes, max_pixels: int, checkpoint: Checkpoint = _no_chec
     return _decode(data, "image", InvalidImageError, max_pixels, checkpoint)
 
 
-def decode_mask(data: bytes, max_pixels: int, checkpoint: Checkpoint = _no_checkpoint) -> NDArray[np.bool_]:
+def decode_mask(data: bytes, max_pixels: int, checkpoint: Checkpoint = no_checkpoint) -> NDArray[np.bool_]:
     """Decode a mask file to a hole: HW bool, True (white, at least half of full scale) = hole to fill.
 
     A mask with transparency is composited on black. The arguments are those of `decode_image`.

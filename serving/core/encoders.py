@@ -1,23 +1,37 @@
 """Pictures to image files: PNG, WebP and JPEG, with their metadata.
 
-PNG and WebP are lossless. OpenCV writes PNG, in a third of Pillow's time for a large photo.
+PNG and WebP are lossless. OpenCV writes PNG, in a third of Pillow's time for a large photo. Large pictures are encoded
+in a process of their own, since an encoder cannot be cancelled in any other way.
 """
 
 import io
+import json
+import logging
 import struct
 import zlib
 from dataclasses import replace
+from math import inf
 
 import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from serving.core.codec import Picture, Samples
+from serving.core import sandbox as sandboxes
+from serving.core.codec import Picture, Samples, no_checkpoint
 from serving.core.contract import IMAGE_TYPES, ImageFormat, Metadata
 from serving.core.errors import InvalidRequestError
 from serving.core.image_files import swaps_sides
 from serving.core.metadata import exif_of, upright_xmp
+from serving.core.sandbox import Checkpoint, Sandbox, SandboxedCallError
+from serving.core.sandbox_process import Call
 
+logger = logging.getLogger(__name__)
+
+sandbox = Sandbox([__name__])
+"""Where large pictures are encoded."""
+
+_MAX_PIXELS_IN_PROCESS = {"png": 16_000_000, "jpeg": 16_000_000, "webp": 4_000_000}  # more take over a second
+_METADATA = ("icc_profile", "exif", "xmp")
 # Fast, and as small as zlib's default: for photos the filter matters, not zlib's effort.
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
 _WEBP_OPTIONS = {"lossless": True, "exact": True, "method": 0, "quality": 20}  # quality: the effort
@@ -65,12 +79,53 @@ def with_metadata(picture: Picture, metadata: Metadata, orientation: int = 1) ->
     return replace(picture, exif=exif, xmp=upright_xmp(xmp) if xmp and orientation == 1 else xmp)
 
 
-def encode(picture: Picture, image_format: ImageFormat) -> bytes:
+def encode(picture: Picture, image_format: ImageFormat, checkpoint: Checkpoint = no_checkpoint) -> bytes:
     """Encode a picture as it is shown: `picture.orientation` does not matter.
 
     PNG keeps mode and bit depth, but 16-bit grey with alpha is written as RGBA: OpenCV does not support the mode, nor
     Pillow the depth. WebP and JPEG have 8 bits, and JPEG no alpha: it shows the picture on white.
+
+    Args:
+        picture: the picture.
+        image_format: the format.
+        checkpoint: called while a large picture is encoded. An exception that it raises cancels the encoding.
     """
+    height, width = picture.size
+    if sandboxes.AVAILABLE and height * width > _MAX_PIXELS_IN_PROCESS[image_format]:
+        try:
+            return _encode_in_sandbox(picture, image_format, checkpoint)
+        except SandboxedCallError as error:
+            logger.warning("The encoder %s on %dx%d pixels: encoding them here.", error, width, height)
+    return _encode(picture, image_format)
+
+
+def _encode_in_sandbox(picture: Picture, image_format: ImageFormat, checkpoint: Checkpoint) -> bytes:
+    samples = np.ascontiguousarray(picture.samples)
+    facts = {
+        "format": image_format,
+        "shape": samples.shape,
+        "dtype": samples.dtype.str,
+        "metadata": {name: value.hex() for name in _METADATA if (value := getattr(picture, name))},
+    }
+    blobs = json.dumps(facts).encode(), memoryview(samples).cast("B")
+    result = sandbox.run(encode_samples, *blobs, seconds=inf, checkpoint=checkpoint)
+    return result.arrays["file"].tobytes()
+
+
+def encode_samples(call: Call, facts: bytes, samples: bytes) -> None:
+    """Encode a picture in the sandbox: put the array `file` into `call`."""
+    picture = json.loads(facts)
+    array = np.frombuffer(samples, picture["dtype"]).reshape(picture["shape"])
+    metadata = {name: bytes.fromhex(value) for name, value in picture["metadata"].items()}
+    call.put("file", np.frombuffer(_encode(Picture(array, **metadata), picture["format"]), np.uint8))
+
+
+def warm_up() -> None:
+    """Load Pillow's encoders before the first call."""
+    Image.init()
+
+
+def _encode(picture: Picture, image_format: ImageFormat) -> bytes:
     if image_format == "png":
         return _encode_png(picture)
     samples = picture.samples

@@ -74,7 +74,7 @@ class Pipeline:
         Args:
             request: the image, the mask and the options.
             checkpoint: called before each run of the model, of which a large image takes hundreds, and while files
-                are decoded. An exception that it raises cancels the work.
+                are decoded and encoded. An exception that it raises cancels the work.
             turn: entered for each run of the model.
 
         Raises:
@@ -112,7 +112,7 @@ class Pipeline:
             stored = with_metadata(picture, request.metadata, picture.orientation)
             if edited := edit_jpeg(request.image, stored, hole, checkpoint):
                 return edited
-        return encode(with_metadata(picture, request.metadata), image_format)
+        return encode(with_metadata(picture, request.metadata), image_format, checkpoint)
 
     def _filling(
         self, picture: Picture, hole: Bools, clock: "_Clock", checkpoint: Callable[[], None], turn: Turn

@@ -112,7 +112,7 @@ class Sandbox:
     def run(
         self,
         function: Callable[..., Any],
-        *blobs: bytes,
+        *blobs: bytes | memoryview,
         seconds: float,
         checkpoint: Checkpoint = lambda: None,
     ) -> Result:
@@ -225,7 +225,7 @@ class _Waiting:
     def number(self, deadline: float) -> int:
         return int(NUMBER.unpack(self.receive(NUMBER.size, deadline))[0])
 
-    def send(self, data: bytes, deadline: float) -> None:
+    def send(self, data: bytes | memoryview, deadline: float) -> None:
         view = memoryview(data)
         while view:
             view = view[self._retry(deadline, self._connection.send, view) :]

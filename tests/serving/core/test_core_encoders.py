@@ -8,6 +8,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 from sample_pictures import encode, face
 
+from serving.core import encoders
 from serving.core.codec import Picture, decode_image
 from serving.core.contract import ImageFormat, Metadata
 from serving.core.encoders import check_side, with_metadata
@@ -141,3 +142,33 @@ def test_a_side_that_a_format_cannot_hold_is_told() -> None:
         check_side("webp", (16384, 1))
     with pytest.raises(InvalidRequestError, match="image/jpeg"):
         check_side("jpeg", (1, 65501))
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_large_picture_is_encoded_the_same_in_another_process(
+    image_format: ImageFormat, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(0).integers(0, 2**16, (40, 60, channels), np.uint16)
+    profile = SRGB if channels == 4 else None
+    picture = with_metadata(Picture(samples, profile, exif().tobytes()[6:], XMP), "all")
+    here = encode_picture(picture, image_format)
+    monkeypatch.setattr(encoders, "_MAX_PIXELS_IN_PROCESS", dict.fromkeys(FORMATS, 1))
+    assert encode_picture(picture, image_format) == here
+
+
+def test_encoding_a_large_picture_is_cancelled() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4100, 4100, 3), np.uint8)
+    calls: list[None] = []
+
+    class GoneError(Exception):
+        pass
+
+    def checkpoint() -> None:
+        calls.append(None)
+        if len(calls) > 3:
+            raise GoneError
+
+    with pytest.raises(GoneError):
+        encode_picture(Picture(noise), "webp", checkpoint)
+    assert len(calls) == 4
