@@ -9,12 +9,15 @@ The report's network is rewritten by three identities, exact up to rounding:
   and one elementwise product replaces three.
 - A 2×2 transposed convolution of stride 2 is a 1×1 convolution to four times the channels followed by a pixel
   shuffle; ONNX Runtime has an 8-bit kernel for the latter but not for the former.
+
+Where some of the input's channels are known everywhere, as the first fill is, every feature is known, too. The coverage
+of a window then depends only on its distance from the picture's border, and is the same in all layers of one size.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -24,6 +27,8 @@ from training.network.partial_conv import PartialConv2d, coverage, renormalise
 from training.network.report_unet import PartialConvUNet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from training.network.model import InpaintingModel
     from training.network.report_unet import DoubleConv, UpBlock
 
@@ -41,7 +46,11 @@ class FoldedPartialConv(nn.Module):
     def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         """Take NCHW features and N1HW window coverage; return features, zero where unknown, and the new mask."""
         factor, known = renormalise(share)
-        return F.relu(self.conv(x) + self.bias(share)) * factor, known
+        return self.features(x, share, factor), known
+
+    def features(self, x: Tensor, share: Tensor, factor: Tensor) -> Tensor:
+        """Take NCHW features, N1HW window coverage and its inverse; return the features alone."""
+        return F.relu(self.conv(x) + self.bias(share)) * factor
 
 
 class FoldedDoubleConv(nn.Module):
@@ -73,12 +82,48 @@ class FoldedUpBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor, skip: Tensor, skip_mask: Tensor) -> tuple[Tensor, Tensor]:
         """See `training.network.report_unet.UpBlock.forward`."""
-        size = skip.shape[2:]
-        x = F.interpolate(F.pixel_shuffle(self.up(x), 2), size=size, mode="bilinear", align_corners=False)
-        mask = F.interpolate(mask, size=size, mode="nearest")
+        x = self.upsample(x, skip)
+        mask = F.interpolate(mask, size=skip.shape[2:], mode="nearest")
         share = coverage([skip_mask, mask], [skip.shape[1], x.shape[1]])
         features, known = self.block(torch.cat([skip, x * mask], 1), share)
         return features, known
+
+    def upsample(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return the features at the size of `skip`."""
+        return F.interpolate(
+            F.pixel_shuffle(self.up(x), 2), size=skip.shape[2:], mode="bilinear", align_corners=False
+        )
+
+
+class KnownUNet(nn.Module):
+    """The report's network, folded, for an input of which some channels are known everywhere.
+
+    Args:
+        unet: The network, its blocks folded.
+    """
+
+    def __init__(self, unet: PartialConvUNet) -> None:
+        super().__init__()
+        self.down, self.up, self.out = unet.down, unet.up, unet.out
+
+    def forward(self, x: Tensor, share: Tensor) -> Tensor:
+        """See `training.network.report_unet.PartialConvUNet.forward`."""
+        levels: list[tuple[Tensor, Tensor, Tensor]] = []  # features, coverage of windows and its inverse
+        for depth, block in enumerate(cast("Iterable[FoldedDoubleConv]", self.down)):
+            if depth:
+                x = F.max_pool2d(x, 2)
+            border = coverage([torch.ones_like(x[:, :1])], [1])
+            inverse = 1 / border
+            x = block.first.features(x, border if depth else share, inverse if depth else 1 / share)
+            x = block.second.features(x, border, inverse)
+            levels.append((x, border, inverse))
+        x, _, _ = levels.pop()
+        for up in cast("Iterable[FoldedUpBlock]", self.up):
+            skip, border, inverse = levels.pop()
+            x = torch.cat([skip, up.upsample(x, skip)], 1)
+            x = up.block.second.features(up.block.first.features(x, border, inverse), border, inverse)
+        prediction: Tensor = self.out(x)
+        return prediction
 
 
 class InferenceModel(nn.Module):
@@ -97,6 +142,8 @@ class InferenceModel(nn.Module):
         if isinstance(unet, PartialConvUNet):
             unet.down = nn.ModuleList(FoldedDoubleConv(block) for block in unet.down)  # type: ignore[arg-type]
             unet.up = nn.ModuleList(FoldedUpBlock(block) for block in unet.up)  # type: ignore[arg-type]
+            if self.model.config.kind != "report":  # the input includes the first fill
+                self.model.unet = KnownUNet(unet)  # type: ignore[assignment]
         self.model.requires_grad_(False).eval().to(dtype)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:

@@ -71,7 +71,6 @@ def interpolate_hole(image: Tensor, known: Tensor, config: FillConfig) -> Tensor
     pyramid = [(image, known)]
     for _ in range(config.levels - 1):
         pyramid.append(downsample(*pyramid[-1], config.any_size))
-    kernel = image.new_tensor(_BILAPLACIAN).expand(image.shape[1], 1, 5, 5)
     colour, weight = pyramid[-1]
     # Where even the coarsest level has no known pixel, in the middle of a very wide hole, use the picture's mean.
     mean = colour.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-4)
@@ -81,7 +80,7 @@ def interpolate_hole(image: Tensor, known: Tensor, config: FillConfig) -> Tensor
         coarse = F.interpolate(filled, size=colour.shape[2:], mode="bilinear", align_corners=False)
         filled = colour + (1 - weight) * coarse
         if level in config.relaxed_levels:
-            filled = _relax(filled, (weight < 1).to(weight.dtype), kernel, config.iterations)
+            filled = _relax(filled, weight < 1, config.iterations)
     return filled
 
 
@@ -96,19 +95,30 @@ def downsample(colour: Tensor, weight: Tensor, any_size: bool) -> tuple[Tensor, 
     Returns:
         The same at half size; a pixel is fully known if one of its four pixels is.
     """
-    # Not every runtime has `ceil_mode`: a graph of even sizes does without it.
+    # Not every runtime has `ceil_mode`. Instead, one more pixel is appended, which an even side ignores.
     share, colour = (
-        F.avg_pool2d(x, 2, 2, ceil_mode=any_size, count_include_pad=not any_size) for x in (weight, colour)
+        F.avg_pool2d(F.pad(x, (0, 1, 0, 1), mode="replicate") if any_size else x, 2, 2)
+        for x in (weight, colour)
     )
     weight = (share * SATURATION).clamp(max=1)
     return colour / share.clamp(min=1e-4) * weight, weight
 
 
-def _relax(filled: Tensor, hole: Tensor, kernel: Tensor, iterations: int) -> Tensor:
-    """Iterate Δ²u = 0 in the hole by Polyak's heavy-ball method, with momentum t/(t+1)."""
-    step = hole * STEP
+def _relax(filled: Tensor, hole: Tensor, iterations: int) -> Tensor:
+    """Iterate Δ²u = 0 in the hole by Polyak's heavy-ball method, with momentum t/(t+1).
+
+    A step of u - STEP·Δ²u + momentum·(u - previous) is one convolution of u and one subtraction.
+    """
+    channels = filled.shape[1]
+    bilaplacian = filled.new_tensor(_BILAPLACIAN)
+    centre = torch.zeros_like(bilaplacian)
+    centre[2, 2] = 1
     previous = filled
     for t in range(iterations):
-        residual = F.conv2d(F.pad(filled, (2, 2, 2, 2), mode="replicate"), kernel, groups=filled.shape[1])
-        filled, previous = filled - step * residual + (t / (t + 1)) * (filled - previous), filled
+        momentum = t / (t + 1)
+        kernel = ((1 + momentum) * centre - STEP * bilaplacian).expand(channels, 1, 5, 5)
+        step = F.conv2d(F.pad(filled, (2, 2, 2, 2), mode="replicate"), kernel, groups=channels)
+        if t:
+            step = step - momentum * previous
+        filled, previous = torch.where(hole, step, filled), filled
     return filled
