@@ -10,6 +10,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -136,11 +137,14 @@ def test_a_killed_worker_is_replaced(running: Started) -> None:
     assert {running.predict().status_code for _ in range(4)} == {200}
 
 
-def test_a_worker_that_is_slow_to_start_counts_as_a_worker(mar: Path) -> None:
+def test_a_worker_that_is_slow_to_start_counts_and_it_ends_when_workers_die_again_and_again(
+    mar: Path,
+) -> None:
     options = parse_options(["--mar", str(mar), "--workers", "1", "--port", str(engines.free_port(2))])
     java = shutil.which("java")
     assert java
-    with Instance(options, java) as instance:
+    given_up = pytest.raises(StartupError, match="Every worker died")
+    with given_up, Instance(options, java) as instance, ThreadPoolExecutor(1) as pool:
         until(instance.workers_ready)
         (process,) = (child for child in psutil.Process().children() if child.name() == "java")
         (victim,) = process.children()
@@ -152,6 +156,21 @@ def test_a_worker_that_is_slow_to_start_counts_as_a_worker(mar: Path) -> None:
         assert not instance.workers_ready()
         successor.resume()
         until(instance.workers_ready)
+        stop = threading.Event()
+        watching = pool.submit(start_module._watch, instance, stop)
+
+        def ended() -> bool:
+            for worker in process.children():
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
+            return watching.done()
+
+        try:
+            until(ended)
+        finally:
+            stop.set()
+        watching.result()
+    assert not process.is_running()
 
 
 class Workers:
@@ -204,25 +223,6 @@ def test_it_fills_and_ends_with_java_on_systems_with_less_than_linux_has(
         assert process.errors[-1].startswith("error: TorchServe exited unexpectedly")
         assert not [member for member in family if member.is_running()]
         assert list(process.temporary.iterdir()) == []
-
-
-def test_it_ends_when_workers_die_again_and_again(mar: Path) -> None:
-    with started("--mar", str(mar), "--workers", "2") as start:
-        start.wait_until_ready()
-        family = start.family()
-        java = start.java()
-
-        def ended() -> bool:
-            with suppress(psutil.NoSuchProcess):
-                for worker in java.children():
-                    worker.kill()
-            return start.process.poll() is not None
-
-        until(ended)
-        assert start.finish() == 1
-        assert start.errors[-1].startswith("error: Every worker died")
-        assert not [process for process in family if process.is_running()]
-        assert list(start.temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2], ids=["predictions", "management", "metrics"])
