@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,14 +60,21 @@ class Engine:
         parent = psutil.Process(self.pid)
         return [parent, *parent.children(recursive=True)]
 
+    def cpu_seconds(self) -> float:
+        """Seconds of CPU that its processes have used, those included that have ended."""
+        total = 0.0
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+        return total
+
     def rss(self) -> int:
         """Resident memory of all its processes in bytes; a page that two of them share counts twice."""
         total = 0
         for process in self.processes():
-            try:
+            with suppress(psutil.NoSuchProcess):
                 total += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
         return total
 
 
@@ -191,7 +198,7 @@ def _wait_until_it_answers(engine: Engine) -> None:
     problem = "no answer"
     while time.monotonic() < deadline and engine.process.poll() is None:
         try:
-            answer = requests.post(f"{engine.url}/predictions/inpaint", files=files, timeout=30)
+            answer = requests.post(f"{engine.url}/predictions/inpaint", files=files, timeout=_START_SECONDS)
         except requests.RequestException as error:
             problem = str(error)
         else:
