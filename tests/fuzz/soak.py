@@ -45,7 +45,7 @@ JSON = {"Content-Type": "application/json"}
 DEADLINE = 60
 """Seconds of a request, which the ONNX Runtime server is started with. An answer is late a second after it."""
 
-MAX_MIB = {"onnx": 1000, "torchserve": 2500}
+MAX_MIB = {"onnx": 1500, "torchserve": 3000}
 """Resident memory of all processes of the server."""
 
 MAX_GROWTH = 1.25

@@ -4,13 +4,13 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import requests
 from engines import Engine
 from raw_requests import CHUNKED, NOT_ARRIVING, POST, answer, assert_closed, connect, sends
-from requests_in_flight import PATIENCE, post, small, until
+from requests_in_flight import PATIENCE, large, post, small, until
 
 from serving.torchserve import relay as module
 from serving.torchserve.relay import Relay
@@ -18,16 +18,23 @@ from serving.torchserve.relay import Relay
 MAX_CONNECTIONS = 20
 
 
+@contextmanager
+def bound() -> Iterator[tuple[socket.socket, str]]:
+    """A socket for a relay, and its URL."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
 @pytest.fixture(scope="module")
 def url(torchserve_engine: Engine) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch, closing(socket.socket()) as listener:
+    with pytest.MonkeyPatch.context() as patch, bound() as (listener, url):
         patch.setattr(module, "HEADER_SECONDS", 1.0)
         patch.setattr(module, "BODY_SECONDS", 1.0)
         patch.setattr(module, "MAX_CONNECTIONS", MAX_CONNECTIONS)
         patch.setattr(module, "MAX_HELD_BYTES", 2_000_000)
-        listener.bind(("127.0.0.1", 0))
         with Relay(listener, torchserve_engine.port):
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield url
 
 
 @pytest.fixture
@@ -110,3 +117,40 @@ def test_several_requests_on_one_connection(url: str) -> None:
             assert session.post(
                 f"{url}/predictions/inpaint", files=small(), headers=expecting, timeout=PATIENCE
             ).ok
+
+
+def test_a_stop_waits_for_no_half_body_and_answers_what_was_sent(
+    torchserve_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.5)
+    codes: list[int] = []
+    with (
+        bound() as (listener, url),
+        Relay(listener, torchserve_engine.port) as relay,
+        requests.Session() as idle,
+    ):
+        assert idle.get(f"{url}/ping", timeout=PATIENCE).ok
+        busy = threading.Thread(target=lambda: codes.append(post(url, large()).status_code))
+        busy.start()
+        with connect(url, f"{POST}Content-Length: 1000\r\n\r\n{{") as half:
+            until(lambda: len([client for client in relay.clients if client.request]) == 2)
+            stop = threading.Thread(target=relay.drain, args=(PATIENCE, threading.Event()))
+            stop.start()
+            status, body, response = answer(half)
+        assert (status, body["type"]) == (503, "OverloadedException")
+        assert int(response.headers["Retry-After"]) >= 1
+        assert idle.get(f"{url}/ping", timeout=PATIENCE).status_code == 503
+        busy.join(PATIENCE)
+        stop.join(PATIENCE)
+    assert codes == [200]
+
+
+def test_a_stop_answers_what_takes_too_long(torchserve_engine: Engine) -> None:
+    codes: list[int] = []
+    with bound() as (listener, url), Relay(listener, torchserve_engine.port) as relay:
+        busy = threading.Thread(target=lambda: codes.append(post(url, large()).status_code))
+        busy.start()
+        until(lambda: any(client.request for client in relay.clients))
+        relay.drain(0, threading.Event())
+        busy.join(PATIENCE)
+    assert codes == [503]
