@@ -16,8 +16,8 @@ from engines import ROOT, Engine, free_port
 START = ROOT / "serving" / "nginx" / "start.sh"
 
 _NOBODY = 65534
-_START_SECONDS = 30
-_STOP_SECONDS = 60
+_START_SECONDS = 180
+_STOP_SECONDS = 180
 
 
 @dataclass(frozen=True)

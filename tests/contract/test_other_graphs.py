@@ -25,6 +25,12 @@ GRAPHS = {
     "own": (Signature(image="picture", dims=("n", "h", "w")), "mask: {hole: 1}\nsize: 256\nmultiple_of: 8"),
 }
 SIDES = {"lama": 512, "lama-1": 512, "migan": 512, "own": 256}
+# TorchServe has a worker process for each model, and both engines the same adapter.
+SERVED = {"onnx": tuple(GRAPHS), "torchserve": ("lama", "migan")}
+
+of_each_graph = pytest.mark.parametrize(
+    ("server", "name"), [(engine, name) for engine in SERVED for name in SERVED[engine]], indirect=["server"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +43,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@pytest.fixture(scope="module", params=["onnx", "torchserve"])
+@pytest.fixture(scope="module", params=SERVED)
 def server(
     request: pytest.FixtureRequest, files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[engines.Engine]:
     """Each engine with the default model and the others."""
     folder = tmp_path_factory.mktemp("server")
+    files = {name: files[name] for name in SERVED[request.param]}
     if request.param == "onnx":
         flags = [flag for name, path in files.items() for flag in ("--model", f"{name}={path}")]
         with engines.onnx_server(folder, *flags) as engine:
@@ -65,7 +72,7 @@ def client(server: engines.Engine) -> RestClient:
     return RestClient(server.url)
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@of_each_graph
 def test_a_hole_is_filled_with_what_the_graph_computes(client: RestClient, name: str) -> None:
     photo, hole = face(178, 240), block(178, 240, 60, 70, 50)
     fill = Fill(encode(painted(photo, hole)), encode_mask(hole))
@@ -77,7 +84,7 @@ def test_a_hole_is_filled_with_what_the_graph_computes(client: RestClient, name:
         assert np.abs(filled.astype(int) - mean_of_known(photo, hole))[hole].max() <= 1
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@of_each_graph
 def test_facts_and_headers_name_the_model(client: RestClient, name: str) -> None:
     hole = block(178, 178, 60, 60, 50)
     fill = Fill(encode(face()), encode_mask(hole), "model")

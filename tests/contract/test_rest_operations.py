@@ -12,6 +12,7 @@ import pytest
 import requests
 from engines import Engine, onnx_server
 from prometheus_client.parser import text_string_to_metric_families
+from requests_in_flight import PATIENCE
 from rest import PREDICTIONS, Fill, RestClient, as_multipart, assert_error, assert_well
 from sample_pictures import encode, encode_mask, face, scratch
 
@@ -87,7 +88,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest
     request = requests.Request("POST", engine.url + PREDICTIONS, json={}).prepare()
     request.headers["Content-Length"] = str(10**12)
     with requests.Session() as session:
-        response = session.send(request, timeout=60)
+        response = session.send(request, timeout=PATIENCE)
     assert response.status_code == 413
     if deviations.of(engine).says_too_large:
         assert_error(response, 413, "PayloadTooLargeException", ("body", str(_LIMIT), "bytes"))
@@ -96,11 +97,11 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest
     assert_well(rest)
 
 
-@pytest.mark.deployed
+@pytest.mark.deployed("nginx", "ray")
 def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest: RestClient) -> None:
     """Chunks of no declared length: the server has to count."""
     pieces = [b" " * 2**20] * (_LIMIT // 2**20) + [b" "]
-    with socket.create_connection(("127.0.0.1", engine.port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", engine.port), timeout=PATIENCE) as connection:
         head = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for piece in pieces:
@@ -137,7 +138,7 @@ def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) ->
     assert len({single.png for single in alone}) == _CLIENTS
 
 
-@pytest.mark.deployed
+@pytest.mark.deployed("nginx", "ray")
 def test_a_crowd_is_turned_away_in_part_and_served_in_part(engine: Engine, rest: RestClient) -> None:
     """More requests at one time than the queue holds: each gets its right answer or a 503, none an error."""
     photo, hole = face(300, 300), scratch(300, 300, 9)

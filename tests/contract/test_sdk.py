@@ -12,6 +12,7 @@ from engines import Engine, free_port
 from hostile_files import png_bomb
 from inpaint_client import ClientError, ConnectError, FillResult, ImageInput, InpaintClient, InvalidInputError
 from PIL import Image
+from requests_in_flight import PATIENCE
 from rest import Fill, RestClient
 from sample_pictures import as_mask, encode, encode_mask, face, scratch
 
@@ -100,7 +101,7 @@ def test_fill_many_keeps_the_order_and_continues_after_a_failure(client: Inpaint
 @pytest.mark.deployed
 def test_health_and_readiness(client: InpaintClient, engine: Engine, rest: RestClient) -> None:
     assert client.health().status == "Healthy"
-    ready = client.wait_until_ready(timeout=60)
+    ready = client.wait_until_ready(timeout=PATIENCE)
     assert ready.status == "Healthy"
     facts = rest.fill(Fill(encode(PHOTO), encode_mask(HOLE))).facts
     assert ready.model_version == facts["model_version"]

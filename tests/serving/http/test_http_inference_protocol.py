@@ -1,7 +1,6 @@
 """The Open Inference Protocol: spoken by Triton's own client, and by hand where that one is too well-behaved."""
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import requests
 import tritonclient.http as triton
 from numpy.typing import NDArray
+from requests_in_flight import PATIENCE
 from sample_pictures import face, scratch
 from tritonclient.utils import InferenceServerException
 
@@ -255,26 +255,25 @@ def test_strings_take_no_memory_and_block_nobody(onnx_engine: engines.Engine) ->
     """numpy would make 4 GB of this megabyte: every string as wide as the longest."""
     body = json.dumps(head(data=["a" * 1_000_000, *[""] * 1000]))
     with engines.PeakMemory(onnx_engine) as memory:
-        assert requests.post(onnx_engine.url + INFER, data=body, timeout=60).status_code == 400
+        assert requests.post(onnx_engine.url + INFER, data=body, timeout=PATIENCE).status_code == 400
     assert memory.growth < 250_000_000
 
 
 def test_a_large_body_is_parsed_while_others_are_answered(onnx_engine: engines.Engine) -> None:
     body = b'{"inputs": [{"name": "image", "data": [' + b"[]," * 3_900_000 + b"0]}]}"
-    slowest = 0.0
+    pings = 0
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(requests.post, onnx_engine.url + INFER, data=body, timeout=60)
+        answer = pool.submit(requests.post, onnx_engine.url + INFER, data=body, timeout=PATIENCE)
         while not answer.done():
-            started = time.perf_counter()
-            assert requests.get(f"{onnx_engine.url}/ping", timeout=60).ok
-            slowest = max(slowest, time.perf_counter() - started)
+            assert requests.get(f"{onnx_engine.url}/ping", timeout=PATIENCE).ok
+            pings += 1
     assert answer.result().status_code == 400
-    assert slowest < 1.5
+    assert pings > 5  # one or two, were it parsed where they are answered
 
 
 def test_too_many_numbers_in_json_are_refused(onnx_engine: engines.Engine) -> None:
     body = b'{"inputs": [' + b"0," * (MAX_JSON_VALUES + 1) + b"0]}"
-    answer = requests.post(onnx_engine.url + INFER, data=body, timeout=60)
+    answer = requests.post(onnx_engine.url + INFER, data=body, timeout=PATIENCE)
     assert answer.status_code == 413
     assert "binary tensor data" in answer.json()["error"]
 
