@@ -24,7 +24,6 @@ WEB = clients/web
 HAS_NODE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null
 RUN_PYTHON = $(VENV)/bin/python
 SOAK = mkdir -p $(ARTIFACTS) && PYTHONPATH=.:tests:tests/contract $(RUN_PYTHON) tests/fuzz/soak.py
-TWO_AT_A_TIME = --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 PIP = $(VENV)/bin/pip --disable-pip-version-check install --constraint constraints.txt
 INSTALLED_FROM = pyproject.toml constraints.txt clients/python/pyproject.toml
 
@@ -56,7 +55,7 @@ check: lint ## run the linters and the quick tests
 
 test: $(VENV)/.dev lint ## run every check and test; skipped tests are listed with what they need
 	@if $(HAS_NODE); then $(MAKE) --no-print-directory page; fi
-	$(RUN_PYTHON) -m pytest -m "" $(TWO_AT_A_TIME) --cov --cov-report=term:skip-covered
+	$(RUN_PYTHON) -m pytest -m "" --cov --cov-report=term:skip-covered
 
 test-page: $(VENV)/.dev page ## check and test the web page alone
 	$(RUN_PYTHON) -m pytest -m browser
@@ -76,7 +75,6 @@ lint: $(VENV)/.dev ## check style, types and which package imports which
 	$(VENV)/bin/mypy
 	@# One by one: to mypy, all of these are the module conftest.
 	for folder in training export fuzz; do $(VENV)/bin/mypy tests/$$folder/conftest.py || exit 1; done
-	$(VENV)/bin/mypy --config-file clients/python/pyproject.toml clients/python/src
 	$(VENV)/bin/lint-imports
 	@if $(HAS_NODE); then $(MAKE) --no-print-directory lint-page; \
 	else echo "The web page was not linted: that needs Node.js 20.19 or newer, with npm."; fi

@@ -27,13 +27,14 @@ class KillAt(L.Callback):
 
 
 class SlowSteps(L.Callback):
-    """Makes each step take a while."""
+    """Makes each step take a while, from the one with this number on."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, first: int = 0) -> None:
+        self.seconds, self.first = seconds, first
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        time.sleep(self.seconds)
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step >= self.first:
+            time.sleep(self.seconds)
 
 
 def digests(batch: Batch) -> list[str]:
