@@ -11,6 +11,7 @@ import psutil
 import pytest
 from engines import ROOT
 from PIL import Image
+from requests_in_flight import PATIENCE
 from sample_pictures import encode, encode_mask, face, scratch
 
 from serving.batch.command import main
@@ -153,9 +154,9 @@ def test_killed_at_a_third_and_started_again_only_the_rest_is_filled(
 ) -> None:
     count, (photos, out) = 9, (tmp_path / "photos", tmp_path / "out")
     photos.mkdir()
-    hole = scratch(200, 200, 7)
+    hole = scratch(500, 500, 7)  # so that each takes a while
     (tmp_path / "mask.png").write_bytes(encode_mask(hole))
-    pictures = [encode(np.roll(face(200, 200), number, axis=1)) for number in range(count)]
+    pictures = [encode(np.roll(face(500, 500), number, axis=1)) for number in range(count)]
     for number, picture in enumerate(pictures):
         (photos / f"{number:02}.png").write_bytes(picture)
     arguments = [str(photos), "--mask", str(tmp_path / "mask.png"), "-o", str(out), "--workers", "2"]
@@ -168,11 +169,11 @@ def test_killed_at_a_third_and_started_again_only_the_rest_is_filled(
         others = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.communicate()
-    assert psutil.wait_procs(others, timeout=60)[1] == []  # the workers end as well
+    assert psutil.wait_procs(others, timeout=PATIENCE)[1] == []  # the workers end as well
     done = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
     assert count // 3 <= len(done) < count
 
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert again.returncode == 0, again.stderr
     assert again.stderr.endswith(f"batch: {count - len(done)} filled, {len(done)} skipped, 0 failed\n")
     assert {name: (out / name).stat().st_mtime_ns for name in done} == done
