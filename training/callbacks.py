@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import signal
 import sys
 import time
@@ -82,6 +83,12 @@ class RunRecord(Callback):
             steps = min(trainer.estimated_stepping_batches, LOG_EVERY * POINTS)
             trainer.log_every_n_steps = max(1, int(steps) // POINTS)  # type: ignore[attr-defined]
 
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Log each step under its own number: Lightning counts one too many after some resumes."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -98,11 +105,22 @@ class RunRecord(Callback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the best score after the run's folder was moved; Lightning would reset it."""
-        if Path(str(trainer.ckpt_path)).resolve().parent == self.folder.resolve():
-            for callback in trainer.checkpoint_callbacks:
-                if isinstance(callback, ModelCheckpoint) and callback.state_key in checkpoint["callbacks"]:
-                    checkpoint["callbacks"][callback.state_key]["dirpath"] = callback.dirpath
+        """Keep the best score of the run's folder.
+
+        Lightning would reset it after the folder was moved, and would otherwise take that of the checkpoint, which is
+        older than the best one if the run was killed after a validation: a worse one would replace the best weights.
+        """
+        if Path(str(trainer.ckpt_path)).resolve().parent != self.folder.resolve():
+            return
+        states: dict[str, Any] = checkpoint["callbacks"]
+        best = self.folder / BEST
+        newest = torch.load(best, "cpu", weights_only=True)["callbacks"] if best.is_file() else {}
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.state_key in states:
+                key = callback.state_key
+                if callback.monitor is not None and key in newest:
+                    states[key] = max(states[key], newest[key], key=_best_score)
+                states[key]["dirpath"] = callback.dirpath
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw the curves from the CSV log, if there is one."""
@@ -113,6 +131,12 @@ class RunRecord(Callback):
         """Draw the final curves, and save the last step before weight averaging replaces the model's weights."""
         self.on_validation_end(trainer, pl_module)
         trainer.save_checkpoint(self.folder / LAST, weights_only=False)
+
+
+def _best_score(state: dict[str, Any]) -> float:
+    """Return the best score in the state of a `ModelCheckpoint` whose scores are better the higher they are."""
+    score = state["best_model_score"]
+    return -math.inf if score is None else float(score)
 
 
 class LastCheckpoint(ModelCheckpoint):
