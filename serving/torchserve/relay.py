@@ -32,7 +32,7 @@ from serving.core.clients import (
     too_many_bytes,
     too_many_connections,
 )
-from serving.core.errors import InpaintError, OverloadedError
+from serving.core.errors import InpaintError, InvalidRequestError, OverloadedError
 from serving.torchserve.options import LOOPBACK
 
 MAX_CONNECTIONS = 400
@@ -47,6 +47,11 @@ _CHECK_SECONDS = 0.5
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?:\r\n|\Z)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+# What TorchServe answers a form that its parser cannot read.
+_FAILED = b"HTTP/1.1 500"
+_FORM_FAILED = re.compile(
+    rb'"type": "(\w*DataDecoder|\w*IndexOutOfBounds|NullPointer|IllegalArgument)Exception"'
+)
 _END_OF_HEAD, _LAST_CHUNK = b"\r\n\r\n", b"0\r\n\r\n"
 
 
@@ -173,6 +178,7 @@ class _Client(asyncio.Protocol):
         self._response = _Message(self.since)
         self._upstream: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._failure = b""
         self._pending: list[bytes] = []  # until there is a connection to TorchServe
         self._unsent, self._unsent_since = 0, self.since
 
@@ -255,8 +261,17 @@ class _Client(asyncio.Protocol):
         """Pass on what TorchServe has sent."""
         if self.refused:
             return
-        self.transport.write(data)
         rest = self._response.feed(data)
+        if self._response.head.startswith(_FAILED):
+            self._failure += data
+            if not self._response.is_complete():
+                return
+            data, self._failure = self._failure, b""
+            if _FORM_FAILED.search(data):
+                self._response = _Message(self._loop.time())
+                self.refuse(InvalidRequestError("The form cannot be read: it is damaged."))
+                return
+        self.transport.write(data)
         if self._response.is_interim:
             self._response = _Message(self._loop.time())
             self._response.feed(rest)

@@ -85,3 +85,14 @@ def test_an_unusual_charset_of_a_form_is_no_error_of_the_server(rest: RestClient
         # TorchServe's frontend refuses some charsets itself, with a 403.
         assert 400 <= rest.post(data=body, headers={"Content-Type": content_type}).status_code < 500
     assert_well(rest)
+
+
+@pytest.mark.parametrize(
+    "disposition", ["form-data", "form-data; filename", "form-data; name", 'form-data; name="']
+)
+def test_a_damaged_form_is_no_error_of_the_server(rest: RestClient, disposition: str) -> None:
+    body = f"--B\r\nContent-Disposition: {disposition}\r\n\r\nabc\r\n--B--\r\n".encode()
+    response = rest.post(data=body, headers={"Content-Type": "multipart/form-data; boundary=B"})
+    assert response.status_code == 400
+    assert set(response.json()) == {"code", "type", "message"}
+    assert_well(rest)
