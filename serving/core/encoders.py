@@ -31,7 +31,6 @@ sandbox = Sandbox([__name__])
 """Where large pictures are encoded."""
 
 _MAX_PIXELS_IN_PROCESS = {"png": 16_000_000, "jpeg": 16_000_000, "webp": 4_000_000}  # more take over a second
-_METADATA = ("icc_profile", "exif", "xmp")
 # Fast, and as small as zlib's default: for photos the filter matters, not zlib's effort.
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
 _WEBP_OPTIONS = {"lossless": True, "exact": True, "method": 0, "quality": 20}  # quality: the effort
@@ -105,9 +104,9 @@ def _encode_in_sandbox(picture: Picture, image_format: ImageFormat, checkpoint: 
         "format": image_format,
         "shape": samples.shape,
         "dtype": samples.dtype.str,
-        "metadata": {name: value.hex() for name in _METADATA if (value := getattr(picture, name))},
+        "metadata": [(value or b"").hex() for value in (picture.icc_profile, picture.exif, picture.xmp)],
     }
-    blobs = json.dumps(facts).encode(), memoryview(samples).cast("B")
+    blobs = json.dumps(facts).encode(), samples.data.cast("B")
     result = sandbox.run(encode_samples, *blobs, seconds=inf, checkpoint=checkpoint)
     return result.arrays["file"].tobytes()
 
@@ -116,8 +115,9 @@ def encode_samples(call: Call, facts: bytes, samples: bytes) -> None:
     """Encode a picture in the sandbox: put the array `file` into `call`."""
     picture = json.loads(facts)
     array = np.frombuffer(samples, picture["dtype"]).reshape(picture["shape"])
-    metadata = {name: bytes.fromhex(value) for name, value in picture["metadata"].items()}
-    call.put("file", np.frombuffer(_encode(Picture(array, **metadata), picture["format"]), np.uint8))
+    icc_profile, exif, xmp = (bytes.fromhex(value) or None for value in picture["metadata"])
+    file = _encode(Picture(array, icc_profile, exif, xmp), picture["format"])
+    call.put("file", np.frombuffer(file, np.uint8))
 
 
 def warm_up() -> None:
