@@ -16,6 +16,8 @@ ARTIFACTS ?= artifacts
 EXAMPLES ?= 10000
 REQUESTS ?= 100000
 MINUTES ?= 60
+PAUSE ?= 0
+ENGINE ?= onnx
 
 # ONNX Runtime would report what it runs to its maker.
 export ORT_DISABLE_TELEMETRY = 1
@@ -63,11 +65,11 @@ test-page: $(VENV)/.dev page ## check and test the web page alone
 fuzz: $(VENV)/.dev ## send EXAMPLES=10000 damaged files and requests through each reader
 	FUZZ_EXAMPLES=$(EXAMPLES) $(RUN_PYTHON) -m pytest -q -p no:logging tests/fuzz
 
-attack: $(VENV)/.dev ## send REQUESTS=100000 hostile requests with a fixed seed to a server beside honest ones
-	$(SOAK) --requests $(REQUESTS) --output $(ARTIFACTS)/attack.png
+attack: $(VENV)/.dev ## send REQUESTS=100000 hostile requests with a fixed seed to ENGINE=onnx or torchserve beside honest ones
+	$(SOAK) --engine $(ENGINE) --requests $(REQUESTS) --output $(ARTIFACTS)/attack.png
 
-soak: $(VENV)/.dev ## put a server under mixed load for MINUTES=60, and plot its memory, files and threads
-	$(SOAK) --minutes $(MINUTES) --output $(ARTIFACTS)/soak.png
+soak: $(VENV)/.dev ## put ENGINE=onnx or torchserve under mixed load for MINUTES=60, and plot its memory, files and threads
+	$(SOAK) --engine $(ENGINE) --minutes $(MINUTES) --hostile-pause $(PAUSE) --output $(ARTIFACTS)/soak.png
 
 lint: $(VENV)/.dev ## check style, types and which package imports which
 	$(VENV)/bin/ruff check .
