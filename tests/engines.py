@@ -21,8 +21,8 @@ import sample_pictures
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "inpaint.onnx"
 
-_START_SECONDS = 300
-_STOP_SECONDS = 90
+_START_SECONDS = 600
+_STOP_SECONDS = 180
 
 _WORKERS, _PORTS = 8, 1500
 
