@@ -16,18 +16,18 @@ import numpy as np
 import psutil
 import requests
 
-from benchmarks import timing
+from benchmarks import load, timing
 from benchmarks.sample import png, sample
 from benchmarks.timing import Timing, time_in_turns
 from export.graph_inputs import graph_inputs
+from serving.core.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from serving.core.runtime import Runtime
-
 ALONE = "the model alone"
+ONE_THREAD = "the model alone, one thread"
 PATIENCE = 60.0
 """Seconds that a server may take to start, and to answer."""
 
@@ -46,6 +46,7 @@ class ServerFigures:
         loaded_mib: The same after the requests.
         timings: The bare model and a request in either encoding.
         overhead_ms: What a request takes beyond the bare model at the median, in ms, by encoding.
+        load: What it answers under load.
     """
 
     ready_seconds: float
@@ -53,6 +54,7 @@ class ServerFigures:
     loaded_mib: float
     timings: list[Timing]
     overhead_ms: dict[str, float]
+    load: load.LoadFigures
 
 
 def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerFigures:
@@ -61,7 +63,7 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
     Args:
         model: What it serves.
         runtime: The same model in this process.
-        threads: CPU threads of either.
+        threads: Cores of either.
         rounds: How often each is timed.
 
     Raises:
@@ -78,18 +80,23 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
         def post(**body: object) -> None:
             session.post(f"{url}/predictions/inpaint", timeout=PATIENCE, **body).raise_for_status()  # type: ignore[arg-type]
 
+        one_thread = Runtime(model, threads=1)
         timings = time_in_turns(
             {
                 ALONE: lambda: runtime.run(inputs["image"], inputs["mask"]),
                 "a request, multipart": lambda: post(files=files),
                 "a request, JSON": lambda: post(json=document),
+                ONE_THREAD: lambda: one_thread.run(inputs["image"], inputs["mask"]),
             },
             rounds,
             "server",
         )
-        alone, *requested = timings
+        alone, *requested, single = timings
         overhead = {request.name: request.p50 - alone.p50 for request in requested}
-        return ServerFigures(ready_seconds, idle, _resident(process), timings, overhead)
+        loaded = load.measure(
+            f"{url}/predictions/inpaint", files, requested[0].p50, 1000 * threads / single.p50, rounds
+        )
+        return ServerFigures(ready_seconds, idle, _resident(process), timings, overhead, loaded)
 
 
 def to_markdown(figures: ServerFigures) -> str:
@@ -98,7 +105,8 @@ def to_markdown(figures: ServerFigures) -> str:
     return (
         f"{timing.to_markdown(figures.timings)}\n\n"
         f"Added to {ALONE} at p50: {overhead}. Ready after {figures.ready_seconds:.1f} s. Resident memory "
-        f"{figures.idle_mib:.0f} MiB when ready, {figures.loaded_mib:.0f} MiB after the predictions."
+        f"{figures.idle_mib:.0f} MiB when ready, {figures.loaded_mib:.0f} MiB after the predictions.\n\n"
+        f"{load.to_markdown(figures.load)}"
     )
 
 
@@ -115,7 +123,8 @@ def _server(
 ) -> Iterator[tuple[str, psutil.Process, float]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "serving", f"--port={port}", f"--model={model}", f"--threads={threads}"]
+    command = [sys.executable, "-m", "serving", f"--port={port}", f"--model={model}"]
+    command += [f"--concurrency={threads}", "--threads=1"]
     # The user's own settings of the server, an API key among them, are not what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INPAINT_")}
     start = perf_counter()

@@ -124,10 +124,15 @@ def test_a_server_is_measured_and_stopped(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("INPAINT_API_KEY", "the user's own, of no concern here")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setattr("benchmarks.capacity.LARGE", (900, 1200))
     before = psutil.Process().children()
     figures = server.measure(MODEL, Runtime(MODEL, threads=1), threads=1, rounds=2)
     assert psutil.Process().children() == before
-    alone, multipart, document = figures.timings
+    alone, multipart, document, single = figures.timings
+    assert figures.load.possible_a_second == 1000 / single.p50
+    assert figures.load.answers_a_second > 0
+    assert 0 < figures.load.beside_p50 <= figures.load.beside_p99
+    assert figures.load.large_seconds > 0
     assert figures.overhead_ms == {
         multipart.name: multipart.p50 - alone.p50,
         document.name: document.p50 - alone.p50,
@@ -136,6 +141,7 @@ def test_a_server_is_measured_and_stopped(monkeypatch: pytest.MonkeyPatch) -> No
     assert 20 < figures.idle_mib < 2000
     assert 20 < figures.loaded_mib < 2000
     text = server.to_markdown(figures)
+    assert f"{figures.load.answers_a_second / figures.load.possible_a_second:.2f} |" in text
     assert f"{multipart.name} {figures.overhead_ms[multipart.name]:.1f} ms" in text
     json.dumps(asdict(figures))
 

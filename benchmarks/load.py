@@ -1,0 +1,158 @@
+"""What a server answers under load: at eight connections, a large photo alone, and a small one beside a large one."""
+
+from __future__ import annotations
+
+import select
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from time import perf_counter
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import requests
+from requests import PreparedRequest, Request
+
+from benchmarks import capacity
+from benchmarks.sample import png
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CONNECTIONS = 8
+PITCH = 160
+"""Pixels between the scratches of a photo that is scratched all over."""
+
+
+@dataclass(frozen=True)
+class LoadFigures:
+    """One server under load.
+
+    Attributes:
+        answers_a_second: At `CONNECTIONS` connections that send a small photo each, again and again.
+        possible_a_second: The cores over the seconds that the model alone takes on one thread.
+        large_seconds: A 12-megapixel JPEG with a scratch, answered as JPEG, at the median.
+        beside_p50: A small photo beside a 12-megapixel one that is scratched all over, in ms.
+        beside_p99: The same, 99th percentile.
+        alone_p50: A small photo alone, in ms.
+    """
+
+    answers_a_second: float
+    possible_a_second: float
+    large_seconds: float
+    beside_p50: float
+    beside_p99: float
+    alone_p50: float
+
+
+def measure(
+    url: str, small: dict[str, bytes], alone_p50: float, possible_a_second: float, rounds: int
+) -> LoadFigures:
+    """Put a server under load.
+
+    Args:
+        url: The prediction's URL.
+        small: The files of a small photo.
+        alone_p50: What it takes alone, in ms.
+        possible_a_second: The cores over the seconds that the model alone takes on one thread.
+        rounds: How many small photos each connection sends, and 30 times the number of large ones.
+
+    Raises:
+        requests.RequestException: It did not answer, or with an error.
+    """
+    request = capacity.large_photo()
+    large = {"image": request.image, "mask": request.mask or b""}
+    headers = {"Accept": "image/jpeg"}
+    beside: list[float] = []
+    with _sender() as send:
+        seconds = [send(url, large, headers) for _ in range(max(1, rounds // 30))]
+        with _in_progress(url, {**large, "mask": _scratches()}) as is_in_progress:
+            while len(beside) < CONNECTIONS * rounds and is_in_progress():
+                beside.append(1000 * send(url, small))
+    return LoadFigures(
+        _answers_a_second(url, small, rounds),
+        possible_a_second,
+        statistics.median(seconds),
+        statistics.median(beside),
+        statistics.quantiles(beside, n=100)[-1],
+        alone_p50,
+    )
+
+
+def to_markdown(figures: LoadFigures) -> str:
+    """Return a table of the figures and their ratios."""
+    share = figures.answers_a_second / figures.possible_a_second
+    rows = [
+        ("", "measured", "in relation to", "ratio"),
+        ("---",) * 4,
+        (
+            f"answers a second, {CONNECTIONS} connections",
+            f"{figures.answers_a_second:.1f}",
+            f"cores over the model's seconds on one thread: {figures.possible_a_second:.1f}",
+            f"{share:.2f}",
+        ),
+        (
+            "a small photo beside a 12-megapixel one with scratches all over, p99",
+            f"{figures.beside_p99:.0f} ms",
+            f"alone, p50: {figures.alone_p50:.0f} ms",
+            f"{figures.beside_p99 / figures.alone_p50:.1f}",
+        ),
+        ("a 12-megapixel JPEG with a scratch, as JPEG", f"{figures.large_seconds:.2f} s", "", ""),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _answers_a_second(url: str, files: dict[str, bytes], rounds: int) -> float:
+    def client(_: int) -> None:
+        with _sender() as send:
+            for _ in range(rounds):
+                send(url, files)
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(client, range(CONNECTIONS)))  # its threads and the server's are warm
+        start = perf_counter()
+        list(pool.map(client, range(CONNECTIONS)))
+        return CONNECTIONS * rounds / (perf_counter() - start)
+
+
+@contextmanager
+def _sender() -> Iterator[Callable[..., float]]:
+    """Provide a function that posts files on one connection, and returns how many seconds the answer took."""
+    with requests.Session() as session:
+        session.trust_env = False
+
+        def send(url: str, files: dict[str, bytes], headers: dict[str, str] | None = None) -> float:
+            prepared = _prepared(url, files, headers)
+            start = perf_counter()
+            session.send(prepared).raise_for_status()
+            return perf_counter() - start
+
+        yield send
+
+
+def _prepared(url: str, files: dict[str, bytes], headers: dict[str, str] | None = None) -> PreparedRequest:
+    return Request("POST", url, files=files, headers=headers).prepare()
+
+
+@contextmanager
+def _in_progress(url: str, files: dict[str, bytes]) -> Iterator[Callable[[], bool]]:
+    """Post files and provide whether they are not yet answered. Then hang up."""
+    prepared, address = _prepared(url, files), urlsplit(url)
+    connection = HTTPConnection(address.hostname or "", address.port)
+    try:
+        connection.request("POST", address.path, prepared.body, dict(prepared.headers))
+        yield lambda: not select.select([connection.sock], [], [], 0)[0]
+    finally:
+        connection.close()
+
+
+def _scratches() -> bytes:
+    height, width = capacity.LARGE
+    mask = np.zeros((height, width), np.uint8)
+    for start in range(0, width, PITCH):
+        cv2.line(mask, (start, 0), (width - 1 - start, height - 1), 255, 7)
+    return png(mask)
