@@ -17,12 +17,14 @@ ARG NODE_IMAGE=node:20-bookworm-slim
 # ---- Build stages: the page, the Python packages, the project's files ----
 
 FROM ${NODE_IMAGE} AS page
-WORKDIR /page
+WORKDIR /project/clients/web
 # Behind a TLS-inspecting proxy: a file with its certificate authorities, in the builder.
 ARG NODE_EXTRA_CA_CERTS
 COPY clients/web/package.json clients/web/package-lock.json ./
 RUN npm ci --no-audit --no-fund --loglevel=error
 COPY clients/web/ ./
+# The page makes its own, smaller model from it.
+COPY models/inpaint.onnx /project/models/
 RUN npm run build
 
 
@@ -75,7 +77,7 @@ COPY serving/core/ serving/core/
 COPY serving/http/ serving/http/
 COPY models/inpaint.onnx models/
 COPY deploy/healthcheck.py ./
-COPY --from=page /page/build/ clients/web/build/
+COPY --from=page /project/clients/web/build/ clients/web/build/
 RUN python -m compileall -q serving
 
 FROM onnx-packages AS torchserve-files
@@ -101,7 +103,7 @@ RUN apt-get update \
     && install --directory --owner=10001 --group=10001 /var/cache/proxy
 COPY serving/nginx/ ./
 COPY deploy/healthcheck.py ./
-COPY --from=page /page/build/ /srv/page/
+COPY --from=page /project/clients/web/build/ /srv/page/
 ENV PROXY_PORT=8000 PROXY_BODIES=/var/cache/proxy
 USER 10001:10001
 EXPOSE 8000

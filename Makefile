@@ -98,7 +98,7 @@ benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 	$(RUN_PYTHON) -m benchmarks
 
 clean: ## remove what was installed and built; runs/ stays
-	rm -rf $(VENV) $(ARTIFACTS) $(WEB)/node_modules $(WEB)/build $(WEB)/.svelte-kit
+	rm -rf $(VENV) $(ARTIFACTS) $(WEB)/node_modules $(WEB)/build $(WEB)/.on-device $(WEB)/.svelte-kit
 
 # All but torch, whose build, and so whose hash, is the host's choice, and on a GPU host the CUDA that it comes with.
 PIN = CUSTOM_COMPILE_COMMAND="make requirements" $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras \
@@ -111,7 +111,7 @@ deploy/requirements/torchserve-gpu.txt: EXTRAS = ts,gpu --unsafe-package torch $
 deploy/requirements/%.txt: pyproject.toml constraints.txt
 	$(PIN) --extra $(EXTRAS) --output-file $@ pyproject.toml
 
-$(WEB)/build/index.html: $(WEB)/node_modules/.installed $(shell find $(WEB)/src $(WEB)/scripts -type f) $(wildcard $(WEB)/*.config.* $(WEB)/tsconfig.json)
+$(WEB)/build/index.html: $(WEB)/node_modules/.installed models/inpaint.onnx $(shell find $(WEB)/src $(WEB)/scripts $(WEB)/static -type f) $(wildcard $(WEB)/*.config.* $(WEB)/tsconfig.json)
 	npm --prefix $(WEB) run build
 
 $(WEB)/node_modules/.installed: $(WEB)/package-lock.json

@@ -135,7 +135,7 @@ def test_the_proxy_serves_the_page_and_passes_on(
         until(lambda: engine_of_containers.healthy(container, proxy_image))
         page = requests.get(f"{url}/", timeout=PATIENCE)
         assert page.headers["Content-Type"] == "text/html"
-        assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+        assert "script-src 'self' 'wasm-unsafe-eval'" in page.headers["Content-Security-Policy"]
         assert post(url, small()).content == post(onnx_container_engine.url, small()).content
         answers: list[requests.Response] = []
         client = threading.Thread(target=lambda: answers.append(post(url, large())))

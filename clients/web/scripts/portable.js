@@ -7,7 +7,8 @@ const ASSETS = '_app/immutable/';
 
 /**
  * Wrap an adapter so that its build works on any host, in any folder, with any Content-Security-Policy that allows
- * `script-src 'self'`: `index.html` loads its start-up script from a file, and all its URLs are relative.
+ * `script-src 'self'`: `index.html` loads its start-up script from a file, and all its URLs are relative. The service
+ * worker is told the name of that script.
  *
  * @param {import('@sveltejs/kit').Adapter} adapter
  * @param {string} folder where the adapter writes the build
@@ -29,6 +30,8 @@ export function portable(adapter, folder) {
 			await writeFile(join(folder, name), code);
 			const tag = `<script defer src="./${name}"></script>`;
 			await writeFile(page, html.replace(script[0], tag).replaceAll(`"/${ASSETS}`, `"./${ASSETS}`));
+			const worker = join(folder, 'service-worker.js');
+			await writeFile(worker, `globalThis.START_UP = ["./${name}"];\n${await readFile(worker, 'utf8')}`);
 		}
 	};
 }

@@ -7,15 +7,21 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 ASSETS = "_app"
-"""The folder of the build with everything but `index.html`."""
+"""The folder of the build with everything but `index.html` and the service worker."""
+SERVICE_WORKER = "service-worker.js"
+"""Lets the page work without a connection. A service worker is in charge of its own folder and those below."""
 
 _IMMUTABLE = f"/{ASSETS}/immutable/"  # files with their content's hash in their name
+_GZIPPED = ".bin"  # the model and the runtime for removing in the browser
 # The stricter policy of the page itself is in its `index.html`, so that it applies on any host.
 _HEADERS = {
-    "Content-Security-Policy": "script-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    # WebAssembly is for removing in the browser.
+    "Content-Security-Policy": (
+        "script-src 'self' 'wasm-unsafe-eval'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
 }
 
 
@@ -31,7 +37,20 @@ def add_page(app: FastAPI, folder: Path) -> None:
         return
     index = GZipMiddleware(_Files(directory=folder, html=True))
     app.router.routes.append(Route("/", index, methods=["GET"]))
-    app.router.routes.append(Mount(f"/{ASSETS}", GZipMiddleware(_Files(directory=folder / ASSETS))))
+    app.router.routes.append(Route(f"/{SERVICE_WORKER}", index, methods=["GET"]))
+    app.router.routes.append(Mount(f"/{ASSETS}", _Assets(directory=folder / ASSETS)))
+
+
+class _Assets:
+    """The files of the folder `ASSETS`, gzipped on the way unless they are gzipped already."""
+
+    def __init__(self, directory: Path) -> None:
+        self._files = _Files(directory=directory)
+        self._gzipping = GZipMiddleware(self._files)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._files if scope["path"].endswith(_GZIPPED) else self._gzipping
+        await app(scope, receive, send)
 
 
 class _Files(StaticFiles):

@@ -14,6 +14,7 @@ from serving.http.settings import Settings
 INDEX = "<!doctype html><title>page</title>" + "<p>words</p>" * 200
 SCRIPT = "export const answer = 42;\n" * 200
 HASHED = "_app/immutable/bundle.abcdef12.js"
+MODEL = "_app/immutable/assets/model.abcdef12.bin"
 ORIGIN = "https://photos.example"
 
 
@@ -24,6 +25,9 @@ def build(tmp_path: Path) -> Path:
     (folder / HASHED).parent.mkdir(parents=True)
     (folder / "index.html").write_text(INDEX)
     (folder / HASHED).write_text(SCRIPT)
+    (folder / MODEL).parent.mkdir()
+    (folder / MODEL).write_bytes(b"gzipped" * 1000)
+    (folder / "service-worker.js").write_text(SCRIPT)
     (folder / "_app" / "version.json").write_text('{"version": "1"}')
     (tmp_path / "secret.txt").write_text("secret")
     return folder
@@ -60,11 +64,26 @@ def test_it_comes_compressed_to_whom_asks_for_it(client: TestClient, path: str, 
     assert "content-encoding" not in client.get(path, headers={"Accept-Encoding": "identity"}).headers
 
 
+def test_the_service_worker_is_asked_about_again_each_time(client: TestClient) -> None:
+    answer = client.get("/service-worker.js")
+    assert (answer.status_code, answer.text) == (200, SCRIPT)
+    assert "javascript" in answer.headers["content-type"]
+    assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_what_is_gzipped_already_comes_as_it_is(client: TestClient) -> None:
+    answer = client.get(f"/{MODEL}")
+    assert answer.content == b"gzipped" * 1000
+    assert "content-encoding" not in answer.headers
+    assert answer.headers["content-length"] == "7000"
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
 @pytest.mark.parametrize("path", ["/", f"/{HASHED}"])
 def test_no_script_in_a_page_is_allowed_and_no_frame_around_it(client: TestClient, path: str) -> None:
     answer = client.get(path)
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
-    assert policy["script-src"] == "'self'"
+    assert policy["script-src"] == "'self' 'wasm-unsafe-eval'"
     assert policy["frame-ancestors"] == "'none'"
     assert answer.headers["x-content-type-options"] == "nosniff"
 

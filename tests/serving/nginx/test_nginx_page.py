@@ -35,7 +35,7 @@ def test_what_has_its_hash_in_its_name_is_kept_for_ever(proxy: Proxy) -> None:
 def test_only_the_pages_own_scripts_run(proxy: Proxy, path: str) -> None:
     headers = get(proxy.url + path).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
-    assert policy["script-src"] == "'self'"
+    assert policy["script-src"] == "'self' 'wasm-unsafe-eval'"
     assert policy["object-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"

@@ -1,14 +1,15 @@
 import { describeError, type ErrorMessage } from './api/error-messages';
-import { expectedSeconds, recordSeconds } from './api/estimate';
+import { expectedSeconds, recordSeconds, type Place } from './api/estimate';
 import { fill } from './api/fill';
 import { storeKey, storedKey } from './api/key';
-import { serverLimits } from './api/limits';
+import { serverFacts, type ServerFacts } from './api/limits';
 import { DEFAULT_MODEL, serverModels } from './api/models';
 import { retryWhileBusy } from './api/retry';
 import { UserError } from './errors';
 import { newId } from './id';
 import { openPhoto, releasePhoto, type Photo } from './image/photo';
 import { loadSample, SAMPLE } from './image/sample';
+import { DOWNLOAD_MEGABYTES, fillOnDevice } from './local/on-device';
 import type { Brush, Tool } from './mask/brush.svelte';
 import { rasterize, touches, type Mark } from './mask/edits';
 import { importMask } from './mask/import-mask';
@@ -22,11 +23,14 @@ import { abandon, add, begin, nextJob, photosOf, redo, settle, undo } from './ti
 import type { Job, Removal, Timeline } from './timeline';
 import { Work } from './work.svelte';
 
-/** A removal in progress: uploading, running, or waiting for a busy server. */
+/** A removal in progress: uploading, running, or waiting for a busy server; on this device, loading what it needs. */
 export type Progress =
+	| { readonly phase: 'loading'; readonly fraction: number }
 	| { readonly phase: 'uploading'; readonly fraction: number }
 	| { readonly phase: 'filling'; readonly expectedSeconds: number }
 	| { readonly phase: 'waiting'; readonly seconds: number };
+
+type Report = (progress: Progress) => void;
 
 /** A stored work that can be continued. */
 export interface Offer {
@@ -40,6 +44,7 @@ const LEAVE_QUESTION = "Leave this photo? This browser can't store your work on 
 const DISCARD_QUESTION = 'Discard your work on this photo?';
 const ON_RELEASE = 'remove-on-release';
 const MODEL = 'model';
+const PLACE = 'place';
 /** Growing and shrinking the paint moves its edge by this fraction of the photo's longer side. */
 const GROW_FRACTION = 1 / 400;
 
@@ -56,6 +61,9 @@ export class Session {
 	opening = $state(false);
 	/** The names of the server's models, the default first; none if it does not list them. */
 	models: readonly string[] = $state.raw([]);
+	/** Whether a server answers; null until that is known. */
+	serverAnswers: boolean | null = $state(null);
+	#place = $state(remembered(PLACE));
 	#model = $state(remembered(MODEL));
 	#onRelease = $state(remembered(ON_RELEASE) !== 'no');
 	#running: { readonly removal: Removal; readonly stop: AbortController } | null = null;
@@ -87,6 +95,20 @@ export class Session {
 		remember(MODEL, name);
 	}
 
+	/** Where removals run: where the user chose, or on this device if no server answers. */
+	get place(): Place {
+		return this.#place === 'device' || this.serverAnswers === false ? 'device' : 'server';
+	}
+
+	set place(place: Place) {
+		this.#place = place;
+		remember(PLACE, place);
+		this.notice =
+			place === 'device'
+				? `Photos stay on this device now. The first removal downloads ${DOWNLOAD_MEGABYTES} MB.`
+				: 'Photos are sent to the server now.';
+	}
+
 	/** Whether strokes are collected for the Remove button: always, or because there is paint already. */
 	get collecting(): boolean {
 		return !this.#onRelease || this.work?.isBlank === false;
@@ -99,6 +121,7 @@ export class Session {
 
 	/** Return to the work that this tab had open before it was reloaded, or offer the stored ones. */
 	async restore(): Promise<void> {
+		// Early, so that opening a photo does not wait for it.
 		void this.#updateModels();
 		const id = tabWork();
 		if (!id || !(await this.#load(id))) await this.#updateOffers();
@@ -113,7 +136,8 @@ export class Session {
 		this.error = null;
 		this.opening = true;
 		try {
-			const photo = await openPhoto(file, name, await serverLimits());
+			const { limits } = await this.#askServer();
+			const photo = await openPhoto(file, name, this.place === 'server' ? limits : null);
 			if (!(await this.#leave())) return releasePhoto(photo);
 			const work = new Work(newId(), begin(photo));
 			await claim(work.id);
@@ -176,6 +200,12 @@ export class Session {
 		this.error = null;
 		this.notice = '';
 		this.#set(add(this.work.timeline, { kind: 'removal', onRelease, photo: null }));
+	}
+
+	/** Remove what is painted on this device, and whatever else is removed before the page is reloaded. */
+	removeOnDevice(): void {
+		this.#place = 'device';
+		this.remove();
 	}
 
 	/** Stop the removals in progress. Their paint stays. */
@@ -249,7 +279,14 @@ export class Session {
 	}
 
 	async #updateModels(): Promise<void> {
-		this.models = await serverModels(this.#key);
+		const { limits } = await this.#askServer();
+		this.models = limits ? await serverModels(this.#key) : []; // TorchServe has no /v2
+	}
+
+	async #askServer(): Promise<ServerFacts> {
+		const facts = await serverFacts();
+		this.serverAnswers = facts.answers;
+		return facts;
 	}
 
 	#replacePaint(mask: Mask | null): void {
@@ -313,17 +350,46 @@ export class Session {
 		this.progress = null;
 	}
 
-	async #result({ photo, paint }: Job, name: string, signal: AbortSignal): Promise<Photo> {
+	async #result(job: Job, name: string, signal: AbortSignal): Promise<Photo> {
 		const report = (progress: Progress) => {
 			if (!signal.aborted) this.progress = progress;
 		};
+		if (this.serverAnswers === null) await this.#askServer();
+		return this.place === 'device'
+			? this.#resultOnDevice(job, name, signal, report)
+			: this.#resultOfServer(job, name, signal, report);
+	}
+
+	async #resultOnDevice({ photo, paint }: Job, name: string, signal: AbortSignal, report: Report): Promise<Photo> {
+		report({ phase: 'loading', fraction: 0 });
+		const mask = usable(rasterize(paint, photo)).data;
+		const pixels = photo.width * photo.height;
+		let started = 0;
+		const jpeg = (this.work?.original ?? photo).type === 'JPEG';
+		const result = await fillOnDevice(
+			{ photo: photo.file, mask, jpeg },
+			{
+				signal,
+				onLoad: (fraction) => report({ phase: 'loading', fraction }),
+				onStart: () => {
+					started = performance.now();
+					report({ phase: 'filling', expectedSeconds: expectedSeconds(pixels, 'device') });
+				}
+			}
+		);
+		recordSeconds(pixels, (performance.now() - started) / 1000, 'device');
+		const filled = await openPhoto(result.file, name, null);
+		return result.jpeg ? { ...filled, jpeg: result.jpeg } : filled;
+	}
+
+	async #resultOfServer({ photo, paint }: Job, name: string, signal: AbortSignal, report: Report): Promise<Photo> {
 		report({ phase: 'uploading', fraction: 0 });
-		const mask = await encodeHoles(rasterize(paint, photo));
+		const mask = await encodeMask(usable(rasterize(paint, photo)));
 		const pixels = photo.width * photo.height;
 		let uploaded = 0;
 		const onUpload = (fraction: number) => {
 			if (fraction === 1) uploaded = performance.now();
-			const done = { phase: 'filling', expectedSeconds: expectedSeconds(pixels) } as const;
+			const done = { phase: 'filling', expectedSeconds: expectedSeconds(pixels, 'server') } as const;
 			report(fraction < 1 ? { phase: 'uploading', fraction } : done);
 		};
 		const file = await retryWhileBusy(
@@ -331,7 +397,7 @@ export class Session {
 			signal,
 			(seconds) => report(seconds ? { phase: 'waiting', seconds } : { phase: 'uploading', fraction: 0 })
 		);
-		recordSeconds(pixels, (performance.now() - uploaded) / 1000);
+		recordSeconds(pixels, (performance.now() - uploaded) / 1000, 'server');
 		if (this.#key && this.#key !== storedKey()) {
 			storeKey(this.#key);
 			void this.#updateModels();
@@ -381,11 +447,12 @@ function noticeFor({ name, animated }: Photo, ignored: number): string {
 	return notices.join(' ');
 }
 
-async function encodeHoles(mask: Mask): Promise<Blob> {
+/** @throws UserError there is nothing to fill, or nothing to fill from */
+function usable(mask: Mask): Mask {
 	const holes = mask.holes();
 	if (holes === 0) throw new UserError('Nothing is painted yet. Paint over what you want to remove.');
 	if (holes === mask.width * mask.height) {
 		throw new UserError('The whole photo is covered. Leave part of it unpainted.');
 	}
-	return encodeMask(mask);
+	return mask;
 }

@@ -9,6 +9,8 @@ const TYPES: Record<string, string> = {
 	'.html': 'text/html; charset=utf-8',
 	'.js': 'text/javascript',
 	'.css': 'text/css',
+	'.png': 'image/png',
+	'.webmanifest': 'application/manifest+json',
 	'.webp': 'image/webp'
 };
 
@@ -23,11 +25,12 @@ export class StaticHost {
 		const serve = async (incoming: IncomingMessage, answer: ServerResponse) => {
 			const path = (incoming.url ?? '').startsWith(prefix) ? incoming.url!.slice(prefix.length) : null;
 			const name = path === '' ? 'index.html' : path;
-			if (name === 'index.html' || name?.startsWith('_app/')) {
+			if (['index.html', 'service-worker.js'].includes(name ?? '') || name?.startsWith('_app/')) {
 				const content = await readFile(join(build, name)).catch(() => null);
 				answer.writeHead(content ? 200 : 404, {
 					'Content-Type': TYPES[extname(name)] ?? 'application/octet-stream',
-					'Content-Security-Policy': "script-src 'self'; object-src 'none'; base-uri 'none'"
+					'Content-Security-Policy':
+						"script-src 'self' 'wasm-unsafe-eval'; object-src 'none'; base-uri 'none'"
 				});
 				answer.end(content);
 			} else if (engine && path !== null) {

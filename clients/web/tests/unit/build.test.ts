@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -10,11 +10,30 @@ const MAX_BYTES = 150_000;
 const names = (await readdir(BUILD, { recursive: true })).filter((name) => /\.\w+$/.test(name));
 const index = await readFile(join(BUILD, 'index.html'), 'utf8');
 
-test('the whole page, without its sample picture, is below 150 KB gzipped', async () => {
-	const page = names.filter((name) => !/sample[\w-]*\.[\w-]+\.webp$/.test(name));
-	expect(names.length - page.length).toBe(2);
+/** The sample picture, the icons of the installed page, and what removing on the device loads. */
+const LATER = [
+	/sample[\w-]*\.[\w-]+\.webp$/,
+	/icon-\w+\.png$/,
+	/(model|runtime)\.[\w-]+\.bin$/,
+	/runtime\.[\w-]+\.js$/,
+	/workers\/worker-[\w-]+\.js$/
+];
+
+test('the whole page, without what it loads later, is below 150 KB gzipped', async () => {
+	const page = names.filter((name) => !LATER.some((pattern) => pattern.test(name)));
+	expect(names.length - page.length).toBe(9);
 	const sizes = await Promise.all(page.map(async (name) => gzipSync(await readFile(join(BUILD, name))).length));
 	expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(MAX_BYTES);
+});
+
+test('without a connection the page has every file but the model and the runtime, which are stored when used', async () => {
+	const worker = await readFile(join(BUILD, 'service-worker.js'), 'utf8');
+	const missing = names.filter((name) => !worker.includes(name));
+	expect(missing.sort()).toEqual(['_app/version.json', 'index.html', 'service-worker.js']);
+});
+
+test('no file is too large for a Git host', async () => {
+	for (const name of names) expect((await stat(join(BUILD, name))).size).toBeLessThan(95_000_000);
 });
 
 test('the page has no inline scripts, so that a policy can forbid them', () => {
@@ -22,8 +41,8 @@ test('the page has no inline scripts, so that a policy can forbid them', () => {
 	expect(index).not.toMatch(/<script>|\son\w+=/);
 });
 
-test('every other file is under _app, with relative URLs', () => {
-	expect(names.filter((name) => !name.startsWith('_app/'))).toEqual(['index.html']);
+test('every other file is under _app, with relative URLs; a service worker must lie beside the page', () => {
+	expect(names.filter((name) => !name.startsWith('_app/')).sort()).toEqual(['index.html', 'service-worker.js']);
 	expect([...index.matchAll(/\s(?:src|href)="([^"]*)"/g)].map(([, url]) => url)).toSatisfy((urls: string[]) =>
 		urls.every((url) => url.startsWith('./_app/') || url.startsWith('data:'))
 	);

@@ -1,5 +1,6 @@
 import { crc32, inflateSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { decodePng, encodePng, type Samples } from '../../src/lib/image/png';
 import { HOLE, Mask } from '../../src/lib/mask/mask';
 import { encodeMask } from '../../src/lib/mask/png';
 
@@ -40,4 +41,24 @@ test.each([
 	expect(file.type).toBe('image/png');
 	expect([decoded.width, decoded.height]).toEqual([width, height]);
 	expect(decoded.samples.equals(mask.data)).toBe(true);
+});
+
+test.each([1, 2, 3, 4] as const)('a photo of %i channels is encoded and decoded without loss', async (channels) => {
+	const [width, height] = [61, 37];
+	const data = Uint8Array.from({ length: width * height * channels }, (_, i) => (i * i) >> 3);
+	const samples: Samples = { width, height, channels, data };
+	const chunk = { type: 'gAMA', content: new Uint8Array([0, 0, 177, 143]) };
+	const file = new Uint8Array(await (await encodePng(samples, 'paeth', [chunk])).arrayBuffer());
+	const decoded = await decodePng(file);
+	expect(decoded?.samples).toEqual(samples);
+	expect(decoded?.chunks.map(({ type }) => type)).toEqual(['IHDR', 'gAMA', 'IDAT', 'IEND']);
+	expect(decoded?.chunks[1]?.content).toEqual(chunk.content);
+});
+
+test('a PNG file of another kind is left to the browser', async () => {
+	const samples: Samples = { width: 2, height: 1, channels: 1, data: new Uint8Array([1, 2]) };
+	for (const type of ['PLTE', 'tRNS', 'eXIf']) {
+		const file = await encodePng(samples, 'none', [{ type, content: new Uint8Array(3) }]);
+		expect(await decodePng(new Uint8Array(await file.arrayBuffer()))).toBeNull();
+	}
 });

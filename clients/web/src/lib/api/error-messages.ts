@@ -1,4 +1,4 @@
-import { UserError } from '../errors';
+import { OfflineError, UserError } from '../errors';
 import { ApiError } from './errors';
 
 export interface ErrorMessage {
@@ -6,6 +6,8 @@ export interface ErrorMessage {
 	readonly text: string;
 	/** What the user can do about it: try again, enter an access key, or choose another photo or mask ('none'). */
 	readonly action: 'retry' | 'key' | 'none';
+	/** Whether there was no answer from the server, so that removing on this device may help. */
+	readonly unreachable?: boolean;
 }
 
 /**
@@ -15,6 +17,13 @@ export interface ErrorMessage {
  */
 export function describeError(error: unknown, key = ''): ErrorMessage {
 	if (error instanceof UserError) return { title: error.message, text: '', action: 'none' };
+	if (error instanceof OfflineError) {
+		return {
+			title: "Can't download the model",
+			text: 'Check your connection and try again. Your work is still here.',
+			action: 'retry'
+		};
+	}
 	if (!(error instanceof ApiError)) {
 		return { title: 'Something went wrong', text: 'Try again. Your work is still here.', action: 'retry' };
 	}
@@ -23,7 +32,8 @@ export function describeError(error: unknown, key = ''): ErrorMessage {
 		return {
 			title: "Can't reach the server",
 			text: 'Check your connection and try again. Your work is still here.',
-			action: 'retry'
+			action: 'retry',
+			unreachable: true
 		};
 	}
 	if (status === 401 || status === 403) {

@@ -1,25 +1,28 @@
-/** Estimates how long the server works on a removal, from the removals before. */
+/** Estimates how long a removal takes, from the removals before. */
 
 import { remember, remembered } from '../storage/settings';
 
-const NAME = 'seconds-per-megapixel';
-/** Seconds for each megapixel of the photo, before the first removal: of two processor cores. */
-const DEFAULT_RATE = 0.4;
+/** Where a removal runs. */
+export type Place = 'server' | 'device';
+
+const NAMES = { server: 'seconds-per-megapixel', device: 'seconds-per-megapixel-on-device' };
+/** Seconds for each megapixel of the photo, before the first removal: of two processor cores, or of one in a browser. */
+const DEFAULT_RATES = { server: 0.4, device: 3 };
 /** Of a smaller photo the time hardly depends on its size. */
 const MIN_MEGAPIXELS = 1;
 /** The weight of the newest removal: the time also depends on what is painted. */
 const NEWEST = 0.5;
 
-function rate(): number {
-	return Number(remembered(NAME)) || DEFAULT_RATE;
+function rate(place: Place): number {
+	return Number(remembered(NAMES[place])) || DEFAULT_RATES[place];
 }
 
 /** @param pixels of the photo */
-export function expectedSeconds(pixels: number): number {
-	return rate() * Math.max(MIN_MEGAPIXELS, pixels / 1e6);
+export function expectedSeconds(pixels: number, place: Place): number {
+	return rate(place) * Math.max(MIN_MEGAPIXELS, pixels / 1e6);
 }
 
-export function recordSeconds(pixels: number, seconds: number): void {
+export function recordSeconds(pixels: number, seconds: number, place: Place): void {
 	const measured = seconds / Math.max(MIN_MEGAPIXELS, pixels / 1e6);
-	remember(NAME, String(NEWEST * measured + (1 - NEWEST) * rate()));
+	remember(NAMES[place], String(NEWEST * measured + (1 - NEWEST) * rate(place)));
 }

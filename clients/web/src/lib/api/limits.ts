@@ -3,22 +3,28 @@ import type { components } from './schema';
 
 export type Limits = components['schemas']['Limits'];
 
+export interface ServerFacts {
+	/** Whether a server answers at all: a plain web host has no API. */
+	readonly answers: boolean;
+	/** Its size limits; null if it does not report them, as TorchServe does not. */
+	readonly limits: Limits | null;
+}
+
 const TIMEOUT_MS = 3000;
+let cached: Promise<ServerFacts> | undefined;
 
-let cached: Promise<Limits | null> | undefined;
-
-/** The server's size limits, requested once; null if the server does not report them, as TorchServe does not. */
-export function serverLimits(): Promise<Limits | null> {
-	cached ??= fetchLimits().catch(() => {
+/** What the server says of itself. Requested once, unless there is no answer. */
+export function serverFacts(): Promise<ServerFacts> {
+	cached ??= fetchFacts().catch(() => {
 		cached = undefined;
-		return null;
+		return { answers: false, limits: null };
 	});
 	return cached;
 }
 
-async function fetchLimits(): Promise<Limits | null> {
+/** Every server of this contract answers in JSON, errors too; a web host's error page is HTML. */
+async function fetchFacts(): Promise<ServerFacts> {
 	const response = await fetch(apiUrl('/v2'), { signal: AbortSignal.timeout(TIMEOUT_MS) });
-	if (!response.ok) return null;
-	const metadata = (await response.json()) as Partial<components['schemas']['ServerMetadata']>;
-	return metadata.limits ?? null;
+	const body = (await response.json()) as Partial<components['schemas']['ServerMetadata']>;
+	return { answers: true, limits: (response.ok && body.limits) || null };
 }

@@ -1,5 +1,4 @@
 import { bearer } from './key';
-import { serverLimits } from './limits';
 import { apiUrl } from './url';
 import type { components } from './schema';
 
@@ -9,12 +8,11 @@ type IndexedModel = components['schemas']['IndexedModel'];
 export const DEFAULT_MODEL = 'inpaint';
 
 /**
- * The names of the server's models, the default first; none if the server does not list them, as TorchServe does not.
+ * The names of the models of a server that has `/v2`, the default first; none if it does not list them.
  *
  * @param key the server's API key, or '' for none
  */
 export async function serverModels(key: string): Promise<readonly string[]> {
-	if (!(await serverLimits())) return []; // it has no /v2
 	const headers: Record<string, string> = key ? { Authorization: bearer(key) } : {};
 	const response = await fetch(apiUrl('/v2/repository/index'), { headers }).catch(() => null);
 	if (!response?.ok) return [];

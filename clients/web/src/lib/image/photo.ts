@@ -12,6 +12,8 @@ export interface Photo extends Size {
 	readonly name: string;
 	readonly type: FileType;
 	readonly file: Blob;
+	/** The same picture as JPEG, to download, if `file` is the lossless result of a JPEG photo. */
+	readonly jpeg?: Blob;
 	/** Object URL for `<img>`, valid until `releasePhoto`. */
 	readonly url: string;
 	readonly animated: boolean;

@@ -23,7 +23,7 @@ export interface Summary {
 	readonly photo: Blob;
 }
 
-type StoredPhoto = Omit<Photo, 'file' | 'url'>;
+type StoredPhoto = Omit<Photo, 'file' | 'jpeg' | 'url'>;
 
 /** Files and masks are stored once, by their key; everything else is small and written with every change. */
 type StoredEntry =
@@ -64,7 +64,10 @@ function database(): Promise<IDBPDatabase<Schema>> {
 export async function saveWork({ id, timeline, downloaded, unsaved }: Snapshot): Promise<void> {
 	const files = new Map<string, Blob | Mask>();
 	const photos = photosOf(timeline);
-	for (const photo of photos) files.set(photo.id, photo.file);
+	for (const photo of photos) {
+		files.set(photo.id, photo.file);
+		if (photo.jpeg) files.set(jpegKey(photo), photo.jpeg);
+	}
 	const store = (entry: Entry) => storedEntry(entry, files);
 	const work: StoredWork = {
 		id,
@@ -137,7 +140,12 @@ function storedPhoto(photo: Photo): StoredPhoto {
 function loadedPhoto(photo: StoredPhoto, files: ReadonlyMap<string, Blob>): Photo {
 	const file = files.get(photo.id);
 	if (!file) throw new Error(`the file of photo ${photo.id} is missing`);
-	return { ...photo, file, url: URL.createObjectURL(file) };
+	const jpeg = files.get(jpegKey(photo));
+	return { ...photo, ...(jpeg && { jpeg }), file, url: URL.createObjectURL(file) };
+}
+
+function jpegKey({ id }: StoredPhoto): string {
+	return `${id}-jpeg`;
 }
 
 const maskIds = new WeakMap<Mask, string>();

@@ -1,0 +1,112 @@
+/** From image files to pixels and back, in a worker. */
+import { mediaTypeOf } from '../image/file-type';
+import { decodePng, encodePng, type Chunk, type Samples } from '../image/png';
+import type { Size } from '../view/view';
+import type { Picture } from './image';
+
+/** A decoded photo. */
+export interface Photo {
+	readonly picture: Picture;
+	/** One byte per pixel, or null if every pixel is opaque. */
+	readonly alpha: Uint8Array<ArrayBuffer> | null;
+	/** How the colours of a PNG file are to be shown. */
+	readonly chunks: readonly Chunk[];
+}
+
+/** Chunks that say how colours are shown and how large a pixel is; they stay true when pixels change. */
+const KEPT_CHUNKS = ['cHRM', 'gAMA', 'iCCP', 'sRGB', 'cICP', 'pHYs'];
+const OPAQUE = 255;
+const BAND_ROWS = 256;
+/** Of the JPEG for download: hardly distinguishable from the photo. */
+const JPEG_QUALITY = 0.95;
+
+/**
+ * Decode an image file, with its EXIF orientation applied. The samples of an ordinary PNG file are those in the file; of
+ * other files they are what the browser makes of them: 8 bits, sRGB.
+ */
+export async function decodePhoto(file: Blob): Promise<Photo> {
+	if (file.type === mediaTypeOf('PNG')) {
+		const decoded = await decodePng(new Uint8Array(await file.arrayBuffer()));
+		if (decoded) {
+			const chunks = decoded.chunks.filter(({ type }) => KEPT_CHUNKS.includes(type));
+			return { ...separated(decoded.samples), chunks };
+		}
+	}
+	return { ...separated(await drawn(file)), chunks: [] };
+}
+
+/** A band of rows at a time: the size of a canvas is limited. */
+async function drawn(file: Blob): Promise<Samples> {
+	const bitmap = await createImageBitmap(file, { imageOrientation: 'from-image' });
+	try {
+		const { width, height } = bitmap;
+		const data = new Uint8Array(4 * width * height);
+		const canvas = new OffscreenCanvas(width, Math.min(height, BAND_ROWS));
+		const context = canvas.getContext('2d', { willReadFrequently: true });
+		if (!context) throw new Error('this browser has no 2D canvas in workers');
+		context.globalCompositeOperation = 'copy';
+		for (let top = 0; top < height; top += BAND_ROWS) {
+			context.drawImage(bitmap, 0, -top);
+			const rows = Math.min(BAND_ROWS, height - top);
+			data.set(context.getImageData(0, 0, width, rows).data, 4 * width * top);
+		}
+		return { width, height, channels: 4, data };
+	} finally {
+		bitmap.close();
+	}
+}
+
+function separated({ width, height, channels, data }: Samples): Pick<Photo, 'picture' | 'alpha'> {
+	const count = width * height;
+	const picture = { width, height, data: new Uint8Array(3 * count) };
+	const alpha = channels % 2 === 0 ? new Uint8Array(count) : null;
+	const grey = channels < 3;
+	for (let i = 0; i < count; i++) {
+		for (let channel = 0; channel < 3; channel++) {
+			picture.data[3 * i + channel] = data[channels * i + (grey ? 0 : channel)]!;
+		}
+		if (alpha) alpha[i] = data[channels * (i + 1) - 1]!;
+	}
+	return { picture, alpha: alpha?.some((value) => value !== OPAQUE) ? alpha : null };
+}
+
+/** Whether no known pixel has a colour. */
+export function isGrey({ data }: Picture, hole: Uint8Array): boolean {
+	for (let i = 0; i < data.length; i += 3) {
+		if (!hole[i / 3] && (data[i] !== data[i + 1] || data[i] !== data[i + 2])) return false;
+	}
+	return true;
+}
+
+/** Encode a photo without loss. */
+export function encodePhoto({ picture, alpha, chunks }: Photo): Promise<Blob> {
+	const { width, height } = picture;
+	if (!alpha) return encodePng({ width, height, channels: 3, data: picture.data }, 'paeth', chunks);
+	const data = new Uint8Array(4 * width * height);
+	for (let i = 0; i < alpha.length; i++) {
+		data.set(picture.data.subarray(3 * i, 3 * i + 3), 4 * i);
+		data[4 * i + 3] = alpha[i]!;
+	}
+	return encodePng({ width, height, channels: 4, data }, 'paeth', chunks);
+}
+
+/** Encode a picture as JPEG. @returns null if it is too large for a canvas of this browser */
+export async function encodeJpeg(picture: Picture): Promise<Blob | null> {
+	const { width, height, data }: Size & Picture = picture;
+	try {
+		const canvas = new OffscreenCanvas(width, height);
+		const context = canvas.getContext('2d');
+		for (let top = 0; top < height; top += BAND_ROWS) {
+			const band = new ImageData(width, Math.min(BAND_ROWS, height - top));
+			const first = top * width;
+			for (let i = 0; i < band.width * band.height; i++) {
+				band.data.set(data.subarray(3 * (first + i), 3 * (first + i) + 3), 4 * i);
+				band.data[4 * i + 3] = OPAQUE;
+			}
+			context?.putImageData(band, 0, top);
+		}
+		return await canvas.convertToBlob({ type: mediaTypeOf('JPEG'), quality: JPEG_QUALITY });
+	} catch {
+		return null;
+	}
+}
