@@ -23,6 +23,9 @@ from server_metrics import metrics
 
 pytestmark = pytest.mark.engines
 
+ONE_LARGE = ("--concurrency", "1", "--queue-size", "1", "--max-pixels", "1000000")
+"""Flags with which one large request waits while another runs, since there are pixels for one, and no more may."""
+
 
 def load(url: str) -> tuple[float, float]:
     """How many predictions are running and waiting, as the server's metrics have it."""
@@ -146,10 +149,10 @@ def test_a_stop_answers_what_is_in_flight() -> None:
 
 
 def test_a_full_queue_is_told_at_once_and_when_to_come_back(tmp_path: Path) -> None:
-    with engines.onnx_server(tmp_path, "--queue-size", "1") as engine, ThreadPoolExecutor(2) as pool:
+    with engines.onnx_server(tmp_path, *ONE_LARGE) as engine, ThreadPoolExecutor(2) as pool:
         running = pool.submit(post, engine.url, large())
         until(lambda: load(engine.url) == (1, 0))
-        waiting = pool.submit(post, engine.url, small())
+        waiting = pool.submit(post, engine.url, large())
         until(lambda: load(engine.url) == (1, 1))
         for path in (PREDICT, "/v2/models/inpaint/infer"):
             answer = requests.post(engine.url + path, files=small(), timeout=PATIENCE)
@@ -201,10 +204,10 @@ def test_the_server_stops_when_its_supervisor_is_killed() -> None:
 
 
 def test_a_client_that_hangs_up_in_the_queue_makes_room(tmp_path: Path) -> None:
-    with engines.onnx_server(tmp_path, "--queue-size", "1") as engine, ThreadPoolExecutor(2) as pool:
+    with engines.onnx_server(tmp_path, *ONE_LARGE) as engine, ThreadPoolExecutor(2) as pool:
         running = pool.submit(post, engine.url, large())
         until(lambda: load(engine.url) == (1, 0))
-        with asked(engine.url, small()):
+        with asked(engine.url, large()):
             until(lambda: load(engine.url) == (1, 1))
         until(lambda: load(engine.url) == (1, 0))
         assert not running.done()
