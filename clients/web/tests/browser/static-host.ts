@@ -25,7 +25,7 @@ export class StaticHost {
 		const serve = async (incoming: IncomingMessage, answer: ServerResponse) => {
 			const path = (incoming.url ?? '').startsWith(prefix) ? incoming.url!.slice(prefix.length) : null;
 			const name = path === '' ? 'index.html' : path;
-			if (['index.html', 'service-worker.js'].includes(name ?? '') || name?.startsWith('_app/')) {
+			if (name && (['index.html', 'service-worker.js'].includes(name) || name.startsWith('_app/'))) {
 				const content = await readFile(join(build, name)).catch(() => null);
 				answer.writeHead(content ? 200 : 404, {
 					'Content-Type': TYPES[extname(name)] ?? 'application/octet-stream',
