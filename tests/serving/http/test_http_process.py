@@ -95,7 +95,7 @@ def test_it_needs_no_torch_and_little_memory(onnx_engine: engines.Engine) -> Non
     libraries = {Path(entry.path).name for entry in onnx_engine.processes()[1].memory_maps()}
     assert any("onnxruntime" in name for name in libraries)
     assert not any("torch" in name for name in libraries)
-    assert onnx_engine.rss() < 600_000_000
+    assert onnx_engine.rss() < 700_000_000  # with a second session, of one thread, for when it is under load
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,10 @@ def test_the_environment_may_ask_for_a_key() -> None:
 
 
 def test_a_stop_answers_what_is_in_flight() -> None:
-    flags = ("--queue-size", "1", "--graceful-seconds", str(PATIENCE))
-    with launched(*flags) as (url, process), ThreadPoolExecutor(2) as pool:
+    with launched(*ONE_LARGE, "--graceful-seconds", str(PATIENCE)) as (url, process), ThreadPoolExecutor(2) as pool:
         running = pool.submit(post, url, large())
         until(lambda: load(url) == (1, 0))
-        waiting = pool.submit(post, url, small())
+        waiting = pool.submit(post, url, large())
         until(lambda: load(url) == (1, 1))
         process.send_signal(signal.SIGTERM)
         assert running.result().status_code == 200

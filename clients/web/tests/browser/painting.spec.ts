@@ -340,7 +340,7 @@ test.describe('a finger', () => {
 	test('closes the menu by tapping outside, and does not paint', async ({ page }) => {
 		await app.button('More').tap();
 		await expect(app.button('Save mask')).toBeVisible();
-		const { x, y } = await app.at([0.5, 0.2]);
+		const { x, y } = await app.at([0.5, 0.95]); // below the menu
 		await page.touchscreen.tap(x, y);
 		await expect(app.button('Save mask')).toBeHidden();
 		await expect(app.button('Undo')).toBeDisabled();
