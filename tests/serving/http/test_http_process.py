@@ -134,7 +134,10 @@ def test_the_environment_may_ask_for_a_key() -> None:
 
 
 def test_a_stop_answers_what_is_in_flight() -> None:
-    with launched(*ONE_LARGE, "--graceful-seconds", str(PATIENCE)) as (url, process), ThreadPoolExecutor(2) as pool:
+    with (
+        launched(*ONE_LARGE, "--graceful-seconds", str(PATIENCE)) as (url, process),
+        ThreadPoolExecutor(2) as pool,
+    ):
         running = pool.submit(post, url, large())
         until(lambda: load(url) == (1, 0))
         waiting = pool.submit(post, url, large())
