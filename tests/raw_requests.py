@@ -96,3 +96,33 @@ def codes_of_clients_during_a_stop(url: str, clients: int, stop: Callable[[], ob
         stop()
         list(done)  # raises what a client met
     return codes
+
+
+def assert_refused_and_closed(url: str, sent: str, code: int, words: str) -> None:
+    """Expect an error, with these words, to what does not arrive as a request, and the connection closed after it."""
+    with connect(url, sent) as connection:
+        status, body, response = answer(connection)
+        assert_closed(connection)
+    assert (status, body["code"]) == (code, code)
+    assert set(body) == {"code", "type", "message"}
+    assert words in str(body["message"])
+    assert response.headers["Connection"] == "close"
+
+
+def assert_a_trickle_is_too_slow(url: str) -> None:
+    """Expect a 408 to a body that arrives a byte at a time."""
+    with connect(url, CHUNKED) as connection:
+        received = threading.Event()
+
+        def trickle() -> None:
+            while not received.wait(0.05) and sends(connection, b"1\r\n \r\n"):
+                pass
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            status, body, _ = answer(connection)
+        finally:
+            received.set()
+            thread.join()
+    assert (status, body["type"]) == (408, "RequestTimeoutException")

@@ -8,7 +8,17 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 import requests
-from raw_requests import CHUNKED, NOT_ARRIVING, POST, answer, assert_closed, connect, sends
+from raw_requests import (
+    CHUNKED,
+    NOT_ARRIVING,
+    POST,
+    answer,
+    assert_a_trickle_is_too_slow,
+    assert_closed,
+    assert_refused_and_closed,
+    connect,
+    sends,
+)
 from requests_in_flight import PATIENCE, large, post, small, until
 from server_metrics import metrics
 
@@ -73,13 +83,7 @@ def test_what_does_not_arrive_is_told_so_and_disconnected(
     sent, code, words = (NOT_ARRIVING | NOT_HTTP)[kind]
     if code != 408:
         request.getfixturevalue("patient")
-    with connect(url, sent) as connection:
-        status, body, response = answer(connection)
-        assert_closed(connection)
-    assert (status, body["code"]) == (code, code)
-    assert set(body) == {"code", "type", "message"}
-    assert words in str(body["message"])
-    assert response.headers["Connection"] == "close"
+    assert_refused_and_closed(url, sent, code, words)
 
 
 def test_a_connection_without_a_request_is_closed(url: str) -> None:
@@ -88,21 +92,7 @@ def test_a_connection_without_a_request_is_closed(url: str) -> None:
 
 
 def test_a_body_that_trickles_is_too_slow(url: str) -> None:
-    with connect(url, CHUNKED) as connection:
-        received = threading.Event()
-
-        def trickle() -> None:
-            while not received.wait(0.05) and sends(connection, b"1\r\n \r\n"):
-                pass
-
-        thread = threading.Thread(target=trickle)
-        thread.start()
-        try:
-            status, body, _ = answer(connection)
-        finally:
-            received.set()
-            thread.join()
-    assert (status, body["type"]) == (408, "RequestTimeoutException")
+    assert_a_trickle_is_too_slow(url)
 
 
 @pytest.mark.usefixtures("patient")
