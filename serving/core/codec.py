@@ -18,7 +18,7 @@ from serving.core import image_files, jpeg_blocks
 from serving.core.errors import InvalidImageError, InvalidMaskError, InvalidRequestError
 from serving.core.image_files import FORMATS, Samples, decode_file
 from serving.core.image_headers import is_ordinary
-from serving.core.sandbox import Checkpoint, Sandbox, SandboxedCallError
+from serving.core.sandbox import Checkpoint, Sandbox, SandboxedCallError, no_checkpoint
 from serving.core.sandbox_process import LocalCall
 
 __all__ = ["FORMATS", "Picture", "Samples", "decode_image", "decode_mask"]
@@ -29,10 +29,6 @@ sandbox = Sandbox([image_files.__name__, jpeg_blocks.__name__])
 """Where files are read that are not ordinary."""
 
 WALL_SECONDS_PER_CPU_SECOND = 10  # other processes use the cores, too
-
-
-def no_checkpoint() -> None:
-    """Do nothing: work that is never cancelled."""
 
 
 @dataclass(frozen=True)

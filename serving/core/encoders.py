@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from serving.core import sandbox as sandboxes
-from serving.core.codec import Picture, Samples, no_checkpoint
+from serving.core.codec import Picture, Samples
 from serving.core.contract import IMAGE_TYPES, ImageFormat, Metadata
 from serving.core.errors import InvalidRequestError
 from serving.core.image_files import swaps_sides
 from serving.core.metadata import exif_of, upright_xmp
-from serving.core.sandbox import Checkpoint, Sandbox, SandboxedCallError
+from serving.core.sandbox import Checkpoint, Sandbox, SandboxedCallError, no_checkpoint
 from serving.core.sandbox_process import Call
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 decode → prepare → run → composite → encode.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,6 +20,7 @@ from serving.core.image_headers import image_pixels
 from serving.core.jpeg_edit import edit_jpeg
 from serving.core.pyramid import WHOLE, fill_holes
 from serving.core.runtime import Runtime
+from serving.core.sandbox import Checkpoint, no_checkpoint
 from serving.core.tiling import Model
 from serving.core.turns import Turn, no_turns
 
@@ -67,7 +68,7 @@ class Pipeline:
         return min(self._max_pixels, max(image_pixels(file) or self._max_pixels for file in files))
 
     def fill(
-        self, request: FillRequest, checkpoint: Callable[[], None] = lambda: None, turn: Turn = no_turns
+        self, request: FillRequest, checkpoint: Checkpoint = no_checkpoint, turn: Turn = no_turns
     ) -> Filled:
         """Fill the hole of a request's image.
 
@@ -104,9 +105,7 @@ class Pipeline:
         )
         return Filled(response, clock.seconds)
 
-    def _encode(
-        self, request: FillRequest, picture: Picture, hole: Bools, checkpoint: Callable[[], None]
-    ) -> bytes:
+    def _encode(self, request: FillRequest, picture: Picture, hole: Bools, checkpoint: Checkpoint) -> bytes:
         image_format = request.image_format
         if image_format == own_format(request.image) == "jpeg" and request.output_size == "original":
             stored = with_metadata(picture, request.metadata, picture.orientation)
@@ -115,7 +114,7 @@ class Pipeline:
         return encode(with_metadata(picture, request.metadata), image_format, checkpoint)
 
     def _filling(
-        self, picture: Picture, hole: Bools, clock: "_Clock", checkpoint: Callable[[], None], turn: Turn
+        self, picture: Picture, hole: Bools, clock: "_Clock", checkpoint: Checkpoint, turn: Turn
     ) -> Samples:
         """Return the values of the hole's n pixels in row-major order: [n,3] RGB."""
 
@@ -128,7 +127,7 @@ class Pipeline:
         model = Model(run, self._runtime.side, self._runtime.batch, self._runtime.fixed)
         return fill_holes(rgb, hole, model)[hole]
 
-    def _decode(self, request: FillRequest, checkpoint: Callable[[], None]) -> tuple[Picture, Bools]:
+    def _decode(self, request: FillRequest, checkpoint: Checkpoint) -> tuple[Picture, Bools]:
         picture = decode_image(request.image, self._max_pixels, checkpoint)
         if request.mask is not None:
             hole = decode_mask(request.mask, self._max_pixels, checkpoint)

@@ -55,6 +55,10 @@ _ENVIRONMENT = {
 Checkpoint = Callable[[], None]
 
 
+def no_checkpoint() -> None:
+    """Do nothing: work that is never cancelled."""
+
+
 class SandboxedCallError(Exception):
     """The process of a call ended before its result. Callers turn it into an error of the contract.
 
@@ -114,7 +118,7 @@ class Sandbox:
         function: Callable[..., Any],
         *blobs: bytes | memoryview,
         seconds: float,
-        checkpoint: Checkpoint = lambda: None,
+        checkpoint: Checkpoint = no_checkpoint,
     ) -> Result:
         """Run `function(call, *blobs)` in a process of its own, where `call` is a `sandbox_process.Call`.
 

@@ -27,7 +27,7 @@ from serving.core.graph import (
     VALUE_RANGE,
     Floats,
 )
-from serving.core.sandbox import Sandbox, SandboxedCallError
+from serving.core.sandbox import Checkpoint, Sandbox, SandboxedCallError, no_checkpoint
 from serving.core.sandbox_process import Call
 
 DATATYPE = "FP32"
@@ -68,7 +68,7 @@ class InferenceTensors:
 
 
 def decode_tensors(
-    body: bytes, head_length: str | None, checkpoint: Callable[[], None] = lambda: None
+    body: bytes, head_length: str | None, checkpoint: Checkpoint = no_checkpoint
 ) -> InferenceTensors:
     """Decode an inference request.
 
@@ -140,7 +140,7 @@ def encode_output(
     request: InferenceTensors,
     model: str,
     version: str,
-    checkpoint: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint = no_checkpoint,
 ) -> tuple[bytes, int | None]:
     """Encode the response to a request.
 
