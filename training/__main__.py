@@ -1,4 +1,4 @@
-"""`python -m training fit|evaluate|weights|average|mask|shards`."""
+"""`python -m training fit|evaluate|weights|average|mask|marks|shards`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ USAGE = """usage: python -m training COMMAND [options]
   weights   export a run's best weights:       RUN
   average   average several weights files:     WEIGHTS WEIGHTS -o FILE
   mask      save masked pictures and masks:    FOLDER -o FOLDER
+  marks     train the network that finds marks: --data FOLDER -o WEIGHTS
   shards    pack pictures into tar files:      FOLDER -o FOLDER
 
 `python -m training COMMAND --help` lists each command's options."""
@@ -38,6 +39,10 @@ def main(argv: list[str]) -> int:
             from training import mask_folder
 
             mask_folder.main(rest)
+        elif command == "marks":
+            from training import marks
+
+            marks.main(rest)
         elif command == "shards":
             from training import pack
 

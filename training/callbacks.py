@@ -198,21 +198,31 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 def write_weights(folder: Path) -> None:
-    """Write the weights of a run's best checkpoint, or of its last one if it was never validated, as safetensors.
+    """Write the weights of a run's best checkpoint as safetensors.
+
+    They are those of its last checkpoint if the run was never validated, or has an adversary, which does not train for
+    what PSNR measures.
 
     Raises:
         CheckpointError: The folder has no checkpoint, or it is damaged.
     """
-    source = next((folder / name for name in (BEST, LAST) if (folder / name).is_file()), None)
-    if source is None:
+    found = [folder / name for name in (BEST, LAST) if (folder / name).is_file()]
+    if not found:
         raise CheckpointError(
             f"there is no {BEST} or {LAST} in {folder}; `python -m training fit` writes them"
         )
+    source = found[0]
     model, run = model_from_lightning(source)
+    has_adversary = run["config"]["model"]["loss"]["adversary"] > 0
+    if has_adversary and source != found[-1]:
+        source = found[-1]
+        model, run = model_from_lightning(source)
     target = folder / WEIGHTS
     save_weights(target, model, run)
     note = ""
-    if source.name == LAST:
+    if has_adversary and source.name == LAST:
+        note = f" (step {run['step']}, the last one: PSNR does not measure what an adversary trains for)"
+    elif source.name == LAST:
         note = f" (step {run['step']}; the run has no validation yet)"
     elif run["step"] == 0:
         note = " (those of the start: no validation was better than its own)"

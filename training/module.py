@@ -11,6 +11,8 @@ import lightning as L  # noqa: N812
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from training.losses import LossConfig, Objective, pixel_loss
@@ -117,6 +119,19 @@ class InpaintingModule(L.LightningModule):
             "val_ssim": sum(map(ssim, truths, answers)) / count,
         }
         self.log_dict(logged, batch_size=count, prog_bar=True, sync_dist=True)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients' norm, also under bf16."""
+        if gradient_clip_val and self.trainer.precision == "bf16-mixed":
+            # Lightning refuses to with a fused optimiser, for float16's scaled gradients. bf16's have no scale.
+            clip_grad_norm_(self.parameters(), gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Build the optimiser and its schedule."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from training.errors import CheckpointError
 from training.files import write_atomically
@@ -29,13 +30,7 @@ def save_weights(path: Path, model: InpaintingModel, provenance: dict[str, Any])
         model: The model.
         provenance: Where the weights come from (configuration, data, metrics); plain JSON values.
     """
-    metadata = {
-        "format": FORMAT,
-        "model": json.dumps(model.settings()),
-        "provenance": json.dumps({"git_commit": git_commit(), **provenance}),
-    }
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-    write_atomically(path, save(tensors, metadata))
+    save_tensors(path, FORMAT, model, {"model": model.settings(), "provenance": provenance})
 
 
 def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
@@ -47,18 +42,7 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
     Raises:
         CheckpointError: The file is missing, damaged or was not written by `save_weights`.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no weights file {path}; train one with `python -m training fit`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a complete safetensors file: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} is not a weights file of this project: its format is {metadata.get('format')!r}"
-        )
+    tensors, metadata = read_tensors(path, FORMAT, "fit")
     try:
         model = InpaintingModel(ModelConfig(**json.loads(metadata["model"])))
         model.load_state_dict(tensors)
@@ -68,6 +52,52 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
             f"the weights in {path} do not match their configuration; the file was modified or damaged"
         ) from error
     return model.eval(), provenance
+
+
+def save_tensors(path: Path, file_format: str, network: nn.Module, facts: dict[str, Any]) -> None:
+    """Write a network's tensors and facts about it, atomically.
+
+    Args:
+        path: The file to write; its folder is created if missing.
+        file_format: The file's format, with its version.
+        network: The network.
+        facts: Plain JSON values by name; "provenance" also gets the commit.
+    """
+    facts = {**facts, "provenance": {"git_commit": git_commit(), **facts["provenance"]}}
+    metadata = {"format": file_format} | {name: json.dumps(value) for name, value in facts.items()}
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    write_atomically(path, save(tensors, metadata))
+
+
+def read_tensors(
+    path: Path, file_format: str, command: str
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read a file of `save_tensors`: its tensors in float32, and its facts as JSON texts.
+
+    Args:
+        path: The file.
+        file_format: Its format.
+        command: The command of `python -m training` that writes such files.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or of another format.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"there is no weights file {path}; train one with `python -m training {command}`"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a complete safetensors file: {error}") from error
+    if metadata.get("format") != file_format:
+        raise CheckpointError(
+            f"{path} is not a weights file of `python -m training {command}`: its format is "
+            f"{metadata.get('format')!r}, not {file_format!r}"
+        )
+    return tensors, metadata
 
 
 def expect_network(model: InpaintingModel, wanted: dict[str, object], path: Path) -> None:

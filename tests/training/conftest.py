@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import cv2
+import lightning  # noqa: F401 (its log handler keeps the stderr of its first import: not that of a test with capsys)
 import numpy as np
 import pytest
 import skimage.data

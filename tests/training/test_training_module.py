@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader
 
 import training
 from training.losses import LossConfig, pixel_loss
@@ -129,3 +130,28 @@ def test_a_few_steps_learn_one_picture(face: Any, kind: Any, rate: float) -> Non
         optimizer.step()
         assert value.isfinite(), step
     assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*is deprecated, use `isinstance:FutureWarning")
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_gradients_norm_is_clipped(face: Any, precision: Any) -> None:
+    masks = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    masks[:, 20:45, 15:50] = 255
+    batch = to_model(torch.from_numpy(face[60:124, 60:124].copy())[None], masks)
+    module = InpaintingModule(ModelConfig("residual", 4), optimizer=OptimizerConfig("adamw"))
+    trainer = L.Trainer(
+        max_steps=1,
+        limit_val_batches=0,
+        precision=precision,
+        gradient_clip_val=1e-4,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    pictures: Any = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]  # a list is a dataset, too
+    trainer.fit(module, pictures, pictures)
+    norms = [p.grad.norm() for p in module.parameters() if p.grad is not None]
+    assert torch.stack(norms).norm().item() == pytest.approx(1e-4, rel=1e-2)

@@ -109,7 +109,7 @@ class TestWrongFile:
     def test_another_projects(self, saved: Path, other: str | None) -> None:
         rewrite(saved, format=other)
         with pytest.raises(
-            CheckpointError, match=f"not a weights file of this project: its format is {other!r}"
+            CheckpointError, match=f"not a weights file of `python -m training fit`: its format is {other!r}"
         ):
             load_weights(saved)
 
