@@ -1,4 +1,4 @@
-"""`python -m export all|onnx|int8|mar|parity`."""
+"""`python -m export all|onnx|int8|mar|marks|parity`."""
 
 from __future__ import annotations
 
@@ -40,19 +40,30 @@ def _mar(options: argparse.Namespace) -> None:
     print(f"written: {build_mar(options.artifact, options.output, options.name)}")
 
 
+def _marks(options: argparse.Namespace) -> None:
+    from export.marks import export_marks
+
+    export_marks(options.weights, options.output)
+    print(f"written: {options.output}")
+
+
 def _parity(options: argparse.Namespace) -> None:
     from export.parity import check
     from export.probes import probes_of
+    from export.runtimes import installed_runtimes
     from training.cases import files_of
 
     probes = probes_of(files_of(options.data, options.split, options.count))
-    _judge(check(options.weights, options.artifacts, probes), options.output)
+    runtimes, left_out = installed_runtimes()
+    _judge(check(options.weights, options.artifacts, probes, runtimes), left_out, options.output)
 
 
 def _all(options: argparse.Namespace) -> None:
     from export.artifacts import export_formats
     from export.mar import build_mar
+    from export.runtimes import installed_runtimes
 
+    runtimes, left_out = installed_runtimes()
     artifacts, verdicts = export_formats(
         options.weights,
         options.output,
@@ -60,27 +71,29 @@ def _all(options: argparse.Namespace) -> None:
         options.data,
         calibration_pictures=_CALIBRATION_PICTURES,
         parity_pictures=_PARITY_PICTURES,
+        runtimes=runtimes,
     )
     for artifact in artifacts:
         print(f"written: {artifact}")
-    _judge(verdicts, options.output)
+    _judge(verdicts, left_out, options.output)
     if "mar" in options.formats:
-        print(f"written: {build_mar(artifacts[0], options.output / 'model-store')}")
+        for_cpus = artifacts[-1] if "int8" in options.formats else artifacts[0]
+        print(f"written: {build_mar(for_cpus, options.output / 'model-store')}")
 
 
-def _judge(verdicts: list[Verdict], folder: Path) -> None:
-    """Write and print the parity table, and raise an error if an artifact is outside its tolerance."""
+def _judge(verdicts: list[Verdict], left_out: list[str], folder: Path) -> None:
+    """Write and print the parity tables, and raise an error if an artifact is outside its tolerance."""
     from export.verdicts import to_markdown
     from training.files import write_atomically, write_json
 
-    table = to_markdown(verdicts)
-    document = [{**asdict(verdict), "passed": verdict.passed} for verdict in verdicts]
+    table = to_markdown(verdicts, left_out)
+    document = [{**asdict(v), "failures": v.failures, "passed": v.passed} for v in verdicts]
     write_atomically(folder / "parity.md", table.encode())
     write_json(folder / "parity.json", document)
     print(table)
     failed = [verdict.artifact for verdict in verdicts if not verdict.passed]
     if failed:
-        raise ParityError(f"{', '.join(failed)}: outside the tolerance; see the table above")
+        raise ParityError(f"{', '.join(failed)}: outside the tolerance; see the tables above")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,8 +140,14 @@ def _parser() -> argparse.ArgumentParser:
     mar.add_argument("--name", help="the model's name; by default that of its metadata, or else inpaint")
     mar.set_defaults(run=_mar)
 
+    marks = commands.add_parser("marks", help="export the network that finds marks to ONNX")
+    marks.add_argument("weights", type=Path, help="weights file of `python -m training marks`")
+    marks.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
+    marks.set_defaults(run=_marks)
+
     parity = commands.add_parser(
-        "parity", help="compare artifacts with PyTorch; fails if one is outside its tolerance"
+        "parity",
+        help="compare artifacts with PyTorch on every runtime; fails if one is outside its tolerance",
     )
     parity.add_argument("weights", type=Path, help="weights file that the artifacts were exported from")
     parity.add_argument("artifacts", type=Path, nargs="+", help="ONNX files")

@@ -12,9 +12,10 @@ from training.cases import cases_of, files_of
 from training.masks import PRESETS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from export.runtimes import Runtime
     from export.verdicts import Verdict
 
 
@@ -26,6 +27,7 @@ def export_formats(
     *,
     calibration_pictures: int,
     parity_pictures: int,
+    runtimes: Sequence[Runtime],
 ) -> tuple[list[Path], list[Verdict]]:
     """Export a checkpoint, and compare the ONNX files with PyTorch.
 
@@ -36,9 +38,10 @@ def export_formats(
         data: Folder of pictures: those of its validation split calibrate, those of its test split are compared on.
         calibration_pictures: Number of pictures to calibrate on.
         parity_pictures: Number of pictures to compare on, at least 5.
+        runtimes: What to run the files on, to compare them.
 
     Returns:
-        The files, that in float32 first, and the verdicts on them.
+        The files, that in float32 first and that in 8 bits last, and the verdicts on them.
 
     Raises:
         DataError: The folder is invalid, or has too few pictures.
@@ -55,4 +58,4 @@ def export_formats(
     if "int8" in formats:
         quantise(fp32, int8, cases)
         artifacts.append(int8)
-    return artifacts, check(weights, artifacts, probes)
+    return artifacts, check(weights, artifacts, probes, runtimes)

@@ -13,9 +13,7 @@ import torch
 from export.errors import ArtifactError
 from export.inference_model import InferenceModel
 from serving.core.graph import (
-    IMAGE,
     INPUTS,
-    MASK,
     MASK_CONVENTION,
     MIN_SIZE,
     MODEL_NAME,
@@ -28,6 +26,8 @@ from training.weights import load_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from torch import Tensor, nn
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -52,32 +52,44 @@ def export_onnx(weights: Path, target: Path, *, fp16: bool = False) -> None:
     """
     model, provenance = load_weights(weights)
     graph = InferenceModel(model, torch.float16 if fp16 else torch.float32)
+    example = torch.zeros(2, 3, MODEL_SIZE, MODEL_SIZE), torch.ones(2, 1, MODEL_SIZE, MODEL_SIZE)
+    proto = to_onnx(graph, dict(zip(INPUTS, example, strict=True)), OUTPUT, MIN_SIZE)
+    precision: Precision = "fp16" if fp16 else "fp32"
+    set_metadata(proto, metadata(weights, provenance, model.settings(), precision))
+    onnx.checker.check_model(proto, full_check=True)
+    write_atomically(target, proto.SerializeToString())
+
+
+def to_onnx(network: nn.Module, inputs: dict[str, Tensor], output: str, min_side: int) -> onnx.ModelProto:
+    """Trace a network to an ONNX graph in which batch size, height and width are dynamic.
+
+    Args:
+        network: Takes NCHW tensors and returns another.
+        inputs: An example of each input, by its name in the graph and in `network.forward`.
+        output: The output's name in the graph.
+        min_side: Least height and width.
+    """
     dims = {
         0: torch.export.Dim("batch", min=1, max=MAX_BATCH),
-        2: torch.export.Dim("height", min=MIN_SIZE, max=MAX_SIDE),
-        3: torch.export.Dim("width", min=MIN_SIZE, max=MAX_SIDE),
+        2: torch.export.Dim("height", min=min_side, max=MAX_SIDE),
+        3: torch.export.Dim("width", min=min_side, max=MAX_SIDE),
     }
-    example = torch.zeros(2, 3, MODEL_SIZE, MODEL_SIZE), torch.ones(2, 1, MODEL_SIZE, MODEL_SIZE)
     with warnings.catch_warnings():
         # The exporter warns about its own internals; the parity check covers the graph's results.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            graph,
-            example,
-            input_names=list(INPUTS),
-            output_names=[OUTPUT],
-            dynamic_shapes={IMAGE: dims, MASK: dims},
+            network,
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes=dict.fromkeys(inputs, dims),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None  # noqa: S101 (dynamo=True returns one)
-    proto = program.model_proto
-    precision: Precision = "fp16" if fp16 else "fp32"
-    set_metadata(proto, metadata(weights, provenance, model.settings(), precision))
-    onnx.checker.check_model(proto, full_check=True)
-    write_atomically(target, proto.SerializeToString())
+    return program.model_proto
 
 
 def metadata(

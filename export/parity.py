@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 import torch
 from tqdm import tqdm
 
 from export.errors import ArtifactError
 from export.onnx import load_artifact
-from export.verdicts import TOLERANCES, Comparison, Verdict, judge
-from serving.core.graph import IMAGE, MASK, OUTPUT, MetadataKey
+from export.verdicts import TOLERANCES, Comparison, Results, Verdict
+from serving.core.graph import MetadataKey
 from training.files import sha256
 from training.metrics import psnr, ssim
 from training.weights import load_weights
@@ -24,57 +25,49 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from export.probes import Probe
+    from export.runtimes import Run, Runtime
     from training.network.model import InpaintingModel
 
 
-def check(weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe]) -> list[Verdict]:
+def check(
+    weights: Path, artifacts: Sequence[Path], probes: Sequence[Probe], runtimes: Sequence[Runtime]
+) -> list[Verdict]:
     """Compare artifacts with the PyTorch model of a checkpoint.
 
     Args:
         weights: Safetensors of `training.weights`.
         artifacts: ONNX files of `export.onnx` and `export.int8`.
         probes: Inputs to compare on.
+        runtimes: What to run the artifacts on, at least one.
 
     Raises:
-        ArtifactError: An artifact is missing, damaged, from another checkpoint, or fails on a probe.
+        ArtifactError: An artifact is missing, damaged, from another checkpoint, or fails on a runtime or a probe.
     """
     model, _ = load_weights(weights)
     checkpoint = sha256(weights)
-    sessions = [(artifact, *_open(artifact, checkpoint)) for artifact in artifacts]
+    precisions = [_precision(artifact, checkpoint) for artifact in artifacts]
     expected = [_reference(model, probe) for probe in tqdm(probes, desc="PyTorch", unit="probe")]
-    verdicts = []
-    for artifact, session, metadata in sessions:
-        bar = tqdm(zip(probes, expected, strict=True), desc=artifact.name, unit="probe", total=len(probes))
-        comparisons = tuple(
-            _compare(_answer(session, probe, artifact), probe, reference) for probe, reference in bar
+    return [
+        Verdict(
+            artifact.name,
+            sha256(artifact),
+            precision,
+            checkpoint,
+            TOLERANCES[precision],
+            tuple(_results(artifact, runtime, probes, expected) for runtime in runtimes),
         )
-        tolerance = TOLERANCES[metadata[MetadataKey.PRECISION]]
-        failures = tuple(reason for c in comparisons for reason in judge(c, tolerance))
-        verdicts.append(
-            Verdict(
-                artifact.name,
-                sha256(artifact),
-                metadata[MetadataKey.PRECISION],
-                checkpoint,
-                tolerance,
-                comparisons,
-                failures,
-            )
-        )
-    return verdicts
+        for artifact, precision in zip(artifacts, precisions, strict=True)
+    ]
 
 
-def _open(artifact: Path, checkpoint: str) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
+def _precision(artifact: Path, checkpoint: str) -> str:
     _, metadata = load_artifact(artifact)
-    if metadata.get(MetadataKey.PRECISION) not in TOLERANCES:
+    precision = metadata.get(MetadataKey.PRECISION)
+    if precision not in TOLERANCES:
         raise ArtifactError(f"{artifact} has no precision in its metadata; create it with `python -m export`")
     if metadata.get(MetadataKey.CHECKPOINT_SHA256) != checkpoint:
         raise ArtifactError(f"{artifact} was exported from another checkpoint; export it again from this one")
-    try:
-        session = onnxruntime.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises various exceptions
-        raise ArtifactError(f"{artifact} cannot be run by ONNX Runtime: {error}") from error
-    return session, metadata
+    return precision
 
 
 def _reference(model: InpaintingModel, probe: Probe) -> NDArray[np.float32]:
@@ -85,14 +78,33 @@ def _reference(model: InpaintingModel, probe: Probe) -> NDArray[np.float32]:
     return np.asarray(answer, np.float32)
 
 
-def _answer(session: onnxruntime.InferenceSession, probe: Probe, artifact: Path) -> NDArray[np.float32]:
+def _results(
+    artifact: Path, runtime: Runtime, probes: Sequence[Probe], expected: Sequence[NDArray[np.float32]]
+) -> Results:
+    fits = [runtime.side is None or max(probe.image.shape[2:]) <= runtime.side for probe in probes]
+    pairs = list(compress(zip(probes, expected, strict=True), fits))
+    comparisons = []
+    with ExitStack() as stack:
+        try:
+            run = stack.enter_context(runtime.load(artifact))
+        except Exception as error:  # of many kinds
+            raise ArtifactError(f"{artifact} cannot be run by {runtime.name}: {error}") from error
+        for probe, reference in tqdm(pairs, desc=f"{runtime.name}, {artifact.name}", unit="probe"):
+            limited = probe.first(runtime.pictures)
+            answer = _answer(run, limited, artifact, runtime)
+            comparisons.append(_compare(answer, limited, reference[: runtime.pictures]))
+    return Results(runtime.name, runtime.pictures, tuple(comparisons))
+
+
+def _answer(run: Run, probe: Probe, artifact: Path, runtime: Runtime) -> NDArray[np.float32]:
     try:
-        answer = np.asarray(session.run([OUTPUT], {IMAGE: probe.image, MASK: probe.mask})[0])
-    except Exception as error:  # onnxruntime raises errors of many kinds
-        raise ArtifactError(f"{artifact} cannot be run on {probe.name}: {error}") from error
+        answer = run(probe.image, probe.mask)
+    except Exception as error:  # of many kinds
+        raise ArtifactError(f"{artifact} cannot be run on {probe.name} by {runtime.name}: {error}") from error
     if answer.shape != probe.image.shape:
         raise ArtifactError(
-            f"{artifact} returns shape {answer.shape} on {probe.name}; expected {probe.image.shape}"
+            f"{artifact} returns shape {answer.shape} on {probe.name} by {runtime.name}; "
+            f"expected {probe.image.shape}"
         )
     return answer
 

@@ -42,6 +42,12 @@ class Probe:
     truth: NDArray[np.uint8]
     judges_quality: bool = False
 
+    def first(self, count: int | None) -> Probe:
+        """Return a probe of the first pictures alone, too few to measure the loss of PSNR; itself for None."""
+        if count is None:
+            return self
+        return Probe(self.name, self.image[:count], self.mask[:count], self.truth[:count])
+
 
 def probes_of(files: Sequence[Path], seed: int = 0) -> list[Probe]:
     """Build all probes from some pictures; the mask presets are applied to all of them, other masks to the first five.
@@ -56,7 +62,7 @@ def probes_of(files: Sequence[Path], seed: int = 0) -> list[Probe]:
     probes = []
     for name, draw in PRESETS.items():
         masks = [draw(np.random.default_rng([seed, i]), *size) for i in range(len(pictures))]
-        probes.append(_probe(name, pictures, masks, judges_quality=name.startswith("report")))
+        probes.append(_probe(name, pictures, masks, judges_quality=True))
     probes.append(
         _probe(
             "one picture alone", pictures[:1], [PRESETS["report-text"](np.random.default_rng(seed), *size)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,8 @@ def test_a_checkpoint_is_exported_in_every_format(exported: tuple[Completed, Pat
     made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     onnx = ["tiny.onnx", "tiny-fp16.onnx", "tiny-int8.onnx"]
     assert made == {*onnx, "model-store/inpaint.mar", "parity.json", "parity.md"}
+    with zipfile.ZipFile(folder / "model-store" / "inpaint.mar") as archive:
+        assert archive.read("tiny-int8.onnx") == (folder / "tiny-int8.onnx").read_bytes()
     table = (folder / "parity.md").read_text()
     written = [f"written: out/{name}\n" for name in onnx]
     assert completed.stdout == f"{''.join(written)}{table}\nwritten: out/model-store/inpaint.mar\n"

@@ -68,6 +68,16 @@ def test_the_networks_weights_are_8_bits_per_channel(proto: onnx.ModelProto, fp3
     assert not seen & FLOAT
 
 
+def test_products_of_two_weights_and_activations_fit_into_16_bits(proto: onnx.ModelProto) -> None:
+    """Where there is no VNNI, x86 processors add two products at a time and saturate."""
+    constants = initializers_of(proto)
+    weights = [
+        constants[dequantise.input[0]] for _, dequantise in convolutions(proto) if dequantise is not None
+    ]
+    assert max(np.abs(weight.astype(int)).max() for weight in weights) == 64
+    assert np.iinfo(np.int16).max >= 2 * 64 * 255
+
+
 def test_activations_are_8_bits_too(proto: onnx.ModelProto) -> None:
     constants = initializers_of(proto)
     producers = {output: node for node in proto.graph.node for output in node.output}
@@ -76,6 +86,10 @@ def test_activations_are_8_bits_too(proto: onnx.ModelProto) -> None:
             activation = producers[convolution.input[0]]
             assert activation.op_type == "DequantizeLinear"
             assert constants[activation.input[2]].dtype == np.uint8
+
+
+def test_no_operators_of_onnx_runtime_alone_are_declared(proto: onnx.ModelProto) -> None:
+    assert [opset.domain for opset in proto.opset_import] == [""]
 
 
 def test_onnx_runtime_runs_8_bit_kernels(int8: Path, tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ def session(fp32: Path) -> Session:
 
 
 @pytest.fixture(scope="module")
+def sessions(session: Session, fp16: Path, int8: Path) -> dict[str, Session]:
+    """Of each precision."""
+    return {"fp32": session, "fp16": session_of(fp16), "int8": session_of(int8)}
+
+
+@pytest.fixture(scope="module")
 def report_session(report_fp32: Path) -> Session:
     return session_of(report_fp32)
 
@@ -133,6 +139,7 @@ def test_the_comparisons_above_see_the_network(session: Session, report_session:
         assert answer.std() > 0.03
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
@@ -143,9 +150,16 @@ def test_the_comparisons_above_see_the_network(session: Session, report_session:
 )
 @torch.inference_mode()
 def test_known_pixels_and_what_is_under_the_hole(
-    session: Session, seed: int, height: int, width: int, count: int, rubbish: float
+    sessions: dict[str, Session],
+    precision: str,
+    seed: int,
+    height: int,
+    width: int,
+    count: int,
+    rubbish: float,
 ) -> None:
     """The former come back bit for bit; the latter changes no bit."""
+    session = sessions[precision]
     image, mask = pictures(count, height, width, seed), holes("mixed", count, height, width, seed)
     answer = run(session, image, mask)
     known = (mask > 0).expand_as(image).numpy()
