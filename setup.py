@@ -1,4 +1,4 @@
-"""Add the default model to what is built; everything else is in pyproject.toml."""
+"""Add the models that ship to what is built; everything else is in pyproject.toml."""
 
 from pathlib import Path
 from shutil import copyfile
@@ -6,18 +6,18 @@ from shutil import copyfile
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-_FILES = ("models/inpaint.onnx", "models/README.md")
+_FILES = ("models/inpaint.onnx", "models/inpaint-int8.onnx", "models/marks/marks.onnx", "models/README.md")
 
 
 class BuildWithModel(build_py):
-    """Copy the model and its card into the package `serving`, except for an editable installation."""
+    """Copy the models and their card into the package `serving`, except for an editable installation."""
 
     def run(self) -> None:
         """Build the packages."""
         super().run()
         if not self.editable_mode:
             for file in _FILES:
-                target = Path(self.build_lib, "serving", "default", Path(file).name)
+                target = Path(self.build_lib, "serving", "default", Path(file).relative_to("models"))
                 self.mkpath(str(target.parent))
                 copyfile(file, target)
 

@@ -2,18 +2,20 @@
 
 import argparse
 import sys
+from collections.abc import Generator
 from contextlib import closing
 from functools import partial
 from typing import get_args
 
 from tqdm import tqdm
 
+from serving.batch.cluster import fill_files_on_ray
 from serving.batch.filler import Filler
-from serving.batch.jobs import plan
+from serving.batch.jobs import Job, plan
 from serving.batch.workers import fill_files
 from serving.core.cpus import available_cores
 from serving.core.errors import SettingsError, StartupError
-from serving.core.models import default_model
+from serving.core.models import default_model, model_sources
 from serving.core.runtime import Device
 
 _DESCRIPTION = """\
@@ -41,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.workers < 1:
+    if options.workers is not None and options.workers < 1:
         raise SettingsError(f"--workers is {options.workers}: it must be 1 or more.")
     planned = plan(
         options.photos,
@@ -51,25 +53,33 @@ def _run(options: argparse.Namespace) -> int:
         recursive=options.recursive,
         overwrite=options.overwrite,
     )
-    make = partial(
-        Filler,
-        options.model,
-        device=options.device,
-        require_gpu=options.device != "cpu",
-        threads=max(1, available_cores() // options.workers),
-    )
-    failures: list[tuple[str, str]] = []
-    fills = fill_files(make, planned.jobs, workers=options.workers, scale_mask=options.scale_mask)
-    with closing(fills):
-        results = zip(planned.jobs, fills, strict=True)
-        for job, reason in tqdm(results, total=len(planned.jobs), unit="photo", disable=None):
-            if reason is not None:
-                failures.append((job.photo, reason))
+    with closing(_fills(options, planned.jobs)) as fills:
+        progress = tqdm(fills, total=len(planned.jobs), unit="photo", disable=None)
+        failures = sorted((job.photo, reason) for job, reason in progress if reason is not None)
     for photo, reason in failures:
         _report(f"{photo}: {reason}", 1)
     filled = len(planned.jobs) - len(failures)
     return _report(
         f"{filled} filled, {planned.finished} skipped, {len(failures)} failed", 1 if failures else 0
+    )
+
+
+def _fills(options: argparse.Namespace, jobs: list[Job]) -> Generator[tuple[Job, str | None], None, None]:
+    on_gpu = options.device != "cpu"
+    model = options.model or str(default_model(options.device))
+    make = partial(Filler, device=options.device, require_gpu=on_gpu)
+    if options.ray is None:
+        workers = options.workers or 1
+        make = partial(make, model, threads=max(1, available_cores() // workers))
+        return fill_files(make, jobs, workers=workers, scale_mask=options.scale_mask)
+    make = partial(make, model_sources([model])[0].path.absolute(), threads=1)
+    return fill_files_on_ray(
+        make,
+        jobs,
+        address=options.ray,
+        workers=options.workers,
+        gpus=int(on_gpu),
+        scale_mask=options.scale_mask,
     )
 
 
@@ -95,13 +105,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--recursive", action="store_true", help="include subfolders")
     parser.add_argument("--overwrite", action="store_true", help="do not skip existing results")
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes, which share the cores (default: 1)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes, which share the cores (default: 1; with --ray, one for each core or GPU of the cluster)",
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="fill on the Ray cluster at this address, such as auto, or start Ray on this machine: local",
     )
     parser.add_argument(
         "--model",
         metavar="FILE",
-        default=str(default_model()),
-        help="ONNX file (default: the model that ships)",
+        help="ONNX file (default: the model that ships, in 8 bits for CPUs and in float32 for GPUs)",
     )
     parser.add_argument(
         "--device", choices=get_args(Device), default="cpu", help="where to run the model (default: cpu)"

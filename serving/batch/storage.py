@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+from pathlib import Path
 from typing import Any
 
 from fsspec import AbstractFileSystem, url_to_fs
@@ -15,6 +16,11 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 def join(folder: str, name: str) -> str:
     """Return the location of a file in a folder."""
     return f"{folder.rstrip('/')}/{name}"
+
+
+def absolute(path: str) -> str:
+    """Return the location so that it is the same one in every folder that a process may run in."""
+    return path if "://" in path else str(Path(path).absolute())
 
 
 def list_files(folder: str, recursive: bool = False) -> list[str]:

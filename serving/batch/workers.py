@@ -19,7 +19,7 @@ _filler: Filler | None = None  # of a worker process
 
 def fill_files(
     make: Callable[[], Filler], jobs: Sequence[Job], *, workers: int, scale_mask: bool
-) -> Generator[str | None, None, None]:
+) -> Generator[tuple[Job, str | None], None, None]:
     """Fill photos and write the results, in this process for one worker, or else in processes of their own.
 
     Args:
@@ -29,19 +29,19 @@ def fill_files(
         scale_mask: as for `Filler.fill_file`.
 
     Yields:
-        For each job, in order, why it could not be filled, or None.
+        Each job, in order, and why it could not be filled, or None.
 
     Raises:
         StartupError: the model cannot be loaded, or a process died.
     """
     if workers == 1:
         fill = partial(make().fill_file, scale_mask=scale_mask)
-        yield from map(fill, jobs)
+        yield from zip(jobs, map(fill, jobs), strict=True)
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(make,))
     try:
-        yield from pool.map(partial(_fill, scale_mask=scale_mask), jobs)
+        yield from zip(jobs, pool.map(partial(_fill, scale_mask=scale_mask), jobs), strict=True)
     except BrokenProcessPool as error:
         raise StartupError(
             "A worker process died: is there enough memory? Use fewer --workers, and run the command again to "

@@ -5,7 +5,6 @@ same error. Nothing here depends on a web framework.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,21 +15,16 @@ from serving.core.errors import (
     InvalidImageError,
     InvalidMaskError,
     InvalidRequestError,
-    MissingInputError,
     NotAcceptableError,
-    UnsupportedMediaTypeError,
 )
+from serving.core.fields import as_bytes, check_known, choice, json_fields, required_image, short
 from serving.core.graph import MODEL_NAME
+from serving.core.media_types import JSON, PNG, media_ranges, preference, prefers_image
 
 OutputSize = Literal["original", "model"]
 ImageFormat = Literal["png", "jpeg", "webp"]
 OutputFormat = Literal["png", "jpeg", "webp", "same"]
 Metadata = Literal["all", "no-location", "none"]
-RequestMediaType = Literal["application/json", "multipart/form-data"]
-
-JSON: Final = "application/json"
-FORM: Final = "multipart/form-data"
-PNG: Final = "image/png"
 
 IMAGE_TYPES: Final[Mapping[ImageFormat, str]] = {"png": PNG, "jpeg": "image/jpeg", "webp": "image/webp"}
 """The media types of the formats that an image can be answered in, the default first."""
@@ -55,9 +49,6 @@ FIELDS: Final = {
     ),
 }
 """The fields of a request and their descriptions. A form sends the files as they are, JSON in base64."""
-
-
-_MAX_JSON_VALUES = 1000  # far more than there are fields, so that an error can name an unknown one
 
 
 @dataclass(frozen=True)
@@ -89,14 +80,14 @@ class FillRequest:
         Raises:
             NotAcceptableError: the header accepts neither JSON nor the format.
         """
-        ranges = _media_ranges(accept)
+        ranges = media_ranges(accept)
         formats = list(IMAGE_TYPES) if self.output_format is None else [self.image_format]
-        best = max(formats, key=lambda name: _preference(ranges, IMAGE_TYPES[name]))
-        if _prefers_image(ranges, IMAGE_TYPES[best]):
+        best = max(formats, key=lambda name: preference(ranges, IMAGE_TYPES[name]))
+        if prefers_image(ranges, IMAGE_TYPES[best]):
             return replace(self, output_format=best)
-        if not _preference(ranges, JSON)[0]:
+        if not preference(ranges, JSON)[0]:
             offered = ", ".join([JSON, *(IMAGE_TYPES[name] for name in formats)])
-            raise NotAcceptableError(f"The header Accept is {_short(repr(accept))}: accept one of {offered}.")
+            raise NotAcceptableError(f"The header Accept is {short(repr(accept))}: accept one of {offered}.")
         return replace(self, output_format=formats[0])
 
 
@@ -163,21 +154,9 @@ class FillResponse:
 
     def encode(self, accept: str | None) -> tuple[str, bytes]:
         """Return the media type that an ``Accept`` header asks for, and the body in it."""
-        if _prefers_image(_media_ranges(accept), self.media_type):
+        if prefers_image(media_ranges(accept), self.media_type):
             return self.media_type, self.image
         return JSON, json.dumps(self.to_dict()).encode()
-
-
-def request_media_type(content_type: str | None) -> RequestMediaType:
-    """Return which of the contract's two media types a ``Content-Type`` header names.
-
-    Raises:
-        UnsupportedMediaTypeError: it names neither of them.
-    """
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    if media_type in get_args(RequestMediaType):
-        return cast(RequestMediaType, media_type)
-    raise UnsupportedMediaTypeError(f"The body's Content-Type is {media_type[:80]!r}: send {FORM} or {JSON}.")
 
 
 def requested_seconds(header: str | None) -> float:
@@ -194,7 +173,7 @@ def requested_seconds(header: str | None) -> float:
         seconds = nan
     if not seconds > 0:
         raise InvalidRequestError(
-            f"The header {TIMEOUT_HEADER} is {_short(repr(header))}: send a number of seconds greater than 0."
+            f"The header {TIMEOUT_HEADER} is {short(repr(header))}: send a number of seconds greater than 0."
         )
     return seconds
 
@@ -210,38 +189,7 @@ def request_from_json(body: bytes | object) -> FillRequest:
         MissingInputError: the image is missing.
         InvalidImageError, InvalidMaskError: that field is not valid base64.
     """
-    if isinstance(body, bytes | bytearray):
-        body = parse_json(body, _MAX_JSON_VALUES)
-    if not isinstance(body, dict):
-        raise InvalidRequestError(
-            'The JSON body must be an object such as {"image": "<base64>", "mask": "<base64>"}, '
-            f"not {_json_type(body)}."
-        )
-    fields = dict(body)
-    for name, kind in (("image", InvalidImageError), ("mask", InvalidMaskError)):
-        if fields.get(name) is not None:
-            fields[name] = _from_base64(name, fields[name], kind)
-    return request_from_fields(fields)
-
-
-def parse_json(text: bytes | bytearray, max_values: int) -> Any:
-    """Parse JSON.
-
-    Args:
-        text: the JSON text.
-        max_values: how many values it may have. A value of two bytes takes up to 70 in memory.
-
-    Raises:
-        InvalidRequestError: the text is not valid JSON, or has too many values.
-    """
-    if sum(map(text.count, (b",", b"[", b"{"))) > max_values:  # at least as many as there are values
-        raise InvalidRequestError(f"The body is not valid JSON: it has more than {max_values} values.")
-    try:
-        return json.loads(text)
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError("The body is not valid JSON: it is not UTF-8.") from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"The body is not valid JSON: {_short(error)}.") from error
+    return request_from_fields(json_fields(body, {"image": InvalidImageError, "mask": InvalidMaskError}))
 
 
 def request_from_fields(fields: Mapping[str, Any]) -> FillRequest:
@@ -252,23 +200,16 @@ def request_from_fields(fields: Mapping[str, Any]) -> FillRequest:
         MissingInputError: the image is missing.
         InvalidImageError, InvalidMaskError: that field is empty.
     """
-    if unknown := sorted(set(fields) - set(FIELDS)):
-        raise InvalidRequestError(
-            f"Unknown field {_short(repr(unknown[0]))}: the fields are {', '.join(map(repr, FIELDS))}."
-        )
-    image, mask = _as_bytes(fields.get("image")), _as_bytes(fields.get("mask"))
-    if image is None:
-        raise MissingInputError("The field 'image' is missing: send the image to fill.")
-    if not image:
-        raise InvalidImageError("The image is empty (0 bytes).")
+    check_known(fields, FIELDS)
+    image, mask = required_image(fields), as_bytes(fields.get("mask"))
     if mask is not None and not mask:
         raise InvalidMaskError("The mask is empty (0 bytes): omit it to use the image's transparency.")
     return FillRequest(
         image,
         mask,
-        _choice(fields, "output_size", get_args(OutputSize), "original"),
-        _choice(fields, "output_format", get_args(OutputFormat), None),
-        _choice(fields, "metadata", get_args(Metadata), "all"),
+        choice(fields, "output_size", get_args(OutputSize), "original"),
+        choice(fields, "output_format", get_args(OutputFormat), None),
+        choice(fields, "metadata", get_args(Metadata), "all"),
     )
 
 
@@ -277,87 +218,3 @@ def own_format(image: bytes) -> ImageFormat:
     if image.startswith(b"\xff\xd8"):
         return "jpeg"
     return "webp" if image[:4] == b"RIFF" and image[8:12] == b"WEBP" else "png"
-
-
-def _media_ranges(accept: str | None) -> dict[str, float]:
-    """Return the quality value of each media range of an ``Accept`` header; without a valid one, all are accepted."""
-    ranges = {}
-    for entry in (accept or "").lower().split(","):
-        media_range, *parameters = (part.strip() for part in entry.split(";"))
-        quality = _quality(parameters)
-        if "/" in media_range and quality is not None:
-            ranges[media_range] = quality
-    return ranges or {"*/*": 1.0}
-
-
-def _quality(parameters: list[str]) -> float | None:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return None
-    return 1.0
-
-
-def _preference(ranges: Mapping[str, float], media_type: str) -> tuple[float, int]:
-    """Return the quality value of a media type, and how specifically the header names it."""
-    family = media_type.partition("/")[0]
-    for specificity, name in ((2, media_type), (1, f"{family}/*"), (0, "*/*")):
-        if name in ranges:
-            return ranges[name], specificity
-    return 0.0, 0
-
-
-def _prefers_image(ranges: Mapping[str, float], media_type: str) -> bool:
-    """Tell whether the file itself is preferred to JSON, which is the default.
-
-    The file must have a higher quality value or, at equal quality, be named more specifically.
-    """
-    image = _preference(ranges, media_type)
-    return image[0] > 0 and image > _preference(ranges, JSON)
-
-
-def _from_base64(name: str, value: object, kind: type[InvalidRequestError]) -> bytes:
-    if not isinstance(value, str):
-        raise kind(f"The field '{name}' must be a base64 string or a data URL, not {_json_type(value)}.")
-    if value.startswith("data:"):
-        header, comma, value = value.partition(",")
-        if not comma or not header.endswith(";base64"):
-            raise kind(f"The field '{name}' is a data URL without base64: send 'data:image/png;base64,...'.")
-    try:
-        # Many tools wrap base64 into lines, as MIME requires (RFC 2045).
-        text = value.encode("ascii", "replace").translate(None, b" \t\r\n\v\f")
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise kind(f"The field '{name}' is not valid base64 ({error}).") from error
-
-
-def _choice(fields: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str | None) -> Any:
-    value = fields.get(name)
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else value
-    if text is None:
-        return default
-    if text in choices:
-        return text
-    allowed = ", ".join(map(repr, choices[:-1]))
-    raise InvalidRequestError(
-        f"The field {name!r} must be {allowed} or {choices[-1]!r}, not {_short(repr(text))}."
-    )
-
-
-def _as_bytes(value: Any) -> bytes | None:
-    # Text in place of a file is passed on as bytes: the decoder then reports that it is not an image.
-    if isinstance(value, str):
-        return value.encode()
-    return None if value is None else bytes(value)
-
-
-def _json_type(value: object) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _short(value: object, limit: int = 80) -> str:
-    text = str(value)
-    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -11,10 +11,15 @@ _SUFFIX = ".onnx"
 _PACKAGE = Path(__file__).parents[1]
 
 
-def default_model() -> Path:
-    """Return the model that ships: in the installed package, or else in the repository."""
-    packaged = _PACKAGE / "default" / "inpaint.onnx"
-    return packaged if packaged.is_file() else _PACKAGE.parent / "models" / "inpaint.onnx"
+def default_model(device: Device = "cpu") -> Path:
+    """Return the model that ships, in the form that is fastest on a device: 8 bits on a CPU, float32 on a GPU."""
+    return packaged("inpaint-int8.onnx" if device == "cpu" else "inpaint.onnx")
+
+
+def packaged(name: str) -> Path:
+    """Return a model file that ships: it is in the installed package, or else in the repository."""
+    installed = _PACKAGE / "default" / name
+    return installed if installed.is_file() else _PACKAGE.parent / "models" / name
 
 
 @dataclass(frozen=True)

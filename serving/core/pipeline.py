@@ -62,10 +62,9 @@ class Pipeline:
         side = self._runtime.side * (1 if self._runtime.fixed else WHOLE)
         return int(side**2)
 
-    def pixels(self, request: FillRequest) -> int:
-        """Return how many pixels a request has, by its files' headers. A kind of file without counts as the largest."""
-        files = (file for file in (request.image, request.mask) if file is not None)
-        return min(self._max_pixels, max(image_pixels(file) or self._max_pixels for file in files))
+    def pixels(self, *files: bytes | None) -> int:
+        """Return how many pixels the largest file has, by its header. A kind of file without counts as the largest."""
+        return min(self._max_pixels, max(image_pixels(file) or self._max_pixels for file in files if file))
 
     def fill(
         self, request: FillRequest, checkpoint: Checkpoint = no_checkpoint, turn: Turn = no_turns

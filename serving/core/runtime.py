@@ -81,7 +81,7 @@ class Runtime:
         if device != "cpu":
             ort.preload_dlls()  # the system's loader does not find CUDA installed by pip
         providers = [provider for provider in _PROVIDERS[device] if provider in ort.get_available_providers()]
-        session = _open(path, providers, threads)
+        session = open_session(path, providers, threads)
         # ONNX Runtime silently skips a provider whose libraries do not load: ask which one is in use.
         self.provider: str = session.get_providers()[0]
         if self.provider == CPU_PROVIDER and (require_gpu or device != "cpu"):
@@ -104,7 +104,7 @@ class Runtime:
         self._check(path)
         self._shared_adapter = self._adapter
         if self.provider == CPU_PROVIDER and shared_threads not in (None, threads):
-            self._shared_adapter = self._adapter.in_session(_open(path, providers, shared_threads))
+            self._shared_adapter = self._adapter.in_session(open_session(path, providers, shared_threads))
 
     def run(self, images: Floats, known: Floats, turn: Turn = no_turns) -> Floats:
         """Fill images.
@@ -144,7 +144,17 @@ class Runtime:
             raise ModelFileError(f"The model in {path} cannot be run: {error}") from error
 
 
-def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSession:
+def open_session(path: Path, providers: list[str], threads: int) -> ort.InferenceSession:
+    """Load an ONNX file.
+
+    Args:
+        path: the file.
+        providers: ONNX Runtime's execution providers, the preferred one first.
+        threads: CPU threads of a run, 0 for one per core.
+
+    Raises:
+        ModelFileError: the file is missing, or ONNX Runtime cannot load it.
+    """
     if not path.is_file():
         raise ModelFileError(f"There is no model file {path}.")
     options = ort.SessionOptions()

@@ -106,17 +106,29 @@ def _components(wanted: Bools) -> tuple[Indices, Indices, list[int]]:
 def _place(
     ys: Indices, xs: Indices, start: int, shape: tuple[int, ...], size: tuple[int, int]
 ) -> Iterator[_Window]:
-    """Place windows over one hole, given by its pixels row by row, numbered from `start`."""
-    for top in _chain(int(ys[0]), int(ys[-1]) + 1, size[0], shape[0]):
-        rows = np.flatnonzero(_blend_weight(top, size[0], shape[0])) + top
-        strip = slice(*np.searchsorted(ys, (rows[0], rows[-1] + 1)))
-        columns = np.unique(xs[strip])
-        # Parts of the hole that are far from each other in this strip get chains of their own.
-        for part in np.split(columns, np.flatnonzero(np.diff(columns) > 2 * CONTEXT) + 1):
-            for left in _chain(int(part[0]), int(part[-1]) + 1, size[1], shape[1]):
-                reach = np.flatnonzero(_blend_weight(left, size[1], shape[1])) + left
-                inside = (xs[strip] >= max(reach[0], part[0])) & (xs[strip] <= min(reach[-1], part[-1]))
-                yield _Window(top, left, np.flatnonzero(inside) + strip.start + start)
+    """Place windows over one hole, given by its pixels, numbered from `start`."""
+    axis = int(np.ptp(xs) > np.ptp(ys))  # a chain along the longer one needs the fewest windows
+    order = np.argsort((ys, xs)[axis], kind="stable")
+    along, across = (ys, xs)[axis][order], (ys, xs)[1 - axis][order]
+    chain = _chain(int(along[0]), int(along[-1]) + 1, size[axis], shape[axis])
+    # What is nearest to a window of the chain decides where it lies across it.
+    nearest = np.searchsorted(along, [(one + other + size[axis]) // 2 for one, other in pairwise(chain)])
+    for first, own in zip(chain, np.split(across, nearest), strict=True):
+        strip = slice(*np.searchsorted(along, _reach(first, size[axis], shape[axis])))
+        for low, high in _parts(own):
+            for second in _chain(low, high, size[1 - axis], shape[1 - axis]):
+                low_reach, high_reach = _reach(second, size[1 - axis], shape[1 - axis])
+                inside = (across[strip] >= low_reach) & (across[strip] < high_reach)
+                top, left = (first, second) if axis == 0 else (second, first)
+                yield _Window(top, left, order[strip][inside] + start)
+
+
+def _parts(values: Indices) -> Iterator[tuple[int, int]]:
+    """Return the bounds of each group of positions: groups that are far from each other get windows of their own."""
+    positions = np.unique(values)
+    for part in np.split(positions, np.flatnonzero(np.diff(positions) > 2 * CONTEXT) + 1):
+        if len(part):
+            yield int(part[0]), int(part[-1]) + 1
 
 
 def _chain(low: int, high: int, side: int, length: int) -> list[int]:
@@ -139,6 +151,12 @@ def _blend_weight(start: int, side: int, length: int) -> Floats:
     high = np.full(side, np.inf) if start + side == length else index[::-1]
     rise = np.clip((np.minimum(low, high) - EDGE) / RAMP, 0, 1)
     return np.asarray(rise * rise * (3 - 2 * rise), np.float32)
+
+
+def _reach(start: int, side: int, length: int) -> tuple[int, int]:
+    """Return the bounds of the positions in the image at which a window has weight."""
+    positions = np.flatnonzero(_blend_weight(start, side, length))
+    return start + int(positions[0]), start + int(positions[-1]) + 1
 
 
 def _cut(canvas: NDArray[Any], hole: Bools, window: _Window, size: tuple[int, int]) -> tuple[Floats, Floats]:

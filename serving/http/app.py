@@ -9,7 +9,7 @@ from serving.http.bodies import RequestBodyMiddleware
 from serving.http.dependencies import Service
 from serving.http.exception_handlers import HANDLED, handle_exception
 from serving.http.middleware import ResponseMiddleware
-from serving.http.routes import inference_protocol, operations, predictions
+from serving.http.routes import inference_protocol, marks, operations, predictions
 from serving.http.routes.openapi import complete_openapi
 from serving.http.routes.page import add_page
 from serving.http.routes.schemas import RESPONSE_HEADERS
@@ -20,7 +20,8 @@ _DESCRIPTION = """
 Send an image and a mask, and get the image back at its own size with the white part of the mask filled in. Every other
 pixel is unchanged.
 
-`POST /predictions/{model}` is identical on TorchServe; the default model is `inpaint`. Under `/v2` the server
+`POST /predictions/{model}` is identical on TorchServe; the default model is `inpaint`. `POST /masks/marks` proposes a
+mask for scratches, dust, pen strokes and lines. Under `/v2` the server
 implements the Open Inference Protocol, for the clients of Triton and KServe.
 """
 
@@ -39,6 +40,7 @@ def create_app(settings: Settings, *runtimes: Runtime) -> FastAPI:
     app.state.service = service = Service.build(settings, runtimes)
     for router in (
         predictions.router,
+        marks.router,
         inference_protocol.health,
         inference_protocol.repository,
         inference_protocol.models,

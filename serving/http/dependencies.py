@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Path, Request
 from serving.core.contract import TIMEOUT_HEADER, requested_seconds
 from serving.core.errors import ResourceNotFoundError
 from serving.core.graph import MODEL_NAME
+from serving.core.marks import MarkDetector
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
 from serving.core.turns import Turns
@@ -45,6 +46,7 @@ class Service:
     admission: Admission
     scheduler: Scheduler
     turns: Turns
+    marks: MarkDetector
     metrics: Metrics
 
     @classmethod
@@ -59,7 +61,9 @@ class Service:
         }
         admission = Admission(max(settings.max_total_body_bytes, settings.max_body_bytes))
         turns = Turns(settings.runs_at_once)
-        return cls(settings, models, admission, scheduler, turns, Metrics(runtimes, scheduler))
+        return cls(
+            settings, models, admission, scheduler, turns, MarkDetector(), Metrics(runtimes, scheduler)
+        )
 
     @property
     def default(self) -> ServedModel:

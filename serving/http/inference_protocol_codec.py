@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.core.contract import parse_json
 from serving.core.errors import InvalidRequestError, PayloadTooLargeError, TooManyPixelsError
+from serving.core.fields import parse_json
 from serving.core.graph import (
     CHANNELS,
     HOLE,

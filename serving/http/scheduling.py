@@ -36,6 +36,11 @@ class Large(Generic[T]):
     work: Callable[[], T]
 
 
+def now_or_large(pixels: int, small_pixels: int, work: Callable[[], T]) -> T | Large[T]:
+    """Do the work at once if it has at most `small_pixels`; otherwise return it for later."""
+    return work() if pixels <= small_pixels else Large(pixels, work)
+
+
 class Scheduler:
     """Runs work in threads, with a queue of at most `queue_size`."""
 

@@ -1,9 +1,9 @@
 """The server's settings, from flags and environment variables."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliApp, CliSuppress, NoDecode, SettingsConfigDict
 from typing_extensions import TypeVar
 
@@ -37,8 +37,9 @@ class Settings(BaseSettings):
     """address to listen on; 0.0.0.0 for every network interface"""
     port: int = Field(8080, ge=0, le=65535)
     """port to listen on; 0 for any free one"""
-    model: Annotated[list[str], NoDecode] = [str(default_model())]
-    """an ONNX file, NAME=FILE or a folder of ONNX files; may be repeated, or be several with commas in between"""
+    model: Annotated[list[str], NoDecode] = []
+    """an ONNX file, NAME=FILE or a folder of ONNX files; may be repeated, or be several with commas in between;
+    without one, the model that ships, in 8 bits on a CPU and in float32 on a GPU"""
     page: Path = Path("clients/web/build")
     """folder of the built web page, served at /; without one, / redirects to /docs"""
     allow_origin: str | None = None
@@ -72,6 +73,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split_models(cls, value: object) -> object:
         return list(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _choose_model(self) -> Self:
+        self.model = self.model or [str(default_model(self.device))]
+        return self
 
     @property
     def runs_at_once(self) -> int:

@@ -13,6 +13,8 @@ os.environ.update(
             "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
             # How long a replica that stops still accepts requests. HAProxy, on this machine, needs less than a second.
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+            # By itself Ray kills a proxy that takes longer than 5 s to start, as on a busy machine, and then gives up.
+            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         }.items()
     }
 )

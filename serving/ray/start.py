@@ -1,5 +1,7 @@
 """The command `python -m serving.ray`: start Ray on this machine, serve, and print how to try it."""
 
+import os
+import resource
 import signal
 import socket
 import sys
@@ -17,6 +19,7 @@ from serving.ray.settings import RaySettings
 
 _PORTS_OF_RAY = range(10_002, 20_000)
 _PORTS_OF_REPLICAS = range(30_000, 31_000)
+_HAPROXY_CONNECTIONS = 4096  # Ray's default for RAY_SERVE_HAPROXY_MAXCONN
 _OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum, about; nothing is put into it
 
 
@@ -25,6 +28,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load_settings(arguments, RaySettings)
         _check_address(settings)
+        _check_open_files()
         # What a replica would refuse is found before Ray is started.
         first = load_models(
             model_sources(settings.model), device=settings.device, require_gpu=settings.require_gpu, threads=1
@@ -63,3 +67,14 @@ def _check_address(settings: RaySettings) -> None:
         raise AddressInUseError(
             f"Cannot listen on {settings.host}:{settings.port} ({reason}): choose another --port or --host."
         ) from error
+
+
+def _check_open_files() -> None:
+    """HAProxy does not start without its files; Ray would try again for ever."""
+    connections = int(os.environ.get("RAY_SERVE_HAPROXY_MAXCONN", _HAPROXY_CONNECTIONS))
+    needed, limit = connections * 5 // 2 + 36, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        raise StartupError(
+            f"HAProxy needs {needed} open files, and the limit is {limit}: raise it (ulimit -n), or set "
+            f"RAY_SERVE_HAPROXY_MAXCONN={max(limit - 36, 0) * 2 // 5}, the connections that it accepts."
+        )

@@ -15,12 +15,10 @@ from time import monotonic
 from typing import Any
 
 from serving.core.contract import (
-    JSON,
     TIMEOUT_HEADER,
     FillRequest,
     request_from_fields,
     request_from_json,
-    request_media_type,
     requested_seconds,
 )
 from serving.core.cpus import available_cores
@@ -31,6 +29,7 @@ from serving.core.errors import (
     InternalServerError,
     UnsupportedMediaTypeError,
 )
+from serving.core.media_types import JSON, request_media_type
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
 

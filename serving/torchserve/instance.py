@@ -29,9 +29,9 @@ import psutil
 import yaml
 
 from serving.core.address import local_url
-from serving.core.contract import JSON
 from serving.core.errors import ModelFileError, StartupError
 from serving.core.graph import MODEL_SIZE
+from serving.core.media_types import JSON
 from serving.core.runtime import is_name
 from serving.torchserve.options import LOOPBACK, Options
 

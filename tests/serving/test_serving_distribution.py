@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from distributions import assert_twine_accepts, build, install, metadata, run
-from engines import MODEL, ROOT
+from engines import FLOAT_MODEL, MARKS_MODEL, MODEL, ROOT
 from inpaint_client import InpaintClient
 from sample_pictures import encode, encode_mask, face, scratch
 
@@ -38,12 +38,14 @@ def test_both_can_be_uploaded_and_contain_the_model_with_its_card(wheel_and_sdis
     assert (fields["Name"], fields["License-Expression"]) == ("inpaint-deployment", "Apache-2.0")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        assert archive.read("serving/default/inpaint.onnx") == MODEL.read_bytes()
+        for model in (MODEL, FLOAT_MODEL, MARKS_MODEL):
+            assert archive.read(f"serving/default/{model.relative_to(ROOT / 'models')}") == model.read_bytes()
         assert "CelebA" in archive.read("serving/default/README.md").decode()
     assert {"serving/core/graphs/lama.yaml", "serving/torchserve/config.properties"} < set(names)
     assert not [name for name in names if name.endswith(".safetensors") or name.startswith("tests/")]
     with tarfile.open(sdist) as archive:
-        assert any(name.endswith("/models/inpaint.onnx") for name in archive.getnames())
+        parts = {Path(name).name for name in archive.getnames()}
+        assert {MODEL.name, FLOAT_MODEL.name, MARKS_MODEL.name} < parts
 
 
 def test_the_server_runs_outside_the_repository(environment: Path, tmp_path: Path) -> None:
@@ -55,6 +57,7 @@ def test_the_server_runs_outside_the_repository(environment: Path, tmp_path: Pat
             assert found
             with InpaintClient(found[1]) as client:
                 assert client.fill(PHOTO, HOLE).model == "inpaint"
+                assert client.find_marks(PHOTO).height == len(PHOTO)
         finally:
             process.terminate()
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.core.contract import JSON
 from serving.core.errors import ResourceNotFoundError
 from serving.core.graph import CHANNELS, INPUTS, OUTPUT
+from serving.core.media_types import JSON
 from serving.http.dependencies import ModelDep, SecondsDep, ServiceDep, client_disconnected, server_timing
 from serving.http.inference_protocol_codec import (
     DATATYPE,
@@ -30,7 +30,7 @@ from serving.http.routes.inference_protocol_schemas import (
     ServerMetadata,
     TensorMetadata,
 )
-from serving.http.scheduling import Large
+from serving.http.scheduling import Large, now_or_large
 from serving.http.security import require_key
 from serving.http.version import package_version
 
@@ -139,10 +139,8 @@ async def infer(request: Request, service: ServiceDep, model: ModelDep, seconds:
         start = perf_counter()
         tensors = decode_tensors(body, head_length, check_cancelled)
         seconds = perf_counter() - start
-        pixels = tensors.known.size
-        if pixels > model.pipeline.small_pixels:
-            return Large(pixels, partial(answer, tensors, seconds))
-        return answer(tensors, seconds)
+        rest = partial(answer, tensors, seconds)
+        return now_or_large(tensors.known.size, model.pipeline.small_pixels, rest)
 
     def answer(tensors: InferenceTensors, decode_seconds: float) -> _Answer:
         start = perf_counter()

@@ -6,7 +6,10 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from serving.http.routes.inference_protocol_schemas import InferRequest
-from serving.http.routes.schemas import REF, FormRequest, JsonRequest
+from serving.http.routes.schemas import REF, FormRequest, JsonRequest, MarksFormRequest, MarksJsonRequest
+
+BODIES = JsonRequest, FormRequest, MarksJsonRequest, MarksFormRequest, InferRequest
+"""The bodies that routes read themselves."""
 
 
 def complete_openapi(app: FastAPI) -> None:
@@ -15,9 +18,7 @@ def complete_openapi(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         description = generate()
-        _, bodies = models_json_schema(
-            [(model, "validation") for model in (JsonRequest, FormRequest, InferRequest)], ref_template=REF
-        )
+        _, bodies = models_json_schema([(model, "validation") for model in BODIES], ref_template=REF)
         description["components"]["schemas"].update(bodies["$defs"])
         for path in description["paths"].values():
             for operation in path.values():

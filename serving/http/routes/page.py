@@ -21,7 +21,10 @@ _HEADERS = {
     # WebAssembly is for removing in the browser.
     "Content-Security-Policy": (
         "script-src 'self' 'wasm-unsafe-eval'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-    )
+    ),
+    # Isolated from other origins, the page may use several threads.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
 }
 
 

@@ -9,10 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, with_config
 from serving.core.codec import Picture
 from serving.core.contract import (
     FIELDS,
-    FORM,
     IMAGE_TYPES,
-    JSON,
-    PNG,
     FillResponseBody,
     Metadata,
     OutputFormat,
@@ -21,6 +18,8 @@ from serving.core.contract import (
 from serving.core.encoders import encode
 from serving.core.errors import ErrorBody, InvalidImageError, OverloadedError
 from serving.core.graph import MODEL_NAME
+from serving.core.marks_contract import DEFAULT_SENSITIVITY, MARKS_FIELDS, MarksResponseBody
+from serving.core.media_types import FORM, JSON, PNG
 
 
 def _example_png(samples: Any) -> str:
@@ -60,6 +59,24 @@ class FormRequest(_Request):
     mask: str = Field("", description=FIELDS["mask"], json_schema_extra=_FILE)
 
 
+class _MarksRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    sensitivity: float = Field(DEFAULT_SENSITIVITY, ge=0, le=1, description=MARKS_FIELDS["sensitivity"])
+
+
+class MarksJsonRequest(_MarksRequest):
+    """The file is sent in base64, or as a data URL."""
+
+    image: str = Field(description=MARKS_FIELDS["image"], examples=[_IMAGE])
+
+
+class MarksFormRequest(_MarksRequest):
+    """The file is sent as it is."""
+
+    image: str = Field(description=MARKS_FIELDS["image"], json_schema_extra=_FILE)
+
+
 _RESPONSE: dict[str, JsonValue] = {
     "image": _IMAGE,
     "mime_type": PNG,
@@ -76,6 +93,12 @@ _INVALID = InvalidImageError(
 with_config(ConfigDict(use_attribute_docstrings=True, json_schema_extra={"example": _RESPONSE}))(
     FillResponseBody
 )
+with_config(
+    ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={"example": {"mask": _MASK, "width": 32, "height": 32, "share": 0.083008}},
+    )
+)(MarksResponseBody)
 with_config(ConfigDict(use_attribute_docstrings=True, json_schema_extra={"example": _INVALID.to_dict()}))(
     ErrorBody
 )
@@ -98,15 +121,17 @@ RESPONSE_HEADERS = {
 REF = "#/components/schemas/{model}"
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 
-FILL_REQUEST: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            FORM: {"schema": {"$ref": REF.format(model="FormRequest")}},
-            JSON: {"schema": {"$ref": REF.format(model="JsonRequest")}},
-        },
+
+def _request(form: str, json: str) -> dict[str, Any]:
+    content = {
+        FORM: {"schema": {"$ref": REF.format(model=form)}},
+        JSON: {"schema": {"$ref": REF.format(model=json)}},
     }
-}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+FILL_REQUEST = _request("FormRequest", "JsonRequest")
+MARKS_REQUEST = _request("MarksFormRequest", "MarksJsonRequest")
 
 
 def error_responses(model: Any, descriptions: dict[int, str]) -> dict[int | str, dict[str, Any]]:
@@ -141,5 +166,19 @@ FILL_RESPONSES = error_responses(
         "description": "The filled image: JSON, or with `Accept: image/png`, `image/jpeg` or `image/webp` the file.",
         "content": dict.fromkeys(IMAGE_TYPES.values(), BINARY),
         "headers": RESPONSE_HEADERS,
+    }
+}
+MARKS_RESPONSES = error_responses(
+    ErrorBody,
+    COMMON_ERRORS
+    | {
+        400: "The image is missing or cannot be decoded, or a field is invalid or unknown.",
+        406: "The header Accept excludes JSON and PNG.",
+        415: "Neither multipart/form-data nor application/json.",
+    },
+) | {
+    200: {
+        "description": "The proposed mask: JSON, or with `Accept: image/png` the file.",
+        "content": {PNG: BINARY},
     }
 }

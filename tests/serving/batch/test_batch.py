@@ -1,17 +1,22 @@
 """Filling folders without a server: `python -m serving.batch`."""
 
+import os
+import re
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec
 import numpy as np
 import psutil
 import pytest
-from engines import ROOT
+from engines import MODEL, ROOT
 from PIL import Image
-from requests_in_flight import PATIENCE
+from requests_in_flight import PATIENCE, large, until
 from sample_pictures import encode, encode_mask, face, scratch
 
 from serving.batch.command import main
@@ -43,7 +48,7 @@ def files(folder: Path) -> list[str]:
 
 
 def batch(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
+    return main(["--model", str(MODEL), *map(str, arguments)])
 
 
 def test_results_are_those_of_the_pipeline_and_existing_ones_are_skipped(
@@ -118,12 +123,22 @@ def test_what_cannot_work_is_said_before_anything_is_written(
         ((photos, "-o", out, "--workers", 0), 2, "--workers"),
         ((photos, "-o", "nowhere://bucket"), 2, "nowhere"),
         ((photos, "-o", out, "--model", album / "none.onnx"), 1, "none.onnx"),
+        ((photos, "-o", out, "--ray", "nonsense"), 1, "nonsense cannot be reached"),
+        ((photos, "-o", out, "--ray", "127.0.0.1:1"), 1, "127.0.0.1:1 cannot be reached"),
     ):
         assert batch(*arguments) == code
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_what_ray_needs_is_said_if_it_is_not_installed(
+    album: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # what import does for a package that is missing
+    assert batch(album / "photos", "--masks", album / "masks", "-o", album / "out", "--ray", "local") == 1
+    assert capsys.readouterr().err == 'batch: Ray is not installed: run pip install ".[ray]".\n'
 
 
 def test_results_in_a_folder_of_photos_are_not_filled_again(album: Path) -> None:
@@ -160,7 +175,7 @@ def test_killed_at_a_third_and_started_again_only_the_rest_is_filled(
     for number, picture in enumerate(pictures):
         (photos / f"{number:02}.png").write_bytes(picture)
     arguments = [str(photos), "--mask", str(tmp_path / "mask.png"), "-o", str(out), "--workers", "2"]
-    command = [sys.executable, "-m", "serving.batch", *arguments]
+    command = [sys.executable, "-m", "serving.batch", "--model", str(MODEL), *arguments]
 
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
         while not out.is_dir() or len(list(out.glob("*.png"))) < count // 3:
@@ -181,3 +196,67 @@ def test_killed_at_a_third_and_started_again_only_the_rest_is_filled(
     for number, picture in enumerate(pictures):
         expected = pipeline.fill(FillRequest(picture, encode_mask(hole))).response.image
         assert (out / f"{number:02}.png").read_bytes() == expected
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """Variables for a command that may start Ray: its token and its sockets are in a folder of their own."""
+    with tempfile.TemporaryDirectory(prefix="ray-") as temporary:  # the path of a socket in it must be short
+        yield os.environ | {"HOME": temporary, "RAY_TMPDIR": temporary}
+
+
+@pytest.mark.slow
+def test_on_ray_a_photo_whose_process_dies_is_tried_again_and_a_killed_run_is_resumed(
+    album: Path, pipeline: Pipeline, environment: dict[str, str]
+) -> None:
+    slow = large(2000)
+    (album / "photos" / "sub" / "cem.png").write_bytes(slow["image"])
+    (album / "masks" / "sub" / "cem.png").write_bytes(slow["mask"])
+    arguments = [str(album / "photos"), "--masks", str(album / "masks"), "-o", str(album / "out")]
+    ray = ["--ray", "local", "--workers", "1", "--recursive"]
+    command = [sys.executable, "-m", "serving.batch", "--model", str(MODEL), *arguments, *ray]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
+        until(lambda: (album / "out" / "bob.png").exists())
+        killed = kill_workers(process, 1)
+        until(lambda: filling(process.pid) - killed != set())
+        others = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    assert psutil.wait_procs(others, timeout=PATIENCE)[1] == []  # Ray ends as well
+    done = {name: (album / "out" / name).stat().st_mtime_ns for name in files(album / "out")}
+    assert list(done) == ["ann.png", "bob.png"]
+
+    log = album / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stderr=output) as process,
+    ):
+        kill_workers(process, 3)
+        assert process.wait(PATIENCE) == 1
+    *_, failure, summary = log.read_text().splitlines()
+    assert re.match(f"batch: {album}/photos/sub/cem.png: 3 worker processes died", failure)
+    assert summary == "batch: 0 filled, 2 skipped, 1 failed"
+    assert {name: (album / "out" / name).stat().st_mtime_ns for name in files(album / "out")} == done
+    for number, name in enumerate(NAMES[:2]):
+        expected = pipeline.fill(FillRequest(photo(number), encode_mask(HOLE))).response.image
+        assert (album / "out" / f"{name}.png").read_bytes() == expected
+
+
+def kill_workers(process: "subprocess.Popen[bytes]", count: int) -> set[psutil.Process]:
+    """Kill the process on Ray that fills the slow photo, and then those that take its place; return them."""
+    killed = set[psutil.Process]()
+    while len(killed) < count:
+        until(lambda: filling(process.pid) - killed != set())
+        for worker in filling(process.pid) - killed:
+            worker.kill()
+            killed.add(worker)
+    return killed
+
+
+def filling(pid: int) -> set[psutil.Process]:
+    """The processes that were started by this one, and fill a photo on Ray, which names them after what they do."""
+    found = set()
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "ray::_Worker.fill" in " ".join(process.cmdline()):
+                found.add(process)
+    return found

@@ -14,8 +14,8 @@ from serving.core.contract import (
     FillResponse,
     request_from_fields,
     request_from_json,
-    request_media_type,
 )
+from serving.core.media_types import request_media_type
 
 IMAGE, MASK = b"\x89PNG image \xff", b"\x00mask"
 

@@ -239,9 +239,9 @@ def test_a_cancelled_large_image_stops_before_its_next_run_of_the_model(pipeline
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
 def test_the_pixels_of_a_request_are_read_from_its_headers(pipeline: Pipeline, kind: str) -> None:
     small, mask = encode(face(60, 80), kind), encode_mask(scratch(60, 80, 5))
-    assert pipeline.pixels(FillRequest(small)) == 60 * 80
-    assert pipeline.pixels(FillRequest(small, encode_mask(np.zeros((100, 200), bool)))) == 100 * 200
-    assert pipeline.pixels(FillRequest(encode(face(1500, 1000), kind), mask)) == 1_000_000  # at most that
-    assert pipeline.pixels(FillRequest(small[:12], mask)) == 1_000_000
-    assert pipeline.pixels(FillRequest(encode(face(60, 80), "TIFF"), mask)) == 1_000_000
+    assert pipeline.pixels(small) == 60 * 80
+    assert pipeline.pixels(small, encode_mask(np.zeros((100, 200), bool))) == 100 * 200
+    assert pipeline.pixels(encode(face(1500, 1000), kind), mask) == 1_000_000  # at most that
+    assert pipeline.pixels(small[:12], mask) == 1_000_000
+    assert pipeline.pixels(encode(face(60, 80), "TIFF"), mask) == 1_000_000
     assert 60 * 80 <= pipeline.small_pixels < 300 * 300

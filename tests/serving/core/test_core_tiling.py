@@ -10,7 +10,7 @@ from sample_pictures import block, face, rms
 from simple_models import Watched
 
 from serving.core.runtime import Runtime
-from serving.core.tiling import CONTEXT, RAMP, Model, fill_windows
+from serving.core.tiling import CONTEXT, EDGE, RAMP, Model, fill_windows
 
 SIDE = 178
 Floats = NDArray[np.float32]
@@ -99,6 +99,16 @@ def test_windows_that_disagree_are_blended_without_a_seam(
         both[(slice(None),) * axis + (0,)] = False
         steps = np.abs(result - np.roll(result, 1, axis))[both]
         assert steps.max() <= steepest
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_long_scratch_gets_one_chain_of_windows(turned: bool) -> None:
+    watched = Watched()
+    colours, hole = face(800, 1200), line(800, 1200, (40, 50), (1160, 750), 9)
+    if turned:
+        colours, hole = colours.swapaxes(0, 1), hole.T
+    filled(colours, hole, watched.model)
+    assert len(watched.known) == -(-(1120 + 9 + 2 * CONTEXT - SIDE) // (SIDE - 2 * EDGE - RAMP)) + 1
 
 
 def test_border_pixels_of_a_window_are_excluded_from_blending() -> None:

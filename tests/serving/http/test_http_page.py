@@ -86,6 +86,9 @@ def test_no_script_in_a_page_is_allowed_and_no_frame_around_it(client: TestClien
     assert policy["script-src"] == "'self' 'wasm-unsafe-eval'"
     assert policy["frame-ancestors"] == "'none'"
     assert answer.headers["x-content-type-options"] == "nosniff"
+    # What a browser asks for before it allows several threads.
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from engines import MODEL
+from engines import FLOAT_MODEL, MODEL
 
 from serving.core.errors import SettingsError
 from serving.http.settings import load_settings
@@ -23,6 +23,12 @@ def test_the_defaults_are_safe() -> None:
     assert settings.model == [str(MODEL)]
     assert settings.device == "cpu"
     assert settings.api_key is None
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_gpu_runs_the_model_in_float32(device: str) -> None:
+    assert load_settings(["--device", device]).model == [str(FLOAT_MODEL)]
+    assert load_settings(["--device", device, "--model", str(MODEL)]).model == [str(MODEL)]
 
 
 def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

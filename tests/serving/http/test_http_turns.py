@@ -48,7 +48,7 @@ def test_small_requests_overtake_a_large_one(client: TestClient) -> None:
 def test_the_deadline_ends_a_large_request_between_two_runs_of_the_model(runtime: Runtime) -> None:
     app = create_app(Settings(concurrency=1), runtime)
     with TestClient(app) as client:
-        answer = client.post(URL, files=scratched_all_over(), headers={"X-Server-Timeout": "1"})
+        answer = client.post(URL, files=scratched_all_over(), headers={"X-Server-Timeout": "0.2"})
         assert (answer.status_code, answer.json()["type"]) == (503, "DeadlineExceededException")
         assert running(client) == 0
         done = samples(client.get("/metrics").text)

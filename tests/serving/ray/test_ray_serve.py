@@ -1,6 +1,8 @@
 """The server on Ray Serve: what replicas add to the contract, which `tests/contract` checks on this engine, too."""
 
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -22,13 +24,29 @@ CLIENTS = 6
 PHOTO, MASK = encode(face(300, 300)), encode_mask(scratch(300, 300, 9))
 
 
+def metrics(engine: Engine) -> dict[str, float]:
+    """The metrics that one of the replicas has; empty if it is lost while it answers."""
+    try:
+        response = requests.get(f"{engine.url}/metrics", timeout=PATIENCE)
+    except requests.ConnectionError:
+        return {}
+    return samples(response.text) if response.status_code == 200 else {}
+
+
 def replicas(engine: Engine) -> set[str]:
     """The ids of the replicas, from the metrics of one of them."""
-    response = requests.get(f"{engine.url}/metrics", timeout=PATIENCE)
-    if response.status_code != 200:
-        return set()
-    info = (series for series in samples(response.text) if series.startswith("inpaint_model_info"))
+    info = (series for series in metrics(engine) if series.startswith("inpaint_model_info"))
     return {found[1] for series in info if (found := re.search(r'replica="(\w+)"', series))}
+
+
+def filled(engine: Engine) -> set[str]:
+    """The replicas that have filled a picture."""
+    counts = {
+        series: value
+        for series, value in metrics(engine).items()
+        if series.startswith("inpaint_hole_ratio_count{")
+    }
+    return {series for series, value in counts.items() if value > 0}
 
 
 def processes(engine: Engine, name: str) -> list[psutil.Process]:
@@ -71,7 +89,7 @@ def fills_under(engine: Engine, event: Callable[[], None]) -> int:
 def test_one_scrape_has_the_metrics_of_all_replicas(ray_engine: Engine) -> None:
     until(lambda: len(replicas(ray_engine)) == 2)
     names = replicas(ray_engine)
-    now = samples(requests.get(f"{ray_engine.url}/metrics", timeout=PATIENCE).text)
+    now = metrics(ray_engine)
     for name in names:
         assert now[f'inpaint_predictions_waiting{{replica="{name}"}}'] == 0
 
@@ -85,6 +103,28 @@ def test_a_replica_that_is_killed_under_load_loses_no_fill(ray_engine: Engine) -
         until(lambda: len(replicas(ray_engine)) == 2 and replicas(ray_engine) != before)
 
     assert fills_under(ray_engine, kill) > CLIENTS
+
+
+def test_a_redeployment_under_load_loses_no_fill(ray_engine: Engine) -> None:
+    before = replicas(ray_engine)
+
+    def redeploy() -> None:
+        ray_engine.process.send_signal(signal.SIGUSR1)
+        until(lambda: len(replicas(ray_engine)) == 2 and not replicas(ray_engine) & before)
+
+    assert fills_under(ray_engine, redeploy) > CLIENTS
+
+
+def test_a_node_that_is_lost_under_load_loses_no_fill(ray_engine: Engine) -> None:
+    until(lambda: len(replicas(ray_engine)) == 2)
+    until(lambda: len({replica.ppid() for replica in processes(ray_engine, "ServeReplica")}) == 2)
+
+    def lose() -> None:
+        until(lambda: len(filled(ray_engine)) == 2)
+        ray_engine.process.send_signal(signal.SIGUSR2)
+        until(lambda: len(replicas(ray_engine)) == 1)
+
+    assert fills_under(ray_engine, lose) > CLIENTS
 
 
 @pytest.mark.parametrize(
@@ -103,3 +143,13 @@ def test_it_refuses_to_start_in_one_line(flags: list[str], words: str) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert re.match(f"serving.ray: .*{words}", done.stderr)
+
+
+def test_too_few_open_files_for_haproxy_are_one_line() -> None:
+    command = f"ulimit -n 1024 && exec {shlex.quote(sys.executable)} -m serving.ray"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "serving.ray: HAProxy needs 10276 open files, and the limit is 1024: raise it (ulimit -n), or set "
+        "RAY_SERVE_HAPROXY_MAXCONN=395, the connections that it accepts.\n"
+    )

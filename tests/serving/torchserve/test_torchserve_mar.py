@@ -65,9 +65,9 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_holds_the_model_the_handler_the_config_and_no_web_framework(mar: Path) -> None:
     with zipfile.ZipFile(mar) as archive:
         names = set(archive.namelist())
-        assert archive.read("inpaint.onnx") == engines.MODEL.read_bytes()
+        assert archive.read(engines.MODEL.name) == engines.MODEL.read_bytes()
     modules = {name for name in names if name.startswith("serving/")}
-    assert names - modules == {"MAR-INF/MANIFEST.json", "handler.py", "inpaint.onnx", "model-config.yaml"}
+    assert names - modules == {"MAR-INF/MANIFEST.json", "handler.py", engines.MODEL.name, "model-config.yaml"}
     assert {"serving/__init__.py", "serving/core/pipeline.py", "serving/core/runtime.py"} <= modules
     assert all(name == "serving/__init__.py" or name.startswith("serving/core/") for name in modules)
     assert {name for name in modules if not name.endswith(".py")} == {
@@ -81,7 +81,7 @@ def test_manifest_tells_the_models_own_version(unpacked: Path) -> None:
     assert model == {
         "modelName": "inpaint",
         "modelVersion": Runtime(engines.MODEL).version,
-        "serializedFile": "inpaint.onnx",
+        "serializedFile": engines.MODEL.name,
         "handler": "handler.py",
         "configFile": "model-config.yaml",
     }

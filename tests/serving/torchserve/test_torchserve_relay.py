@@ -113,25 +113,29 @@ def test_a_stop_waits_for_no_half_body_and_answers_what_was_sent(
 ) -> None:
     monkeypatch.setattr(module, "STOP_SECONDS", 0.5)
     codes: list[int] = []
+    files = large()
     with (
         bound() as (listener, url),
         Relay(listener, torchserve_engine.port) as relay,
         requests.Session() as idle,
     ):
         assert idle.get(f"{url}/ping", timeout=PATIENCE).ok
-        busy = threading.Thread(target=lambda: codes.append(post(url, large()).status_code))
-        busy.start()
+        # They run one after the other, and outlast what follows.
+        fill = lambda: codes.append(post(url, files).status_code)  # noqa: E731
+        busy = [threading.Thread(target=fill) for _ in range(3)]
+        for thread in busy:
+            thread.start()
         with connect(url, f"{POST}Content-Length: 1000\r\n\r\n{{") as half:
-            until(lambda: len([client for client in relay.clients if client.request]) == 2)
+            until(lambda: len([client for client in relay.clients if client.request]) == 4)
             stop = threading.Thread(target=relay.drain, args=(PATIENCE, threading.Event()))
             stop.start()
             status, body, response = answer(half)
         assert (status, body["type"]) == (503, "OverloadedException")
         assert int(response.headers["Retry-After"]) >= 1
         assert idle.get(f"{url}/ping", timeout=PATIENCE).status_code == 503
-        busy.join(PATIENCE)
-        stop.join(PATIENCE)
-    assert codes == [200]
+        for thread in [*busy, stop]:
+            thread.join(PATIENCE)
+    assert codes == [200] * 3
 
 
 def test_a_stop_answers_what_takes_too_long(torchserve_engine: Engine) -> None:

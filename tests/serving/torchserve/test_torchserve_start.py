@@ -312,7 +312,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line(mar: Path, tmp_path: Path) ->
         starting, error = start.errors
         assert starting.startswith("Starting")
         assert error.startswith("error: The model cannot be loaded: ")
-        assert "inpaint.onnx is not a model that ONNX Runtime can load" in error
+        assert "inpaint-int8.onnx is not a model that ONNX Runtime can load" in error
         assert list(start.temporary.iterdir()) == []
 
 
