@@ -1,7 +1,8 @@
 """An HTTP server on loopback that fails in the ways a test asks for.
 
 Without a script, requests are answered according to the REST contract. The "model" fills the hole with the
-mean color of the other pixels, so the response depends on everything that was sent.
+mean color of the other pixels, so the response depends on everything that was sent. The "marks" of an image are its
+brightest pixels, more of them at a higher sensitivity.
 """
 
 import base64
@@ -10,7 +11,7 @@ import json
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -126,7 +127,8 @@ class LoopbackServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, also: Mapping[str, Action] | None = None) -> None:
+        """Serve at once, and further paths than the usual ones."""
         super().__init__(("127.0.0.1", port), Handler)
         self.lock = threading.Lock()
         self.over = threading.Event()
@@ -135,6 +137,8 @@ class LoopbackServer(ThreadingHTTPServer):
         self.usual: dict[str, Action] = {
             "/ping": reply(200, {"status": "Healthy"}),
             "/predictions/inpaint": predict,
+            "/masks/marks": find_marks,
+            **(also or {}),
         }
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -196,5 +200,18 @@ def predict(handler: Handler) -> None:
         "hole_ratio": float(hole.mean()),
         "model": "inpaint",
         "model_version": "1.2",
+    }
+    return reply(200, answer)(handler)
+
+
+def find_marks(handler: Handler) -> None:
+    parts = handler.recorded.parts
+    grey = np.asarray(Image.open(io.BytesIO(parts["image"].content)).convert("L"))
+    marks = grey > np.quantile(grey, 1 - 0.5 * float(parts["sensitivity"].content))
+    answer = {
+        "mask": base64.b64encode(encode(marks.astype(np.uint8) * 255)).decode(),
+        "width": marks.shape[1],
+        "height": marks.shape[0],
+        "share": float(marks.mean()),
     }
     return reply(200, answer)(handler)

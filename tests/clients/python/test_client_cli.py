@@ -386,6 +386,66 @@ def test_an_interrupt_ends_the_command_at_once_and_leaves_no_files(
     assert list((album / "out").iterdir()) == []
 
 
+def test_a_mask_is_written(
+    inpaint: Callable[..., Output], server: LoopbackServer, photo_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "marks.png"
+    code, _, err = inpaint("mask", photo_path, "-o", out, "--sensitivity", "0.2")
+    assert code == 0
+    assert err.startswith("inpaint: found marks on ")
+    assert err.endswith("of 48x40 pixels\n")
+    assert set(np.unique(pixels(out))) == {0, 255}
+    (request,) = server.requests
+    assert request.parts["sensitivity"].content == b"0.2"
+
+
+def test_masks_of_a_folder_are_those_that_fill_takes(
+    inpaint: Callable[..., Output], album: Path, tmp_path: Path
+) -> None:
+    arguments = ("mask", album / "photos", "-o", tmp_path / "found")
+    assert inpaint(*arguments) == (0, "", "inpaint: 3 masks written, 0 skipped, 0 failed\n")
+    assert inpaint(*arguments) == (0, "", "inpaint: 0 masks written, 3 skipped, 0 failed\n")
+    filled = inpaint("fill", album / "photos", "--masks", tmp_path / "found", "-o", album / "out")
+    assert filled == (0, "", "inpaint: 3 filled, 0 skipped, 0 failed\n")
+
+
+def test_a_photo_whose_marks_cannot_be_found_does_not_stop_the_others(
+    inpaint: Callable[..., Output], album: Path
+) -> None:
+    (album / "photos" / "b.png").write_bytes(b"")
+    code, _, err = inpaint("mask", album / "photos", "-o", album / "found")
+    assert code == 1
+    assert "b.png: image is empty" in err
+    assert err.endswith("inpaint: 2 masks written, 0 skipped, 1 failed\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("PHOTO", "-o", "OUT/mask.jpg"), "a mask is a PNG file"),
+        (("PHOTO", "-o", "OUT/mask.png", "--sensitivity", "2"), "it must be in [0, 1]"),
+        (("PHOTO", "-o", "OUT/nowhere/mask.png"), "does not exist"),
+        (("PHOTO", "-o", "OUT/mask.png", "--overwrite"), "require a folder or several photos"),
+        (("PHOTO", "-", "-o", "OUT"), "can only be used with one photo"),
+        (("PHOTO", "OUT", "-o", "OUT/mask.png"), "must be a folder"),
+    ],
+)
+def test_invalid_usage_of_mask_is_reported_in_one_line_with_exit_code_2(
+    inpaint: Callable[..., Output],
+    server: LoopbackServer,
+    photo_path: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    filled_in = [a.replace("PHOTO", str(photo_path)).replace("OUT", str(tmp_path)) for a in arguments]
+    code, _, err = inpaint("mask", *filled_in)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert message in err
+    assert not server.requests
+
+
 def test_health(inpaint: Callable[..., Output], server: LoopbackServer) -> None:
     assert inpaint("health") == (0, "Healthy\n", "")
     server.usual["/v2"] = reply(200, {"name": "onnx", "version": "0.3"})

@@ -41,7 +41,7 @@ def test_the_python_code_of_the_readme_runs(server: LoopbackServer, here: Path) 
     done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"48 40 {100 / 1920} 1.2\n2 filled\n"
-    assert_images(here, "filled.png", "a.png", "b.png", "c.png")
+    assert_images(here, "filled.png", "marks.png", "a.png", "b.png", "c.png")
 
 
 def test_the_commands_of_the_readme_run(server: LoopbackServer, here: Path) -> None:
@@ -50,12 +50,13 @@ def test_the_commands_of_the_readme_run(server: LoopbackServer, here: Path) -> N
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     commands = [line for line in blocks("sh").splitlines() if line]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         (here / "filled.png").unlink(missing_ok=True)
         done = subprocess.run(command, shell=True, cwd=here, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         if "> filled.png" in command or "-o filled.png" in command:
             assert_images(here, "filled.png")
+    assert_images(here, "marks.png")
     assert_images(here / "filled", "a.png", "b.png", "c.png")
     assert_images(here / "with-one-mask", "a.png", "b.png")

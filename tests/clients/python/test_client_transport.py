@@ -199,8 +199,7 @@ def test_a_server_that_restarts_is_waited_for(connect: Callable[..., Wire]) -> N
     started: list[LoopbackServer] = []
 
     def start() -> None:
-        started.append(LoopbackServer(port))
-        started[0].usual["/x"] = OK
+        started.append(LoopbackServer(port, {"/x": OK}))
 
     timer = threading.Timer(0.3, start)
     timer.start()
@@ -292,7 +291,9 @@ def test_retry_after_is_waited_for(server: LoopbackServer, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["3600", format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)]
+    "value",
+    ["3600", format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)],
+    ids=["seconds", "date"],  # every one of pytest-xdist's workers has to call them the same
 )
 def test_a_retry_after_beyond_the_budget_fails_at_once(
     server: LoopbackServer, wire: Wire, value: str

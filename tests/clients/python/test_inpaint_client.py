@@ -6,10 +6,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
+import psutil
 import pytest
 from inpaint_client import (
     AsyncInpaintClient,
@@ -221,6 +224,31 @@ def test_a_full_queue_is_waited_for(
     results = list(client.fill_many([(photo, hole)] * 4, progress=False))
     assert all(isinstance(result, FillResult) for result in results)
     assert len(server.predictions) == 10
+
+
+def test_a_connection_that_was_opened_during_a_close_is_closed_after_its_fill(
+    server: LoopbackServer, photo_png: bytes, mask_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, closed, look_up = threading.Event(), threading.Event(), socket.getaddrinfo
+
+    def look_up_slowly(*arguments: Any, **options: Any) -> Any:
+        opening.set()
+        closed.wait(30)
+        return look_up(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_slowly)
+    client = InpaintClient(server.url)
+    with ThreadPoolExecutor(1) as pool:
+        filling = pool.submit(client.fill, photo_png, mask_png)
+        assert opening.wait(30)
+        client.close()
+        closed.set()
+        assert isinstance(filling.result(), FillResult)
+    port = urlsplit(server.url).port
+    connections = psutil.Process().net_connections()
+    assert not [
+        connection for connection in connections if connection.raddr and connection.raddr.port == port
+    ]
 
 
 def test_async_fills_run_concurrently(server: LoopbackServer, photo_png: bytes, mask_png: bytes) -> None:

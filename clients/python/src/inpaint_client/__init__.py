@@ -26,6 +26,7 @@ from .exceptions import (
 )
 from .health import Health
 from .inputs import ImageInput
+from .marks import Marks
 from .predictions import FillOptions, FillResult, Metadata, OutputFormat, OutputSize
 
 __version__ = version("inpaint-client")
@@ -46,6 +47,7 @@ __all__ = [
     "InpaintError",
     "InvalidInputError",
     "InvalidResponseError",
+    "Marks",
     "Metadata",
     "NotReadyError",
     "OutputFormat",

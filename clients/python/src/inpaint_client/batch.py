@@ -1,10 +1,11 @@
 """Fill many files: find photos and masks, and write the results to a folder."""
 
 import glob
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 from tqdm.auto import tqdm
@@ -15,6 +16,8 @@ from .exceptions import HTTPStatusError, InpaintError, InvalidInputError, Transp
 from .files import write_atomically
 from .inputs import load_image, load_mask, scale_mask
 from .predictions import FillResult, Metadata, OutputFormat, OutputSize
+
+T = TypeVar("T")
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 _KEPT_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
@@ -71,6 +74,7 @@ def plan(
     recursive: bool = False,
     overwrite: bool = False,
     output_format: OutputFormat = "png",
+    need_masks: bool = True,
 ) -> Plan:
     """Plan the jobs for some photos and folders of photos.
 
@@ -85,6 +89,7 @@ def plan(
         masks: folder of masks.
         recursive: whether to include subfolders.
         overwrite: whether to fill photos whose results already exist.
+        need_masks: whether a photo without a mask fails, unless it has an alpha channel.
         output_format: the format of the results; `same` keeps the suffixes of JPEG, PNG and WebP files.
 
     Raises:
@@ -116,7 +121,7 @@ def plan(
             raise InvalidInputError(f"the result would replace {job.output}; use another output folder")
         if job.output.exists() and not overwrite:
             result.finished.append(job.output)
-        elif job.mask is None and not _has_alpha(photo):
+        elif need_masks and job.mask is None and not _has_alpha(photo):
             expected = f"no mask {masks / name}.*" if masks else "no mask (see --mask and --masks)"
             reason = f"{expected}, and the photo has no transparent pixels"
             result.failures.append(Failure(photo=photo, reason=reason))
@@ -136,9 +141,47 @@ def fill_batch(
     output_format: OutputFormat = "png",
     metadata: Metadata = "all",
 ) -> Generator[FillResult | Failure, None, None]:
-    """Fill the photos concurrently, write the results, and yield them in order.
+    """Fill the photos as `run_batch` does."""
+
+    def fill(job: Job) -> FillResult:
+        photo = load_image(job.photo)
+        mask = load_mask(job.mask) if job.mask else None
+        if mask and scale_masks:
+            mask = scale_mask(mask, photo)
+        return client.fill(
+            photo, mask, output_size=output_size, output_format=output_format, metadata=metadata
+        )
+
+    return run_batch(
+        client,
+        jobs,
+        fill,
+        lambda result: result.image,
+        max_concurrency=max_concurrency,
+        progress=progress,
+    )
+
+
+def run_batch(
+    client: InpaintClient,
+    jobs: Sequence[Job],
+    work: Callable[[Job], T],
+    content: Callable[[T], bytes],
+    *,
+    max_concurrency: int,
+    progress: bool,
+) -> Generator[T | Failure, None, None]:
+    """Do the jobs concurrently, write the results, and yield them in order.
 
     Stops after a fatal failure: the server cannot be reached any more, or rejects every request.
+
+    Args:
+        client: the client that `work` uses.
+        jobs: what to do.
+        work: does one job and returns its result, or raises `InpaintError`.
+        content: returns the file to write for a result.
+        max_concurrency: maximum number of concurrent requests.
+        progress: whether to show a progress bar.
 
     Raises:
         InvalidInputError: `max_concurrency` is invalid.
@@ -147,24 +190,18 @@ def fill_batch(
     if max_concurrency < 1:
         raise InvalidInputError(f"concurrency is {max_concurrency}; it must be 1 or more")
 
-    def attempt(job: Job) -> FillResult | InpaintError:
+    def attempt(job: Job) -> T | InpaintError:
         try:
-            photo = load_image(job.photo)
-            mask = load_mask(job.mask) if job.mask else None
-            if mask and scale_masks:
-                mask = scale_mask(mask, photo)
-            return client.fill(
-                photo, mask, output_size=output_size, output_format=output_format, metadata=metadata
-            )
+            return work(job)
         except InpaintError as error:
             return error
 
     with closing(map_ordered(attempt, jobs, max_concurrency=max_concurrency)) as results:
         bar = tqdm(zip(jobs, results, strict=True), total=len(jobs), unit="photo", disable=not progress)
         for job, result in bar:
-            if isinstance(result, FillResult):
+            if not isinstance(result, InpaintError):
                 job.output.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(job.output, result.image)
+                write_atomically(job.output, content(result))
                 yield result
                 continue
             fatal = _is_fatal(result, client)

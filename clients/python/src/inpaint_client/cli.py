@@ -4,7 +4,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, get_args
@@ -12,12 +12,13 @@ from typing import NoReturn, get_args
 from tqdm.auto import tqdm
 
 from . import __version__
-from .batch import SUFFIXES, Failure, expand_pattern, fill_batch, plan
+from .batch import SUFFIXES, Failure, Plan, expand_pattern, fill_batch, plan, run_batch
 from .client import DEFAULT_RETRY_FOR, DEFAULT_TIMEOUT, DEFAULT_URL, InpaintClient
 from .downloads import is_url
 from .exceptions import InpaintError, InvalidInputError
 from .files import format_from_suffix, write_atomically
 from .inputs import load_image, load_mask, scale_mask
+from .marks import check_mask_path, check_sensitivity
 from .predictions import Metadata, OutputFormat, OutputSize
 from .transport import DEFAULT_MODEL
 
@@ -35,6 +36,15 @@ to a JPEG, only the blocks that the hole touches are encoded again. The results 
 after the photos, and are PNG files unless --output-format says otherwise. Existing results are skipped, so
 an interrupted command can be run again to continue."""
 
+
+_MASK_HELP = """\
+Propose masks that cover the scratches, dust, pen strokes and lines of photos. Check them before filling.
+
+  inpaint mask photo.jpg -o mask.png
+  inpaint mask photo.jpg -o mask.png --sensitivity 0.8
+  inpaint mask photos/ -o masks/                       (the mask of photos/a.jpg is masks/a.png)
+
+TorchServe does not find marks; the ONNX Runtime server and Ray Serve do."""
 
 # What the server encodes, by Pillow's names. Other formats are made from its PNG.
 _FORMATS: dict[str, OutputFormat] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp"}
@@ -91,13 +101,39 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default=DEFAULT_MODEL, help="model of a server that has several (default: %(default)s)"
     )
 
+    requests = _Parser(add_help=False)
+    group = requests.add_argument_group("requests")
+    group.add_argument(
+        "--allow-urls", action="store_true", help="download a photo or mask that is given as an http(s) URL"
+    )
+    group.add_argument("--recursive", action="store_true", help="include subfolders")
+    group.add_argument("--overwrite", action="store_true", help="do not skip existing results")
+    group.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help=f"time for one photo in total, including retries (default: {DEFAULT_TIMEOUT:g})",
+    )
+    group.add_argument(
+        "--retry-for",
+        type=float,
+        default=DEFAULT_RETRY_FOR,
+        metavar="SECONDS",
+        help="time to keep retrying while the server cannot be reached or is overloaded "
+        f"(default: {DEFAULT_RETRY_FOR:g}; 0: do not retry)",
+    )
+    group.add_argument(
+        "--concurrency", type=int, default=4, metavar="N", help="concurrent requests (default: 4)"
+    )
+
     parser = _Parser(prog="inpaint", description="Fill holes in photos with an inpainting server.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     fill = commands.add_parser(
         "fill",
-        parents=[connection],
+        parents=[connection, requests],
         help="fill photos",
         description=_FILL_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -141,30 +177,36 @@ def _parser() -> argparse.ArgumentParser:
         help="what the result keeps of EXIF, XMP and the color profile (default: all); "
         "no-location: EXIF without the place, and no XMP; none: only the color profile",
     )
-    fill.add_argument(
-        "--allow-urls", action="store_true", help="download a photo or mask given as an http(s) URL"
-    )
-    fill.add_argument("--recursive", action="store_true", help="include subfolders")
-    fill.add_argument("--overwrite", action="store_true", help="do not skip existing results")
-    fill.add_argument(
-        "--timeout",
-        type=float,
-        default=DEFAULT_TIMEOUT,
-        metavar="SECONDS",
-        help=f"time for one fill in total, including retries (default: {DEFAULT_TIMEOUT:g})",
-    )
-    fill.add_argument(
-        "--retry-for",
-        type=float,
-        default=DEFAULT_RETRY_FOR,
-        metavar="SECONDS",
-        help="time to keep retrying while the server cannot be reached or is overloaded "
-        f"(default: {DEFAULT_RETRY_FOR:g}; 0: do not retry)",
-    )
-    fill.add_argument(
-        "--concurrency", type=int, default=4, metavar="N", help="concurrent requests (default: 4)"
-    )
     fill.set_defaults(run=_fill)
+
+    mask = commands.add_parser(
+        "mask",
+        parents=[connection, requests],
+        help="find marks: propose masks for photos",
+        description=_MASK_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    mask.add_argument(
+        "photos",
+        metavar="PHOTO",
+        nargs="+",
+        help="photos, folders of photos or patterns such as 'photos/*.jpg', or - for stdin",
+    )
+    mask.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="PNG file for one photo, folder for several, or - for stdout",
+    )
+    mask.add_argument(
+        "--sensitivity",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="from 0, only what is certainly a mark, to 1, whatever may be one (default: 0.5)",
+    )
+    mask.set_defaults(run=_mask)
 
     health = commands.add_parser("health", parents=[connection], help="show the server's health")
     health.add_argument(
@@ -175,18 +217,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fill(client: InpaintClient, options: argparse.Namespace) -> int:
-    given: list[str] = options.photos
-    photos = [
-        photo for path in given for photo in ([path] if path == "-" or is_url(path) else expand_pattern(path))
-    ]
-    to_folder = options.output != "-" and (
-        Path(options.output).is_dir() or options.output.endswith(("/", os.sep))
-    )
-    several = (
-        options.masks is not None
-        or photos != given
-        or any(Path(photo).is_dir() for photo in photos)
-        or (options.mask is not None and to_folder)
+    photos = _expand(options.photos)
+    several = options.masks is not None or _are_several(
+        photos, options, folder_output=options.mask is not None
     )
     if not several and len(photos) == 2 and options.mask is None:
         return _fill_one(client, photos[0], photos[1], options)
@@ -195,17 +228,40 @@ def _fill(client: InpaintClient, options: argparse.Namespace) -> int:
     return _fill_several(client, photos, options)
 
 
+def _mask(client: InpaintClient, options: argparse.Namespace) -> int:
+    check_sensitivity(options.sensitivity)
+    photos = _expand(options.photos)
+    if len(photos) == 1 and not _are_several(photos, options, folder_output=True):
+        return _mask_one(client, photos[0], options)
+    return _mask_several(client, photos, options)
+
+
+def _expand(given: Sequence[str]) -> list[str]:
+    return [
+        photo for path in given for photo in ([path] if path == "-" or is_url(path) else expand_pattern(path))
+    ]
+
+
+def _are_several(photos: Sequence[str], options: argparse.Namespace, *, folder_output: bool) -> bool:
+    """Tell whether there may be several results; `folder_output`: a folder as the output decides it, too."""
+    to_folder = options.output != "-" and (
+        Path(options.output).is_dir() or options.output.endswith(("/", os.sep))
+    )
+    return (
+        list(photos) != options.photos
+        or any(Path(photo).is_dir() for photo in photos)
+        or (folder_output and to_folder)
+    )
+
+
 def _fill_one(client: InpaintClient, photo: str, mask: str | None, options: argparse.Namespace) -> int:
-    if options.overwrite or options.recursive:
-        raise InvalidInputError("--overwrite and --recursive require a folder or several photos")
+    _check_for_one(options)
     if photo == mask == "-":
         raise InvalidInputError("stdin cannot be both the photo and the mask")
     to_stdout = options.output == "-"
     image_format = None if to_stdout else _check_output_file(Path(options.output))
     if image_format and options.output_format not in (None, "same", image_format.lower()):
         raise InvalidInputError(f"{options.output} is no name for --output-format {options.output_format}")
-    if to_stdout and sys.stdout.isatty():
-        raise InvalidInputError("refusing to write an image to the terminal; redirect stdout or use -o FILE")
     url_seconds = options.timeout if options.allow_urls else None
     photo_bytes = load_image(_path_or_stdin(photo), url_seconds=url_seconds)
     mask_bytes = None if mask is None else load_mask(_path_or_stdin(mask), url_seconds=url_seconds)
@@ -219,17 +275,40 @@ def _fill_one(client: InpaintClient, photo: str, mask: str | None, options: argp
         metadata=options.metadata,
     )
     data = result.to_bytes(image_format or result.format)
-    if to_stdout:
-        # Not `sys.stdout.buffer`, which would report a broken pipe again when the interpreter exits.
-        with os.fdopen(1, "wb", closefd=False) as stdout:
-            stdout.write(data)
-    else:
-        write_atomically(Path(options.output), data)
+    _write(options.output, data)
     return _report(
         f"filled {result.hole_ratio:.1%} of {result.width}x{result.height} pixels "
         f"with {result.model} {result.model_version}",
         0,
     )
+
+
+def _mask_one(client: InpaintClient, photo: str, options: argparse.Namespace) -> int:
+    _check_for_one(options)
+    if options.output != "-":
+        _check_output_file(check_mask_path(options.output))
+    url_seconds = options.timeout if options.allow_urls else None
+    marks = client.find_marks(
+        load_image(_path_or_stdin(photo), url_seconds=url_seconds), sensitivity=options.sensitivity
+    )
+    _write(options.output, marks.mask)
+    return _report(f"found marks on {marks.share:.2%} of {marks.width}x{marks.height} pixels", 0)
+
+
+def _check_for_one(options: argparse.Namespace) -> None:
+    if options.overwrite or options.recursive:
+        raise InvalidInputError("--overwrite and --recursive require a folder or several photos")
+    if options.output == "-" and sys.stdout.isatty():
+        raise InvalidInputError("refusing to write an image to the terminal; redirect stdout or use -o FILE")
+
+
+def _write(output: str, data: bytes) -> None:
+    if output == "-":
+        # Not `sys.stdout.buffer`, which would report a broken pipe again when the interpreter exits.
+        with os.fdopen(1, "wb", closefd=False) as stdout:
+            stdout.write(data)
+    else:
+        write_atomically(Path(output), data)
 
 
 def _path_or_stdin(path: str) -> str | bytes:
@@ -245,13 +324,7 @@ def _check_output_file(output: Path) -> str:
 
 
 def _fill_several(client: InpaintClient, photos: Sequence[str], options: argparse.Namespace) -> int:
-    outputs = Path(options.output)
-    if "-" in (*photos, options.mask, options.output):
-        raise InvalidInputError("- can only be used with one photo")
-    if any(map(is_url, (*photos, options.mask))):
-        raise InvalidInputError("a URL can only be used with one photo")
-    if outputs.suffix.lower() in SUFFIXES and not outputs.is_dir():
-        raise InvalidInputError(f"{outputs} is a file name; the output of several photos must be a folder")
+    outputs = _check_several((*photos, options.mask), options)
     planned = plan(
         [Path(photo) for photo in photos],
         outputs,
@@ -262,8 +335,7 @@ def _fill_several(client: InpaintClient, photos: Sequence[str], options: argpars
         output_format=options.output_format or "png",
     )
     outputs.mkdir(parents=True, exist_ok=True)
-    filled, failures = 0, list(planned.failures)
-    for result in fill_batch(
+    results = fill_batch(
         client,
         planned.jobs,
         scale_masks=options.scale_mask,
@@ -272,18 +344,58 @@ def _fill_several(client: InpaintClient, photos: Sequence[str], options: argpars
         metadata=options.metadata,
         max_concurrency=options.concurrency,
         progress=sys.stderr.isatty(),
-    ):
+    )
+    return _summarise(planned, results, "filled")
+
+
+def _mask_several(client: InpaintClient, photos: Sequence[str], options: argparse.Namespace) -> int:
+    outputs = _check_several(photos, options)
+    planned = plan(
+        [Path(photo) for photo in photos],
+        outputs,
+        recursive=options.recursive,
+        overwrite=options.overwrite,
+        need_masks=False,
+    )
+    outputs.mkdir(parents=True, exist_ok=True)
+    results = run_batch(
+        client,
+        planned.jobs,
+        lambda job: client.find_marks(job.photo, sensitivity=options.sensitivity),
+        lambda marks: marks.mask,
+        max_concurrency=options.concurrency,
+        progress=sys.stderr.isatty(),
+    )
+    return _summarise(planned, results, "masks written")
+
+
+def _check_several(inputs: Sequence[str | None], options: argparse.Namespace) -> Path:
+    """Return the output folder of several photos."""
+    outputs = Path(options.output)
+    if "-" in (*inputs, options.output):
+        raise InvalidInputError("- can only be used with one photo")
+    if any(map(is_url, inputs)):
+        raise InvalidInputError("a URL can only be used with one photo")
+    if outputs.suffix.lower() in SUFFIXES and not outputs.is_dir():
+        raise InvalidInputError(f"{outputs} is a file name; the output of several photos must be a folder")
+    return outputs
+
+
+def _summarise(planned: Plan, results: Iterable[object], verb: str) -> int:
+    """Wait for the results, and report failures and counts."""
+    done, failures = 0, list(planned.failures)
+    for result in results:
         if isinstance(result, Failure):
             failures.append(result)
         else:
-            filled += 1
+            done += 1
     for failure in failures:
         _report(f"{failure.photo}: {failure.reason}", 1)
-    remaining = len(planned.jobs) - filled - (len(failures) - len(planned.failures))
+    remaining = len(planned.jobs) - done - (len(failures) - len(planned.failures))
     if remaining:
         _report(f"stopped with {remaining} photos remaining; run the command again to continue", 1)
     return _report(
-        f"{filled} filled, {len(planned.finished)} skipped, {len(failures)} failed", 1 if failures else 0
+        f"{done} {verb}, {len(planned.finished)} skipped, {len(failures)} failed", 1 if failures else 0
     )
 
 

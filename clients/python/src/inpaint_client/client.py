@@ -11,6 +11,7 @@ from .concurrency import map_ordered, map_ordered_async
 from .exceptions import InpaintError, InvalidInputError
 from .health import Health, read_health, wait_until_ready
 from .inputs import ImageInput
+from .marks import Marks, request_marks
 from .predictions import FillOptions, FillResult, check_options, predict
 from .transport import DEFAULT_MODEL, AsyncBackend, SyncBackend, Transport, run_sync
 
@@ -128,6 +129,23 @@ class InpaintClient(_BaseClient):
         """
         return run_sync(predict(self._transport, image, mask, **options))
 
+    def find_marks(self, image: ImageInput, *, sensitivity: float = 0.5, allow_urls: bool = False) -> Marks:
+        """Propose a mask that covers the photo's scratches, dust, pen strokes and lines.
+
+        Check the mask before filling: a network finds the marks, and takes some details of the photo for marks.
+        TorchServe does not find marks; the ONNX Runtime server and Ray Serve do.
+
+        Args:
+            image: as for `fill`.
+            sensitivity: from 0, only what is certainly a mark, to 1, whatever may be one.
+            allow_urls: as for `fill`.
+
+        Raises:
+            InvalidInputError: the image cannot be sent, or the sensitivity is invalid.
+            InpaintError: as for `fill`; a server that does not find marks answers with a `ClientError` of code 404.
+        """
+        return run_sync(request_marks(self._transport, image, sensitivity=sensitivity, allow_urls=allow_urls))
+
     def fill_many(
         self,
         pairs: Iterable[Pair],
@@ -226,6 +244,12 @@ class AsyncInpaintClient(_BaseClient):
     ) -> FillResult:
         """See `InpaintClient.fill`."""
         return await predict(self._transport, image, mask, **options)
+
+    async def find_marks(
+        self, image: ImageInput, *, sensitivity: float = 0.5, allow_urls: bool = False
+    ) -> Marks:
+        """See `InpaintClient.find_marks`."""
+        return await request_marks(self._transport, image, sensitivity=sensitivity, allow_urls=allow_urls)
 
     def fill_many(
         self,

@@ -1,4 +1,4 @@
-"""Fill images in this process, without a server. It needs the server's package: `inpaint-client[local]`.
+"""Fill images and find their marks in this process, without a server. It needs `inpaint-client[local]`.
 
 from inpaint_client.local import fill
 
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from .exceptions import ClientError, InpaintError, InvalidInputError, ServerError
 from .inputs import ImageInput, load_image, load_mask
+from .marks import Marks, check_sensitivity
 from .predictions import FillResult, Metadata, OutputFormat, OutputSize, check_options, parse_fill_result
 
 if TYPE_CHECKING:
+    from serving.core.marks import MarkDetector
     from serving.core.pipeline import Pipeline
 
 _LOADED_MODELS = 4
@@ -62,6 +64,38 @@ def fill(
         raise kind(error.code, error.type, error.message, None, "without a server") from error
     _, body = filled.response.encode("application/json")
     return replace(parse_fill_result(body, {}), seconds=filled.seconds)
+
+
+def find_marks(image: ImageInput, *, sensitivity: float = 0.5) -> Marks:
+    """Propose a mask that covers the photo's marks, as `InpaintClient.find_marks` does with a server.
+
+    Raises:
+        InvalidInputError: the image cannot be read, or the sensitivity is not in [0, 1].
+        ClientError: the image is rejected.
+        InpaintError: the server's package is not installed.
+    """
+    check_sensitivity(sensitivity)
+    image_bytes = load_image(image)
+    detector = _load_detector()
+    from serving.core.errors import InpaintError as FillError
+    from serving.core.marks_contract import MarksRequest
+
+    try:
+        found = detector.respond(MarksRequest(image_bytes, sensitivity))
+    except FillError as error:
+        raise ClientError(error.code, error.type, error.message, None, "without a server") from error
+    return Marks(mask=found.mask, width=found.width, height=found.height, share=found.share)
+
+
+@lru_cache(1)
+def _load_detector() -> "MarkDetector":
+    try:
+        from serving.core.marks import MarkDetector
+    except ModuleNotFoundError as error:
+        raise InpaintError(
+            f"finding marks without a server requires {error.name}; install inpaint-client[local]"
+        ) from error
+    return MarkDetector()
 
 
 @lru_cache(_LOADED_MODELS)

@@ -1,7 +1,6 @@
 """The prediction request and its result."""
 
 import base64
-import binascii
 import io
 import json
 import os
@@ -17,6 +16,7 @@ from PIL import Image, ImageOps
 from .exceptions import InpaintError, InvalidInputError, InvalidResponseError
 from .files import format_from_suffix, write_atomically
 from .inputs import ImageInput, load_image, load_mask
+from .responses import parsing_response
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def parse_fill_result(body: bytes, headers: Mapping[str, str]) -> FillResult:
     Raises:
         InvalidResponseError: the body is not JSON, lacks a field, or does not contain an image.
     """
-    try:
+    with parsing_response():
         fields = json.loads(body)
         result = FillResult(
             image=base64.b64decode(fields["image"], validate=True),
@@ -232,12 +232,6 @@ def parse_fill_result(body: bytes, headers: Mapping[str, str]) -> FillResult:
             request_id=headers.get("X-Request-ID"),
             seconds=_parse_server_timing(headers.get("Server-Timing", "")),
         )
-    except KeyError as error:
-        raise InvalidResponseError(
-            f"the response lacks the field {error}; check that the URL points to an inpainting server"
-        ) from error
-    except (binascii.Error, TypeError, ValueError) as error:
-        raise InvalidResponseError(f"the response is not the expected JSON: {error}") from error
     if not any(signature.match(result.image) for signature in _SIGNATURES.values()):
         raise InvalidResponseError("the image in the response is not a PNG, JPEG or WebP file")
     return result

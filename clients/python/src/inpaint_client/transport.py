@@ -98,6 +98,8 @@ class SyncBackend:
                 content += chunk
                 if time.monotonic() > deadline:
                     raise httpx2.ReadTimeout("the response was not complete in time")
+            if self._closed.is_set():  # meanwhile: it did not reach a connection that was still being opened
+                response.extensions["network_stream"].close()
         return Response(status_code=response.status_code, headers=response.headers, content=bytes(content))
 
     async def sleep(self, seconds: float) -> None:
