@@ -11,7 +11,7 @@ export default defineConfig(async () => ({
 	worker: { format: 'es' as const },
 	server: {
 		// In development, the API is a server started separately with `make serve`.
-		proxy: { '/predictions': 'http://127.0.0.1:8080', '/v2': 'http://127.0.0.1:8080' },
+		proxy: Object.fromEntries(['/predictions', '/masks', '/v2'].map((path) => [path, 'http://127.0.0.1:8080'])),
 		fs: { allow: ['.on-device'] }
 	},
 	// Generous, for busy machines: these tests do not measure speed.

@@ -1,10 +1,11 @@
-"""Make the constants and the test vectors that the page's own filling shares with the server's.
+"""Make the constants and the test vectors that the page's work on the device shares with the server's.
 
 From the repository root, with its environment:
 
     PYTHONPATH=. .venv/bin/python clients/web/scripts/local.py
 """
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.core import pyramid, tiling
+from serving.core import marks, pyramid, tiling
 from serving.core.graph import MIN_SIZE, MODEL_SIZE, Bools, Floats
 from serving.core.pipeline import DEFAULT_MAX_PIXELS
 
@@ -26,10 +27,12 @@ SIZES = [(178, 178), (151, 267), (300, 268), (431, 600)]
 HOLES = ("disc", "lines", "both")
 LIMITS = (pyramid.THICK / 4, (pyramid.THICK / 2 - pyramid.RIM) / 2)
 """The distances that decide what is filled at which scale, in pixels."""
+SEARCHES = [((37, 52), (21, 30)), ((48, 40), (24, 20)), ((31, 30), (30, 29))]
+"""Sizes of photos, and the sizes to which they are reduced for the search: height, width."""
 
 
 def constants() -> dict[str, float]:
-    """Return the constants of `serving.core.pyramid` and `serving.core.tiling`, and the limits."""
+    """Return the constants of `serving.core.pyramid`, `tiling` and `marks`, and the limits."""
     return {
         "MODEL_SIZE": MODEL_SIZE,
         "MIN_SIZE": MIN_SIZE,
@@ -41,6 +44,9 @@ def constants() -> dict[str, float]:
         "CONTEXT": tiling.CONTEXT,
         "EDGE": tiling.EDGE,
         "RAMP": tiling.RAMP,
+        "MARKS_MAX_PIXELS": marks.MAX_PIXELS,
+        "MARKS_STRICTEST": marks._STRICTEST,
+        "MARKS_LOOSEST": marks._LOOSEST,
     }
 
 
@@ -95,7 +101,19 @@ def vectors() -> dict[str, list[dict[str, Any]]]:
         for kind in HOLES:
             filled = pyramid.fill_holes(picture, hole(height, width, kind), model)
             fills.append(size | {"hole": kind, "filled": digest(filled)})
-    return {"pieces": pieces, "fills": fills}
+    return {"pieces": pieces, "fills": fills, "searches": searches()}
+
+
+def searches() -> list[dict[str, Any]]:
+    """Return what OpenCV makes of images that are reduced for a search, and of what it finds, enlarged."""
+    found = []
+    for (height, width), (rows, columns) in SEARCHES:
+        reduced = cv2.resize(image(height, width), (columns, rows), interpolation=cv2.INTER_AREA)
+        area = hole(rows, columns, "both").view(np.uint8)
+        enlarged = cv2.resize(area, (width, height), interpolation=cv2.INTER_NEAREST)
+        size = {"height": height, "width": width, "rows": rows, "columns": columns}
+        found.append(size | {"reduced": base64.b64encode(reduced).decode(), "enlarged": digest(enlarged)})
+    return found
 
 
 def text(content: object) -> str:

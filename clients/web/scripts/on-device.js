@@ -7,6 +7,7 @@ import { gzip } from 'node:zlib';
 import { withSmallWeights } from './onnx.js';
 
 const MODEL = fileURLToPath(new URL('../../../models/inpaint.onnx', import.meta.url));
+const MARKS = fileURLToPath(new URL('../../../models/marks/marks.onnx', import.meta.url));
 const FOLDER = fileURLToPath(new URL('../.on-device/', import.meta.url));
 const RUNTIME = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'));
 
@@ -15,8 +16,9 @@ const SCRIPTS = ['./onnx.js', './on-device.js'].map((name) => fileURLToPath(new 
 const compress = promisify(gzip);
 
 /**
- * Make the files that removing on the device loads, from the server's model and from ONNX Runtime Web: the model with
- * 8-bit weights and the runtime's WebAssembly, both gzipped, because many hosts do not compress such files.
+ * Make the files that the page loads to work on the device, from the server's networks and from ONNX Runtime Web: the
+ * model with 7-bit weights, the network that finds marks as it is, and the runtime's WebAssembly. All are gzipped, because
+ * many hosts do not compress such files.
  *
  * @returns their sizes in bytes
  */
@@ -24,6 +26,7 @@ export async function makeOnDeviceFiles() {
 	await mkdir(FOLDER, { recursive: true });
 	const sizes = {
 		model: await make('model.bin', MODEL, async (model) => compress(withSmallWeights(model), { level: 9 })),
+		marks: await make('marks.bin', MARKS, (network) => compress(network, { level: 9 })),
 		runtime: await make('runtime.bin', join(RUNTIME, 'ort-wasm-simd-threaded.wasm'), (wasm) =>
 			compress(wasm, { level: 9 })
 		)

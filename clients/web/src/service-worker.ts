@@ -1,7 +1,7 @@
 /// <reference types="@sveltejs/kit" />
 /// <reference lib="webworker" />
 /**
- * Lets the page work without a connection: it keeps the page's own files, and nothing else. The files that removing on
+ * Lets the page work without a connection: it keeps the page's own files, and nothing else. The files that working on
  * this device loads are kept by lib/local/download.ts.
  */
 import { build, files, version } from '$service-worker';

@@ -1,4 +1,4 @@
-"""The constants and test vectors that the page's own filling shares with the server's."""
+"""The constants and test vectors that the page's work on the device shares with the server's."""
 
 import importlib.util
 import json

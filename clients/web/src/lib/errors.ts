@@ -1,5 +1,5 @@
 /** An error that the user can fix. The message is shown as it is, and says how. */
 export class UserError extends Error {}
 
-/** What removing on this device needs could not be downloaded. */
+/** What working on this device needs could not be downloaded. */
 export class OfflineError extends Error {}

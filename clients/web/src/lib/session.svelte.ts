@@ -2,24 +2,26 @@ import { describeError, type ErrorMessage } from './api/error-messages';
 import { expectedSeconds, recordSeconds, type Place } from './api/estimate';
 import { fill } from './api/fill';
 import { storeKey, storedKey } from './api/key';
-import { serverFacts, type ServerFacts } from './api/limits';
+import { serverFacts, type Limits, type ServerFacts } from './api/limits';
+import { findMarks, isUnsupported } from './api/marks';
 import { DEFAULT_MODEL, serverModels } from './api/models';
 import { retryWhileBusy } from './api/retry';
 import { UserError } from './errors';
 import { newId } from './id';
 import { openPhoto, releasePhoto, type Photo } from './image/photo';
 import { loadSample, SAMPLE } from './image/sample';
-import { DOWNLOAD_MEGABYTES, fillOnDevice } from './local/on-device';
+import { DOWNLOAD_MEGABYTES, fillOnDevice, findMarksOnDevice } from './local/on-device';
+import { DEFAULT_SENSITIVITY, describeSearch, type MarkSearch } from './mark-search';
 import type { Brush, Tool } from './mask/brush.svelte';
 import { rasterize, touches, type Mark } from './mask/edits';
 import { importMask } from './mask/import-mask';
-import type { Mask } from './mask/mask';
+import { Mask } from './mask/mask';
 import { encodeMask } from './mask/png';
 import { Autosave } from './storage/autosave.svelte';
 import { remember, remembered } from './storage/settings';
 import { claim, isClaimed, setTabWork, tabWork, unclaim } from './storage/tab';
 import { loadWork, removeWork, storedWorks } from './storage/works';
-import { abandon, add, begin, nextJob, photosOf, redo, settle, undo } from './timeline';
+import { abandon, add, begin, hasProposal, nextJob, photosOf, propose, redo, settle, undo } from './timeline';
 import type { Job, Removal, Timeline } from './timeline';
 import { Work } from './work.svelte';
 
@@ -45,6 +47,8 @@ const DISCARD_QUESTION = 'Discard your work on this photo?';
 const ON_RELEASE = 'remove-on-release';
 const MODEL = 'model';
 const PLACE = 'place';
+/** Opening a photo waits this long for the server's limits. Without them, the server checks the photo when it has it. */
+const LIMITS_MS = 3000;
 /** Growing and shrinking the paint moves its edge by this fraction of the photo's longer side. */
 const GROW_FRACTION = 1 / 400;
 
@@ -53,6 +57,8 @@ export class Session {
 	work: Work | null = $state.raw(null);
 	offers: readonly Offer[] = $state.raw([]);
 	progress: Progress | null = $state.raw(null);
+	/** The search for marks whose sensitivity can be changed, or null. */
+	search: MarkSearch | null = $state.raw(null);
 	error: ErrorMessage | null = $state.raw(null);
 	/** Something the user should know; not an error. */
 	notice = $state('');
@@ -63,10 +69,15 @@ export class Session {
 	models: readonly string[] = $state.raw([]);
 	/** Whether a server answers; null until that is known. */
 	serverAnswers: boolean | null = $state(null);
+	/** Whether the server finds marks; null until that is known. */
+	#serverFindsMarks: boolean | null = $state(null);
 	#place = $state(remembered(PLACE));
 	#model = $state(remembered(MODEL));
 	#onRelease = $state(remembered(ON_RELEASE) !== 'no');
 	#running: { readonly removal: Removal; readonly stop: AbortController } | null = null;
+	#searching: { readonly photo: Photo; readonly stop: AbortController } | null = null;
+	/** Does again what the last error prevented. */
+	#failed = () => this.remove();
 	readonly #autosave = new Autosave();
 	/** The access key for this server, '' for none. */
 	#key = storedKey();
@@ -103,15 +114,21 @@ export class Session {
 	set place(place: Place) {
 		this.#place = place;
 		remember(PLACE, place);
+		this.closeSearch();
 		this.notice =
 			place === 'device'
 				? `Photos stay on this device now. The first removal downloads ${DOWNLOAD_MEGABYTES} MB.`
 				: 'Photos are sent to the server now.';
 	}
 
-	/** Whether strokes are collected for the Remove button: always, or because there is paint already. */
+	/** Whether marks can be found: this device can, and a server of this contract, except TorchServe. */
+	get canFindMarks(): boolean {
+		return this.place === 'device' || this.#serverFindsMarks === true;
+	}
+
+	/** Whether strokes are collected for the Remove button: always, or because there is or will be paint already. */
 	get collecting(): boolean {
-		return !this.#onRelease || this.work?.isBlank === false;
+		return !this.#onRelease || this.work?.isBlank === false || this.search?.share === null;
 	}
 
 	/** The tool to paint with: without paint, there is nothing for the eraser. */
@@ -136,7 +153,7 @@ export class Session {
 		this.error = null;
 		this.opening = true;
 		try {
-			const { limits } = await this.#askServer();
+			const limits = await this.#limits();
 			const photo = await openPhoto(file, name, this.place === 'server' ? limits : null);
 			if (!(await this.#leave())) return releasePhoto(photo);
 			const work = new Work(newId(), begin(photo));
@@ -202,10 +219,67 @@ export class Session {
 		this.#set(add(this.work.timeline, { kind: 'removal', onRelease, photo: null }));
 	}
 
-	/** Remove what is painted on this device, and whatever else is removed before the page is reloaded. */
-	removeOnDevice(): void {
+	/** Fill the transparent parts of the photo. There must be no paint. */
+	fillTransparent(): void {
+		if (!this.work) return;
+		this.error = null;
+		this.notice = '';
+		this.#set(add(this.work.timeline, { kind: 'removal', onRelease: false, transparent: true, photo: null }));
+	}
+
+	/** Try again on this device what failed, and do whatever else is done before the page is reloaded there, too. */
+	retryOnDevice(): void {
 		this.#place = 'device';
-		this.remove();
+		this.retry();
+	}
+
+	/** Try again what failed. */
+	retry(): void {
+		this.#failed();
+	}
+
+	/**
+	 * Propose paint over scratches, dust, thin lines and pen strokes. It replaces the last proposal, but not what the user
+	 * painted or erased. Marks are not searched for during a removal.
+	 */
+	async findMarks(sensitivity = this.search?.sensitivity ?? DEFAULT_SENSITIVITY): Promise<void> {
+		const { work } = this;
+		if (!work || nextJob(work.timeline)) return;
+		this.#searching?.stop.abort();
+		const { photo } = work;
+		const stop = new AbortController();
+		const { signal } = stop;
+		this.#searching = { photo, stop };
+		this.error = null;
+		this.notice = '';
+		this.#showSearch({ sensitivity, share: null, waiting: 0, loading: null });
+		try {
+			const mask =
+				this.place === 'device'
+					? await this.#marksOnDevice(photo, sensitivity, signal)
+					: await this.#marksOfServer(photo, sensitivity, signal);
+			if (signal.aborted) return;
+			const share = mask.holes() / mask.data.length;
+			this.#set(propose(work.timeline, share ? mask : null));
+			this.#showSearch({ sensitivity, share, waiting: 0, loading: null });
+		} catch (error) {
+			if (signal.aborted) return;
+			this.closeSearch();
+			if (isUnsupported(error)) {
+				this.#serverFindsMarks = false;
+				this.notice = "This server can't find marks. Paint over what you want to remove.";
+				return;
+			}
+			this.#failed = () => void this.findMarks(sensitivity);
+			this.error = describeError(error, this.#key);
+		}
+	}
+
+	/** End the search for marks. What was found stays as paint. */
+	closeSearch(): void {
+		this.#searching?.stop.abort();
+		this.#searching = null;
+		this.search = null;
 	}
 
 	/** Stop the removals in progress. Their paint stays. */
@@ -272,10 +346,10 @@ export class Session {
 		return this.#key;
 	}
 
-	/** Try the removal again with an access key. It is stored once the server accepts it. */
+	/** Try again with an access key. It is stored once the server accepts it. */
 	useKey(key: string): void {
 		this.#key = key.trim();
-		this.remove();
+		this.retry();
 	}
 
 	async #updateModels(): Promise<void> {
@@ -283,10 +357,28 @@ export class Session {
 		this.models = limits ? await serverModels(this.#key) : []; // TorchServe has no /v2
 	}
 
+	async #limits(): Promise<Limits | null> {
+		const unknown = new Promise<null>((resolve) => setTimeout(() => resolve(null), LIMITS_MS));
+		return Promise.race([this.#askServer().then(({ limits }) => limits), unknown]);
+	}
+
 	async #askServer(): Promise<ServerFacts> {
 		const facts = await serverFacts();
 		this.serverAnswers = facts.answers;
+		// TorchServe reports no limits, and does not find marks.
+		if (facts.answers) this.#serverFindsMarks ??= facts.limits !== null;
 		return facts;
+	}
+
+	#showSearch(search: MarkSearch): void {
+		this.search = search;
+		this.announcement = describeSearch(search);
+	}
+
+	#acceptKey(): void {
+		if (!this.#key || this.#key === storedKey()) return;
+		storeKey(this.#key);
+		void this.#updateModels();
 	}
 
 	#replacePaint(mask: Mask | null): void {
@@ -296,7 +388,8 @@ export class Session {
 	/** @returns whether another work is shown now */
 	async #load(id: string): Promise<boolean> {
 		const stored = (await claim(id)) ? await loadWork(id).catch(() => null) : null;
-		if (stored && !this.work) this.#show(new Work(id, stored.timeline, stored.downloaded));
+		if (!stored) this.#forget(id);
+		else if (!this.work) this.#show(new Work(id, stored.timeline, stored.downloaded));
 		return this.work !== null;
 	}
 
@@ -316,6 +409,8 @@ export class Session {
 		const kept = photosOf(timeline);
 		for (const photo of photosOf(work.timeline)) if (!kept.includes(photo)) releasePhoto(photo);
 		work.timeline = timeline;
+		const takenBack = this.search?.share && !hasProposal(timeline);
+		if (takenBack || work.photo !== this.#searching?.photo || nextJob(timeline)) this.closeSearch();
 		if (this.#running && !timeline.done.includes(this.#running.removal)) this.#running.stop.abort();
 		this.#save(work);
 		void this.#runJobs();
@@ -342,6 +437,7 @@ export class Session {
 			} catch (error) {
 				if (!stop.signal.aborted) {
 					this.cancel();
+					this.#failed = () => (job.removal.transparent ? this.fillTransparent() : this.remove());
 					this.error = describeError(error, this.#key);
 				}
 			}
@@ -354,20 +450,24 @@ export class Session {
 		const report = (progress: Progress) => {
 			if (!signal.aborted) this.progress = progress;
 		};
-		if (this.serverAnswers === null) await this.#askServer();
-		return this.place === 'device'
-			? this.#resultOnDevice(job, name, signal, report)
-			: this.#resultOfServer(job, name, signal, report);
+		report({ phase: 'uploading', fraction: 0 });
+		if (this.serverAnswers === null) await Promise.race([this.#askServer(), aborted(signal)]);
+		const result =
+			this.place === 'device'
+				? await this.#resultOnDevice(job, name, signal, report)
+				: await this.#resultOfServer(job, name, signal, report);
+		return job.removal.transparent ? { ...result, alpha: false } : result;
 	}
 
-	async #resultOnDevice({ photo, paint }: Job, name: string, signal: AbortSignal, report: Report): Promise<Photo> {
+	async #resultOnDevice(job: Job, name: string, signal: AbortSignal, report: Report): Promise<Photo> {
 		report({ phase: 'loading', fraction: 0 });
-		const mask = usable(rasterize(paint, photo)).data;
+		const { photo } = job;
+		const mask = maskOf(job)?.data ?? null;
 		const pixels = photo.width * photo.height;
 		let started = 0;
 		const jpeg = (this.work?.original ?? photo).type === 'JPEG';
 		const result = await fillOnDevice(
-			{ photo: photo.file, mask, jpeg },
+			{ photo: photo.file, mask, pixels, jpeg },
 			{
 				signal,
 				onLoad: (fraction) => report({ phase: 'loading', fraction }),
@@ -382,9 +482,10 @@ export class Session {
 		return result.jpeg ? { ...filled, jpeg: result.jpeg } : filled;
 	}
 
-	async #resultOfServer({ photo, paint }: Job, name: string, signal: AbortSignal, report: Report): Promise<Photo> {
-		report({ phase: 'uploading', fraction: 0 });
-		const mask = await encodeMask(usable(rasterize(paint, photo)));
+	async #resultOfServer(job: Job, name: string, signal: AbortSignal, report: Report): Promise<Photo> {
+		const { photo } = job;
+		const painted = maskOf(job);
+		const mask = painted && (await encodeMask(painted));
 		const pixels = photo.width * photo.height;
 		let uploaded = 0;
 		const onUpload = (fraction: number) => {
@@ -398,11 +499,28 @@ export class Session {
 			(seconds) => report(seconds ? { phase: 'waiting', seconds } : { phase: 'uploading', fraction: 0 })
 		);
 		recordSeconds(pixels, (performance.now() - uploaded) / 1000, 'server');
-		if (this.#key && this.#key !== storedKey()) {
-			storeKey(this.#key);
-			void this.#updateModels();
-		}
+		this.#acceptKey();
 		return openPhoto(file, name, null);
+	}
+
+	async #marksOnDevice(photo: Photo, sensitivity: number, signal: AbortSignal): Promise<Mask> {
+		const { file, id, width, height } = photo;
+		const show = (loading: number | null) => (this.search = { sensitivity, share: null, waiting: 0, loading });
+		const data = await findMarksOnDevice(
+			{ photo: file, photoId: id, pixels: width * height, sensitivity },
+			{ signal, onLoad: show, onStart: () => show(null) }
+		);
+		return new Mask(width, height, data);
+	}
+
+	async #marksOfServer(photo: Photo, sensitivity: number, signal: AbortSignal): Promise<Mask> {
+		const file = await retryWhileBusy(
+			() => findMarks(photo.file, sensitivity, { key: this.#key, signal }),
+			signal,
+			(waiting) => (this.search = { sensitivity, share: null, waiting, loading: null })
+		);
+		this.#acceptKey();
+		return importMask(file, photo);
 	}
 
 	/** Close the open work. @returns false if that would lose something, and the user does not want to */
@@ -412,22 +530,23 @@ export class Session {
 		await this.#autosave.finish();
 		if (this.isAtRisk && !confirm(LEAVE_QUESTION)) return false;
 		this.work = null;
+		this.closeSearch();
 		this.#running?.stop.abort();
 		if (!work.unsaved) await removeWork(work.id).catch(() => undefined);
 		for (const photo of photosOf(work.timeline)) releasePhoto(photo);
-		this.#forget();
+		this.#forget(work.id);
+		this.notice = '';
 		return true;
 	}
 
-	#forget(): void {
-		unclaim();
-		setTabWork(null);
-		this.notice = '';
+	/** Let other tabs open a work, and do not return to it after a reload. */
+	#forget(id: string): void {
+		unclaim(id);
+		if (tabWork() === id) setTabWork(null);
 	}
 
 	/** Offer the stored works that are not open in another tab. Those with nothing to lose are deleted. */
 	async #updateOffers(): Promise<void> {
-		if (!this.work) this.#forget();
 		for (const { url } of this.offers) URL.revokeObjectURL(url);
 		const offers = [];
 		for (const { id, name, unsaved, photo } of await storedWorks().catch(() => [])) {
@@ -439,6 +558,13 @@ export class Session {
 	}
 }
 
+/** @returns never: it throws when the signal is aborted */
+function aborted(signal: AbortSignal): Promise<never> {
+	return new Promise((_, reject) => {
+		signal.addEventListener('abort', () => reject(signal.reason as DOMException), { once: true });
+	});
+}
+
 function noticeFor({ name, animated }: Photo, ignored: number): string {
 	const notices = [];
 	if (ignored === 1) notices.push(`Opened ${name}. The other file was ignored.`);
@@ -447,8 +573,14 @@ function noticeFor({ name, animated }: Photo, ignored: number): string {
 	return notices.join(' ');
 }
 
-/** @throws UserError there is nothing to fill, or nothing to fill from */
-function usable(mask: Mask): Mask {
+/**
+ * What a removal fills, or null for the transparent parts.
+ *
+ * @throws UserError there is nothing to fill, or nothing to fill from
+ */
+function maskOf({ removal, photo, paint }: Job): Mask | null {
+	if (removal.transparent) return null;
+	const mask = rasterize(paint, photo);
 	const holes = mask.holes();
 	if (holes === 0) throw new UserError('Nothing is painted yet. Paint over what you want to remove.');
 	if (holes === mask.width * mask.height) {

@@ -2,12 +2,15 @@
 
 import type { Photo } from './image/photo';
 import type { Edit } from './mask/edits';
+import type { Mask } from './mask/mask';
 
-/** Removes everything painted since the previous removal. */
+/** Removes everything painted since the previous removal, or fills the photo's transparent parts. */
 export interface Removal {
 	readonly kind: 'removal';
 	/** Whether it is undone and redone together with the stroke before it, whose release started it. */
 	readonly onRelease: boolean;
+	/** Whether it fills the transparent parts. Then there is no paint. */
+	readonly transparent?: boolean;
 	/** The result; null until the server has answered. */
 	readonly photo: Photo | null;
 }
@@ -34,6 +37,29 @@ export function begin(original: Photo): Timeline {
 
 export function add(timeline: Timeline, entry: Entry): Timeline {
 	return { ...timeline, done: [...timeline.done, entry], undone: [] };
+}
+
+/**
+ * Propose a mask: in place of the last proposal, under what was painted and erased since, or in addition to the paint if
+ * there is no proposal in it. Without a mask the last proposal is taken back.
+ */
+export function propose(timeline: Timeline, mask: Mask | null): Timeline {
+	const at = proposalIn(timeline);
+	if (at < 0) return mask ? add(timeline, { kind: 'proposal', mask }) : timeline;
+	const [before, after] = [timeline.done.slice(0, at), timeline.done.slice(at + 1)];
+	const done: Entry[] = mask ? [...before, { kind: 'proposal', mask }, ...after] : [...before, ...after];
+	return { ...timeline, done, undone: [] };
+}
+
+/** Whether the paint that no removal has taken yet contains a proposal that can be replaced. */
+export function hasProposal(timeline: Timeline): boolean {
+	return proposalIn(timeline) >= 0;
+}
+
+/** The position of the last proposal, or -1 if a removal or a reset came after it. */
+function proposalIn({ done }: Timeline): number {
+	const at = done.findLastIndex(({ kind }) => kind !== 'stroke' && kind !== 'area');
+	return done[at]?.kind === 'proposal' ? at : -1;
 }
 
 export function undo(timeline: Timeline): Timeline {

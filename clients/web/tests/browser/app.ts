@@ -13,12 +13,22 @@ export class App {
 	readonly onRelease: Locator;
 	readonly progress: Locator;
 
-	/** Open the page and wait for hydration: the page then requests the server's limits. */
-	static async open(page: Page, url: string): Promise<App> {
+	/**
+	 * Open the page and wait for hydration: the page then requests the server's limits.
+	 *
+	 * @param collecting whether strokes wait for the Remove button
+	 */
+	static async open(page: Page, url: string, { collecting = false } = {}): Promise<App> {
+		if (collecting) await page.addInitScript(() => localStorage.setItem('inpaint-remove-on-release', 'no'));
 		await Promise.all([
 			page.waitForRequest((request) => new URL(request.url()).pathname.endsWith('/v2')),
 			page.goto(url)
 		]);
+		return new App(page);
+	}
+
+	/** A page that is open. */
+	static on(page: Page): App {
 		return new App(page);
 	}
 
@@ -40,11 +50,25 @@ export class App {
 		await this.picture.waitFor();
 	}
 
-	/** Open the sample, to paint several strokes and then press Remove. */
-	async openSampleToCollect(): Promise<void> {
-		await this.openSample();
-		await this.onRelease.click();
-		await this.button('Dismiss').click();
+	/** Reload the page, when all that was done is stored: until then the page would ask before it is left. */
+	async reload(): Promise<void> {
+		await this.stored();
+		await this.page.reload();
+	}
+
+	async stored(): Promise<void> {
+		const canLeave = () => dispatchEvent(new Event('beforeunload', { cancelable: true }));
+		await expect.poll(() => this.page.evaluate(canLeave)).toBe(true);
+	}
+
+	/** Click Compare. The click takes no time, however slow the machine: a longer press shows the original instead. */
+	async compare(): Promise<void> {
+		await this.button('Compare').evaluate((button) => {
+			for (const type of ['pointerdown', 'pointerup']) {
+				button.dispatchEvent(new PointerEvent(type, { bubbles: true }));
+			}
+			button.dispatchEvent(new MouseEvent('click', { bubbles: true, detail: 1 }));
+		});
 	}
 
 	/** Wait until a result is shown and no removal is in progress. */
@@ -64,8 +88,8 @@ export class App {
 	}
 
 	/** Drop files anywhere on the page. */
-	drop(...files: (readonly [file: Buffer, name: string, type: string])[]): Promise<void> {
-		return this.page.evaluate(
+	async drop(...files: (readonly [file: Buffer, name: string, type: string])[]): Promise<void> {
+		await this.page.evaluate(
 			(files) => {
 				const dataTransfer = new DataTransfer();
 				for (const [encoded, name, type] of files) {
@@ -78,10 +102,19 @@ export class App {
 		);
 	}
 
-	/** The screen position of a point of the photo, given as fractions of its width and height. */
-	async at([x, y]: PhotoPoint): Promise<{ x: number; y: number }> {
+	/** Where the photo is on the screen, once it has stayed there for two frames. */
+	async place(): Promise<{ x: number; y: number; width: number; height: number }> {
+		const picture = await this.picture.elementHandle();
+		await picture?.waitForElementState('stable');
+		await picture?.dispose(); // or the page could not release the photo
 		const box = await this.picture.boundingBox();
 		if (!box) throw new Error('no photo is shown');
+		return box;
+	}
+
+	/** The screen position of a point of the photo, given as fractions of its width and height. */
+	async at([x, y]: PhotoPoint): Promise<{ x: number; y: number }> {
+		const box = await this.place();
 		return { x: box.x + x * box.width, y: box.y + y * box.height };
 	}
 
@@ -90,7 +123,7 @@ export class App {
 		const positions = await Promise.all(points.map((point) => this.at(point)));
 		await this.page.mouse.move(positions[0]!.x, positions[0]!.y);
 		await this.page.mouse.down();
-		for (const { x, y } of positions.slice(1)) await this.page.mouse.move(x, y, { steps: 8 });
+		for (const { x, y } of positions.slice(1)) await this.page.mouse.move(x, y, { steps: 3 });
 		await this.page.mouse.up();
 	}
 

@@ -8,21 +8,41 @@ interface Fixtures {
 	/** Fails the test if the page logs a warning or an error, throws, or sends a request to another host. */
 	noConsoleErrors: void;
 	recorder: Recorder;
+	/** Starts a server of this test's own. */
+	startServer: (...flags: string[]) => Promise<Server>;
 }
 
-export const test = base.extend<Fixtures, { server: Server }>({
-	server: [
-		async ({}, use) => {
-			const server = await Server.start();
-			await use(server);
-			await server.stop();
-		},
-		{ scope: 'worker', timeout: 180_000 }
-	],
+interface WorkerFixtures {
+	server: Server;
+	/** A server with the access key `KEY`. */
+	lockedServer: Server;
+}
+
+/** An access key of any characters. */
+export const KEY = 'ключ 鍵 é';
+
+async function serve(use: (server: Server) => Promise<void>, settings: Record<string, string> = {}): Promise<void> {
+	const server = await Server.start([], settings);
+	await use(server);
+	await server.stop();
+}
+
+export const test = base.extend<Fixtures, WorkerFixtures>({
+	server: [async ({}, use) => serve(use), { scope: 'worker', timeout: 180_000 }],
+	lockedServer: [async ({}, use) => serve(use, { INPAINT_API_KEY: KEY }), { scope: 'worker', timeout: 180_000 }],
 	recorder: async ({ server }, use) => {
 		const recorder = await Recorder.inFrontOf(server.url);
 		await use(recorder);
 		await recorder.stop();
+	},
+	startServer: async ({}, use) => {
+		const started: Server[] = [];
+		await use(async (...flags) => {
+			const server = await Server.start(flags);
+			started.push(server);
+			return server;
+		});
+		await Promise.all(started.map((server) => server.stop()));
 	},
 	allowedMessages: [[], { option: true }],
 	noConsoleErrors: [

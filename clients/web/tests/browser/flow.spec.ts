@@ -41,12 +41,12 @@ test('with the mouse: a stroke removes what it covers, in place', async ({ page,
 	await expect(app.download).toBeDisabled();
 	await expect(app.remove).toBeHidden();
 	await app.button('Zoom in').click();
-	const place = await app.picture.boundingBox();
+	const place = await app.place();
 	// The scratch's upper end is above the stage now.
 	await app.paint(...LONG.slice(1));
 	await app.finished();
 	await expect(page.getByRole('status')).toHaveText('Removed');
-	expect(await app.picture.boundingBox()).toEqual(place);
+	expect(await app.place()).toEqual(place);
 	await expectFilled(page, app, recorder, chosen, await recorder.file('mask'));
 
 	const first = await app.saveResult();
@@ -104,6 +104,11 @@ test('a running removal can be undone, or cancelled to keep its paint', async ({
 	await expect(app.progress).toBeHidden();
 	await expect(app.stage).toBeFocused();
 	expect(await app.shownPaint()).toBeGreaterThan(0);
+	await app.remove.click();
+	await expect(app.progress).toBeVisible();
+	await page.keyboard.press('Escape');
+	await expect(app.progress).toBeHidden();
+	await expect(page.getByRole('alert')).toBeHidden();
 	recorder.resume();
 	await app.remove.click();
 	await app.finished();
@@ -116,7 +121,9 @@ test('several strokes are collected for the Remove button, and the choice is rem
 }) => {
 	const app = await App.open(page, recorder.url);
 	const chosen = await sample(page);
-	await app.openSampleToCollect();
+	await app.openSample();
+	await app.onRelease.click();
+	await app.button('Dismiss').click();
 	await expect(app.remove).toBeDisabled();
 	await app.paint(...LONG);
 	await app.paint(...SHORT);
@@ -150,7 +157,7 @@ test('the result is compared with the original: held, with a slider, side by sid
 	await app.paint(...SHORT);
 	await app.finished();
 	await app.button('Zoom in').click();
-	const place = await app.picture.boundingBox();
+	const place = await app.place();
 
 	const original = app.stage.getByRole('img', { name: 'Original' });
 	await page.keyboard.down('c');
@@ -164,7 +171,7 @@ test('the result is compared with the original: held, with a slider, side by sid
 	await page.mouse.up();
 	await expect(original).toBeHidden();
 
-	await app.button('Compare').click();
+	await app.compare();
 	const after = page.getByRole('img', { name: 'After' });
 	expect(await after.boundingBox()).toEqual(place);
 	const line = page.getByRole('slider', { name: 'Comparison slider' });
@@ -221,17 +228,17 @@ test.describe('on a phone', () => {
 		const chosen = await sample(page);
 		await page.getByRole('button', { name: /Try this sample/ }).tap();
 		await app.picture.waitFor();
-		const coarse = await app.picture.boundingBox();
+		const coarse = await app.place();
 
 		// Two fingers zoom, and do not paint.
 		const middle = await app.at([0.5, 0.5]);
 		const beside = (x: number, y: number) => ({ x: middle.x + x, y: middle.y + y });
 		await touch(page, straight(beside(-40, 0), beside(-120, 20)), straight(beside(40, 0), beside(120, -20)));
-		const fine = await app.picture.boundingBox();
-		expect(fine!.width).toBeGreaterThan(2 * coarse!.width);
+		const width = async () => (await app.place()).width;
+		await expect.poll(width).toBeGreaterThan(2 * coarse.width);
 		await expect(app.button('Undo')).toBeDisabled();
 		await page.getByRole('button', { name: /fit to screen/ }).tap();
-		await expect.poll(() => app.picture.boundingBox()).toEqual(coarse);
+		await expect.poll(() => app.place()).toEqual(coarse);
 
 		await touch(page, straight(await app.at([0.27, 0.04]), await app.at([0.62, 0.82])));
 		await app.finished();

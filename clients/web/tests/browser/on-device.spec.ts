@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
+import { decodePng, encodePng } from '../../src/lib/image/png';
 import { App } from './app';
 import { expect, test, type Page } from './fixtures';
-import { decode, photo, type Samples } from './images';
+import { decode, holes, photo, withOrientation, type Samples } from './images';
 import { Server } from './server';
 import { StaticHost } from './static-host';
 
@@ -42,6 +43,32 @@ async function removed(app: App): Promise<void> {
 	await app.finished();
 }
 
+/** A PNG photo from transparent on the left to opaque on the right. Its transparent pixels have colours, too. */
+async function transparentPhoto(page: Page, width: number, height: number): Promise<Buffer> {
+	const { data } = await decode(page, await photo(page, width, height, 'image/png'));
+	for (let i = 0; i < width * height; i++)
+		data[4 * i + 3] = Math.min(255, 2 * Math.floor((200 * (i % width)) / width));
+	const png = await encodePng({ width, height, channels: 4, data: new Uint8Array(data) }, 'paeth');
+	return Buffer.from(await png.arrayBuffer());
+}
+
+/** The samples of an RGB or RGBA file in PNG as they are stored: a canvas loses the colours of transparent pixels. */
+async function stored(png: Buffer): Promise<Samples> {
+	const { width, height, channels, data } = (await decodePng(new Uint8Array(png)))!.samples;
+	const rgba = Buffer.alloc(4 * width * height, 255);
+	for (let i = 0; i < width * height; i++) rgba.set(data.subarray(channels * i, channels * (i + 1)), 4 * i);
+	return { width, height, data: rgba };
+}
+
+/** The file of the photo on the screen: of a JPEG the lossless one that the next removal starts from. */
+async function shownFile(app: App): Promise<Buffer> {
+	const encoded = await app.picture.evaluate(async (image: HTMLImageElement) => {
+		const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
+		return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
+	});
+	return Buffer.from(encoded, 'base64');
+}
+
 /** The largest difference of any sample, inside and outside the hole. */
 function differences(one: Samples, other: Samples, mask: Samples): { inside: number; outside: number } {
 	expect([other.width, other.height]).toEqual([one.width, one.height]);
@@ -53,24 +80,59 @@ function differences(one: Samples, other: Samples, mask: Samples): { inside: num
 	return most;
 }
 
-async function fillOnServer(server: Server, image: Buffer, mask: Buffer): Promise<Buffer> {
+/** @param mask without it, the transparent part of the image is filled */
+async function fillOnServer(server: Server, image: Buffer, mask: Buffer | null, type = 'image/png'): Promise<Buffer> {
 	const form = new FormData();
 	form.set('image', new Blob([new Uint8Array(image)]), 'image');
-	form.set('mask', new Blob([new Uint8Array(mask)]), 'mask');
-	const headers = { Accept: 'image/png' };
+	if (mask) form.set('mask', new Blob([new Uint8Array(mask)]), 'mask');
+	const headers = { Accept: type };
 	const answer = await fetch(`${server.url}/predictions/inpaint`, { method: 'POST', body: form, headers });
 	expect(answer.status).toBe(200);
 	return Buffer.from(await answer.arrayBuffer());
 }
 
-const CASES = [
+interface Case {
+	readonly name: string;
+	readonly width: number;
+	readonly height: number;
+	readonly draw: string;
+	readonly type?: string;
+	readonly make?: (page: Page, width: number, height: number) => Promise<Buffer>;
+}
+
+const CASES: readonly Case[] = [
 	{ name: 'of the model’s size', width: 178, height: 178, draw: 'M20 20 L160 150 M150 30 L40 165' },
-	{ name: 'a portrait with a wide hole', width: 452, height: 600, draw: 'M160 200 L300 190 L320 330 L170 340 Z' },
+	{ name: 'a portrait with a wide hole', width: 300, height: 340, draw: 'M100 110 L190 105 L200 220 L110 225 Z' },
 	{ name: 'of odd size', width: 331, height: 287, draw: 'M20 260 L310 20' },
-	{ name: 'with long scratches', width: 900, height: 640, draw: 'M40 60 L820 330 M100 600 L500 580' }
+	{ name: 'with long scratches', width: 480, height: 300, draw: 'M20 30 L450 120 M40 280 L240 262' },
+	{
+		name: 'a JPEG that EXIF turns to the right',
+		width: 180,
+		height: 240,
+		draw: 'M20 200 L160 30',
+		type: 'image/jpeg',
+		make: async (page, width, height) => withOrientation(await photo(page, height, width), 6)
+	},
+	{
+		name: 'a JPEG that EXIF turns upside down',
+		width: 241,
+		height: 179,
+		draw: 'M20 150 L210 30',
+		type: 'image/jpeg',
+		make: async (page, width, height) => withOrientation(await photo(page, width, height), 3)
+	},
+	{ name: 'with transparency', width: 240, height: 180, draw: 'M10 20 L230 160', make: transparentPhoto },
+	{
+		name: 'a WebP with transparency',
+		width: 180,
+		height: 301,
+		draw: 'M10 20 L170 260',
+		type: 'image/webp',
+		make: transparentPhoto
+	}
 ];
 
-test('the result is that of a server with the same model', async ({ page }) => {
+test('with threads, the result is that of the server with the same model', async ({ page }) => {
 	const folder = await mkdtemp(join(tmpdir(), 'model-'));
 	const model = join(folder, 'model.onnx');
 	const assets = join(BUILD, '_app/immutable/assets');
@@ -79,33 +141,51 @@ test('the result is that of a server with the same model', async ({ page }) => {
 	const server = await Server.start(['--model', `inpaint=${model}`]);
 	try {
 		await page.addInitScript(() => localStorage.setItem('inpaint-place', 'device'));
-		await page.addInitScript(() => localStorage.setItem('inpaint-remove-on-release', 'no'));
-		const app = await App.open(page, server.url);
+		const app = await App.open(page, server.url, { collecting: true });
+		expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
 		const predictions: string[] = [];
 		page.on('request', (request) => {
 			if (request.url().includes('/predictions/')) predictions.push(request.url());
 		});
-		for (const { name, width, height, draw } of CASES) {
+		for (const { name, width, height, draw, type = 'image/png', make } of CASES) {
 			await test.step(name, async () => {
-				const image = await photo(page, width, height, 'image/png');
+				const made = await (make ?? photo)(page, width, height, type);
 				const mask = await drawnMask(page, width, height, draw);
-				await app.choose(image, 'photo.png', 'image/png');
+				// A canvas writes no lossless WebP; an empty mask changes nothing.
+				const nothing = await drawnMask(page, width, height, '');
+				const image = type === 'image/webp' ? await fillOnServer(server, made, nothing, type) : made;
+				await app.choose(image, 'photo', type);
 				await app.picture.waitFor();
 				await app.openMask(mask);
 				await app.remove.click();
 				await removed(app);
-				const { file } = await app.saveResult();
-				const [here, there, holes, before] = await Promise.all(
-					[file, await fillOnServer(server, image, mask), mask, image].map((each) => decode(page, each))
-				);
-				expect(differences(before!, here!, holes!).outside).toBe(0);
-				expect(differences(before!, here!, holes!).inside).toBeGreaterThan(0);
-				const { inside, outside } = differences(there!, here!, holes!);
+				const [here, there, holes, before] = await Promise.all([
+					shownFile(app).then(stored),
+					fillOnServer(server, image, mask).then(stored),
+					decode(page, mask),
+					type === 'image/jpeg' ? decode(page, image) : stored(made)
+				]);
+				expect(differences(before, here, holes).outside).toBe(0);
+				expect(differences(before, here, holes).inside).toBeGreaterThan(0);
+				const { inside, outside } = differences(there, here, holes);
 				expect(outside).toBe(0);
 				expect(inside).toBeLessThanOrEqual(1);
 				await app.button('New photo').click();
 			});
 		}
+		await test.step('the transparent part', async () => {
+			const image = await transparentPhoto(page, 180, 150);
+			await app.choose(image, 'photo', 'image/png');
+			await app.choosing('Fill transparent parts');
+			await removed(app);
+			const here = await stored(await shownFile(app));
+			const there = await stored(await fillOnServer(server, image, null));
+			const before = await stored(image);
+			const hole = Buffer.from(before.data.map((_, i) => (before.data[i | 3]! < 128 ? 255 : 0)));
+			const { inside, outside } = differences(there, here, { ...here, data: hole });
+			expect(outside).toBe(0);
+			expect(inside).toBeLessThanOrEqual(1);
+		});
 		expect(predictions).toEqual([]);
 	} finally {
 		await server.stop();
@@ -113,23 +193,66 @@ test('the result is that of a server with the same model', async ({ page }) => {
 	}
 });
 
-test('the page of a plain web host removes on this device, and without a connection, too', async ({
+test('the page of a plain web host works on this device, and without a connection, too', async ({
 	page,
-	context
+	context,
+	server
 }) => {
 	const host = await StaticHost.of(BUILD, '/tools/inpaint/');
 	const app = await App.open(page, host.url);
 	await expect(page.getByText(/Photos stay on this device/)).toBeVisible();
+	const loaded: string[] = [];
+	context.on('request', (request) => {
+		if (request.url().endsWith('.bin')) loaded.push(/(\w+)\.[\w-]+\.bin/.exec(request.url())![1]!);
+	});
+	const panel = page.getByRole('group', { name: 'Find marks' });
+	const found = async () => {
+		await expect(page.getByRole('status')).toHaveText(/^Marks found/, { timeout: 300_000 });
+		return decode(page, await app.saveMask());
+	};
+	const foundByServer = async (sensitivity: number) => {
+		const form = new FormData();
+		form.set('image', new Blob([new Uint8Array(await shownFile(app))]), 'image');
+		form.set('sensitivity', String(sensitivity));
+		const headers = { Accept: 'image/png' };
+		const answer = await fetch(`${server.url}/masks/marks`, { method: 'POST', body: form, headers });
+		return decode(page, Buffer.from(await answer.arrayBuffer()));
+	};
+	/** The number of pixels that only one of two masks contains. */
+	const different = (one: Samples, other: Samples) => {
+		expect([one.width, one.height]).toEqual([other.width, other.height]);
+		return one.data.filter((value, i) => i % 4 === 0 && value >= 128 !== other.data[i]! >= 128).length;
+	};
 	await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
-	await app.choose(await photo(page, 400, 300), 'photo.jpg');
+	await app.openSample();
+	await context.setOffline(true);
+	await app.button('Find marks').click();
+	await expect(page.getByRole('alert')).toContainText("Can't download the model");
+	await context.setOffline(false);
+	loaded.length = 0;
+	await app.button('Try again').click();
+	// The marks are those that a server finds.
+	const [here, there] = [await found(), await foundByServer(0.5)];
+	expect(holes(there)).toBeGreaterThan(1000);
+	expect(different(here, there)).toBeLessThan(holes(there) / 100);
+	await panel.getByRole('slider', { name: 'Sensitivity' }).fill('20');
+	await expect.poll(async () => holes(await decode(page, await app.saveMask()))).toBeGreaterThan(holes(here));
+	const more = await foundByServer(1);
+	expect(different(await found(), more)).toBeLessThan(holes(more) / 100);
+	expect(loaded.sort()).toEqual(['marks', 'runtime']);
+
+	await app.drop([await photo(page, 400, 300), 'photo.jpg', 'image/jpeg']);
+	await expect(app.picture).toHaveJSProperty('naturalWidth', 400);
 	await app.paint([0.2, 0.2], [0.4, 0.3]);
 	await removed(app);
+	expect(loaded.sort()).toEqual(['marks', 'model', 'runtime']);
 	const { name, file } = await app.saveResult();
 	expect([name, file.toString('hex', 0, 3)]).toEqual(['photo-filled.jpg', FORMAT.JPEG]);
+
 	await host.stop();
 	await context.setOffline(true);
 	// The work was stored, with the JPEG to download.
-	await page.reload();
+	await app.reload();
 	await app.picture.waitFor();
 	expect((await app.saveResult()).file.equals(file)).toBe(true);
 	await app.paint([0.5, 0.4], [0.7, 0.6]);
@@ -140,58 +263,67 @@ test('the page of a plain web host removes on this device, and without a connect
 	await app.button('More').click();
 	await expect(app.button('On this device')).toHaveAttribute('aria-pressed', 'true');
 	await expect(app.button('On the server')).toHaveCount(0);
+	await page.keyboard.press('Escape');
+	await app.button('New photo').click();
+	await app.button('Continue with astronaut.webp').click();
+	await app.picture.waitFor();
+	await app.button('Undo').click();
+	await app.button('Find marks').click();
+	await page.keyboard.press('Escape');
+	await expect(panel).toBeHidden();
+	await expect(page.getByRole('alert')).toBeHidden();
+	await app.button('Find marks').click();
+	expect(different(await found(), here)).toBe(0);
 });
 
-test('the place is chosen in the menu and remembered, and the page stays responsive', async ({ page, server }) => {
-	const app = await App.open(page, server.url);
-	await app.openSampleToCollect();
+test('this device takes over from a server that does not answer, or is chosen in the menu', async ({
+	page,
+	recorder
+}) => {
+	const app = await App.open(page, recorder.url);
+	await app.openSample();
+	await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+	await recorder.stop();
+	await app.paint([0.27, 0.04], [0.35, 0.2]);
+	await expect(page.getByRole('alert')).toContainText("Can't reach the server");
+	await app.button('Use this device instead').click();
+	// Nothing was downloaded while there was a connection.
+	await expect(page.getByRole('alert')).toContainText("Can't download the model");
+	await recorder.start();
+	await app.button('Try again').click();
+	await removed(app);
+
+	await app.reload();
 	const requests: string[] = [];
 	page.on('request', (request) => requests.push(new URL(request.url()).pathname));
 	await app.button('More').click();
 	await expect(app.button('On the server')).toHaveAttribute('aria-pressed', 'true');
 	await app.button('On this device').click();
 	await expect(page.getByRole('status')).toHaveText(/Photos stay on this device now/);
-	expect(requests.filter((path) => path.endsWith('.bin'))).toEqual([]);
-	await app.paint([0.05, 0.05], [0.95, 0.95]);
-	await app.paint([0.95, 0.05], [0.05, 0.95]);
+	await app.onRelease.click();
+	await app.paint([0.7, 0.1], [0.8, 0.2]);
+	// Far more than what follows it, and cancelled long before it is done.
+	for (const x of [0.1, 0.3, 0.5, 0.7, 0.9]) await app.paint([x, 0.05], [x, 0.95]);
 	await app.remove.click();
 	await expect(page.getByText(/^Removing…/)).toBeVisible({ timeout: 300_000 });
 	await page.keyboard.press('Escape');
 	await expect(app.progress).toHaveCount(0);
 	await expect(page.getByRole('alert')).toBeHidden();
-	// The next removal does not wait for the cancelled one, nor for another download.
-	await page.keyboard.press('Control+z');
+	for (let i = 0; i < 5; i++) await page.keyboard.press('Control+z');
 	await app.remove.click();
 	await removed(app);
-	expect(requests.filter((path) => path.endsWith('.bin'))).toHaveLength(2);
-	expect(requests).not.toContain('/predictions/inpaint');
-	await page.reload();
+	await expect(app.remove).toBeDisabled();
+	// Nothing was sent, or downloaded again.
+	expect(requests.filter((path) => path.startsWith('/predictions') || path.endsWith('.bin'))).toEqual([]);
+	expect(recorder.forms).toEqual([]);
+	// The choice is remembered.
+	await app.reload();
 	await app.button('More').click();
 	await expect(app.button('On this device')).toHaveAttribute('aria-pressed', 'true');
 	await app.button('On the server').click();
 	await app.paint([0.3, 0.3], [0.4, 0.4]);
 	await Promise.all([page.waitForRequest('**/predictions/inpaint'), app.remove.click()]);
 	await app.finished();
-});
-
-test('without an answer from the server, this device can take over', async ({ page }) => {
-	const server = await Server.start();
-	const app = await App.open(page, server.url);
-	await app.openSample();
-	await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
-	await server.stop();
-	await app.paint([0.27, 0.04], [0.35, 0.2]);
-	await expect(page.getByRole('alert')).toContainText("Can't reach the server");
-	await app.button('Remove on this device instead').click();
-	// Nothing was downloaded while there was a connection.
-	await expect(page.getByRole('alert')).toContainText("Can't download the model");
-	const back = await Server.start([], {}, new URL(server.url).port);
-	try {
-		await app.button('Try again').click();
-		await removed(app);
-	} finally {
-		await back.stop();
-	}
 });
 
 test('it can be installed', async ({ page, server }) => {

@@ -7,6 +7,7 @@ import { forward, readBody } from './proxy';
 export class Recorder {
 	readonly forms: FormData[] = [];
 	readonly #server: HttpServer;
+	#port = 0;
 	#gate: Promise<void> = Promise.resolve();
 	#open = () => {};
 
@@ -14,6 +15,7 @@ export class Recorder {
 		this.#server = server;
 	}
 
+	/** Start on any free port. */
 	static async inFrontOf(url: string): Promise<Recorder> {
 		const handle = async (incoming: IncomingMessage, answer: ServerResponse) => {
 			const body = await readBody(incoming);
@@ -23,14 +25,20 @@ export class Recorder {
 			}
 			forward(incoming, body, new URL(incoming.url ?? '/', url), answer);
 		};
-		const server = createServer((incoming, answer) => void handle(incoming, answer)).listen(0, '127.0.0.1');
-		const recorder = new Recorder(server);
-		await once(recorder.#server, 'listening');
+		const recorder = new Recorder(createServer((incoming, answer) => void handle(incoming, answer)));
+		await recorder.start();
 		return recorder;
 	}
 
 	get url(): string {
-		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+		return `http://127.0.0.1:${this.#port}`;
+	}
+
+	/** Accept connections again, after `stop`. */
+	async start(): Promise<void> {
+		this.#server.listen(this.#port, '127.0.0.1');
+		await once(this.#server, 'listening');
+		this.#port = (this.#server.address() as AddressInfo).port;
 	}
 
 	/** Hold back the prediction requests that arrive from now on, until `resume`. */
@@ -49,7 +57,9 @@ export class Recorder {
 		return Buffer.from(await file.arrayBuffer());
 	}
 
+	/** Refuse connections, as a server does that is not running. */
 	async stop(): Promise<void> {
+		if (!this.#server.listening) return;
 		this.#server.closeAllConnections();
 		this.#server.close();
 		await once(this.#server, 'close');

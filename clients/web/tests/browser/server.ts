@@ -14,9 +14,9 @@ export class Server {
 		readonly process: ChildProcess
 	) {}
 
-	/** Start the ONNX Runtime server. @param port 0 for any free port */
-	static start(flags: string[] = [], settings: Record<string, string> = {}, port = '0'): Promise<Server> {
-		return Server.launch(['-m', 'serving', '--port', port, '--log-level', 'warning', ...flags], settings);
+	/** Start the ONNX Runtime server, on any free port. */
+	static start(flags: string[] = [], settings: Record<string, string> = {}): Promise<Server> {
+		return Server.launch(['-m', 'serving', '--port', '0', '--log-level', 'warning', ...flags], settings);
 	}
 
 	/** Run a Python command that prints its URL when it is ready. */
@@ -37,10 +37,10 @@ export class Server {
 		throw new Error(`python ${command.join(' ')} did not start`);
 	}
 
-	async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+	async stop(): Promise<void> {
 		if (this.process.exitCode !== null) return;
 		const gone = once(this.process, 'exit');
-		this.process.kill(signal);
+		this.process.kill();
 		await gone;
 	}
 }

@@ -21,6 +21,7 @@ export class StaticHost {
 		readonly server: HttpServer
 	) {}
 
+	/** @param engine the URL of the server to forward other requests to */
 	static async of(build: string, prefix: string, engine?: string): Promise<StaticHost> {
 		const serve = async (incoming: IncomingMessage, answer: ServerResponse) => {
 			const path = (incoming.url ?? '').startsWith(prefix) ? incoming.url!.slice(prefix.length) : null;

@@ -21,15 +21,16 @@ async function expectRestored({ app, result, paint }: Awaited<ReturnType<typeof 
 
 test('the photo, its paint and its history survive a reload, leaving and Back', async ({ page, server }) => {
 	const work = await worked(page, server.url);
-	await page.reload();
+	await work.app.reload();
 	await expectRestored(work);
+	await work.app.stored();
 	await page.goto('about:blank');
 	await page.goBack();
 	await expectRestored(work);
 	await work.app.button('Undo').click();
 	await work.app.button('Undo').click();
 	await expect(work.app.download).toBeDisabled();
-	await page.reload();
+	await work.app.reload();
 	await work.app.button('Redo').click();
 	expect((await work.app.saveResult()).file.equals(work.result)).toBe(true);
 	// Nothing is lost by closing the tab, so there is no question.
@@ -42,10 +43,51 @@ test('a removal that a reload cut off is done again', async ({ page, recorder })
 	recorder.pause();
 	await app.paint([0.27, 0.04], [0.62, 0.82]);
 	await expect.poll(() => recorder.forms.length).toBe(1);
-	await page.reload();
+	await app.reload();
+	await expect.poll(() => recorder.forms.length).toBe(2);
 	recorder.resume();
 	await app.finished();
-	expect(recorder.forms).toHaveLength(2);
+});
+
+test('a reloaded tab waits for the lock of its former page, and a copy of the tab starts without the photo', async ({
+	page,
+	context,
+	server
+}) => {
+	const app = await App.open(page, server.url);
+	await app.openSample();
+	await app.paint([0.27, 0.04], [0.4, 0.2]);
+	await app.finished();
+	await app.stored();
+
+	// A page that does not answer, as one that is gone, gets the lock in between.
+	const former = await context.newPage();
+	await former.goto(server.url);
+	await former.evaluate(async () => {
+		const name = 'inpaint-work-';
+		const lock = (await navigator.locks.query()).held?.find((each) => each.name?.startsWith(name));
+		void navigator.locks.request(lock!.name!, () => new Promise((free) => Object.assign(window, { free })));
+	});
+	await page.reload();
+	const waiting = () => former.evaluate(async () => (await navigator.locks.query()).pending?.length);
+	await expect.poll(waiting).toBe(1);
+	await expect(page.getByRole('button', { name: /Try this sample/ })).toBeVisible();
+	await former.evaluate(() => (window as unknown as { free: () => void }).free());
+	await app.picture.waitFor();
+
+	// A copy of a tab has its session storage, too.
+	const [copy] = await Promise.all([
+		context.waitForEvent('page'),
+		page.evaluate(() => void window.open(location.href))
+	]);
+	await copy.waitForFunction(() => sessionStorage.getItem('inpaint-work') === null);
+	await expect(copy.getByRole('button', { name: /Try this sample/ })).toBeVisible();
+	await expect(copy.getByRole('listitem')).toHaveCount(0);
+	await page.close();
+	const held = () => copy.evaluate(async () => (await navigator.locks.query()).held?.length);
+	await expect.poll(held).toBe(0);
+	await copy.reload();
+	await expect(copy.getByRole('listitem')).toHaveCount(1);
 });
 
 test('works are offered at the start until they are discarded', async ({ page, context, server }) => {
@@ -100,8 +142,8 @@ test('where the browser stores nothing, the page asks before work is lost', asyn
 			throw new DOMException('storage is disabled', 'SecurityError');
 		};
 	});
-	const app = await App.open(page, server.url);
-	await app.openSampleToCollect();
+	const app = await App.open(page, server.url, { collecting: true });
+	await app.openSample();
 	await app.paint([0.3, 0.3], [0.6, 0.6]);
 	const question = page.waitForEvent('dialog');
 	await page.close({ runBeforeUnload: true });

@@ -1,9 +1,12 @@
-import { writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Page } from '@playwright/test';
 import { App } from '../browser/app';
-import { test } from '../browser/fixtures';
-import { ROOT } from '../browser/server';
+import { expect, test } from '../browser/fixtures';
+import { PYTHON, ROOT } from '../browser/server';
 
 /** The sample's scratches, as fractions of its sides. */
 const SCRATCHES = [
@@ -39,8 +42,8 @@ const SCRATCHES = [
 ].map((scratch) => scratch.map(([x, y]) => [x! / 512, y! / 512] as const));
 
 async function painted(page: Page, url: string, brush: string, strokes = SCRATCHES.length): Promise<App> {
-	const app = await App.open(page, url);
-	await app.openSampleToCollect();
+	const app = await App.open(page, url, { collecting: true });
+	await app.openSample();
 	await page.getByRole('slider', { name: 'Brush size' }).fill(brush);
 	for (const scratch of SCRATCHES.slice(0, strokes)) await app.paint(...scratch);
 	return app;
@@ -50,7 +53,7 @@ async function filled(page: Page, url: string, brush: string): Promise<App> {
 	const app = await painted(page, url, brush);
 	await app.remove.click();
 	await app.finished();
-	await app.button('Compare').click();
+	await app.compare();
 	await page.mouse.move(1, 1);
 	return app;
 }
@@ -99,6 +102,63 @@ test.describe('desktop', () => {
 		await filled(page, server.url, '30');
 		const result = await page.screenshot();
 		await write(await context.newPage(), 'page-desktop.webp', [result], 1);
+	});
+});
+
+/** The points of a line at most `step` apart, in fractions of the photo's sides. */
+function along(points: readonly (readonly [number, number])[], step: number): (readonly [number, number])[] {
+	return points.flatMap(([x, y], i) => {
+		const [fromX, fromY] = points[i - 1] ?? [x, y];
+		const count = Math.max(1, Math.ceil(Math.hypot(x - fromX, y - fromY) / step));
+		return Array.from({ length: count }, (_, k) => {
+			const t = (k + 1) / count;
+			return [fromX + t * (x - fromX), fromY + t * (y - fromY)] as const;
+		});
+	});
+}
+
+test.describe('moving picture', () => {
+	test.use({ viewport: { width: 760, height: 620 }, colorScheme: 'light' });
+
+	const MAX_BYTES = 1_500_000;
+
+	test('docs/removal.webp', async ({ page, recorder }) => {
+		const folder = await mkdtemp(join(tmpdir(), 'frames-'));
+		let frames = 0;
+		const show = async (milliseconds: number) => {
+			const name = `${String(frames++).padStart(3, '0')}-${milliseconds}.png`;
+			await page.screenshot({ path: join(folder, name) });
+		};
+		await page.emulateMedia({ reducedMotion: 'reduce' });
+		const app = await App.open(page, recorder.url);
+		await app.openSample();
+		await page.getByRole('slider', { name: 'Brush size' }).fill('30');
+		await page.mouse.move(1, 1);
+		await show(1000);
+		for (const scratch of SCRATCHES) {
+			const places = await Promise.all(along(scratch, 0.07).map((point) => app.at(point)));
+			await page.mouse.move(places[0]!.x, places[0]!.y);
+			await show(200);
+			await page.mouse.down();
+			for (const { x, y } of places) {
+				await page.mouse.move(x, y);
+				await show(50);
+			}
+			// Held back, so that the removal can be seen in progress.
+			recorder.pause();
+			await page.mouse.up();
+			await app.progress.waitFor();
+			await show(300);
+			recorder.resume();
+			await app.finished();
+			await show(400);
+		}
+		await page.mouse.move(1, 1);
+		await show(2500);
+		const output = join(ROOT, 'docs', 'removal.webp');
+		await promisify(execFile)(PYTHON, [join(ROOT, 'clients/web/scripts/animate.py'), folder, output]);
+		await rm(folder, { recursive: true });
+		expect((await stat(output)).size).toBeLessThan(MAX_BYTES);
 	});
 });
 

@@ -166,9 +166,19 @@ describe('an imported mask', () => {
 	});
 });
 
+test('a proposal adds to the paint before it, and can be erased', () => {
+	const mask = new Mask(SIZE.width, SIZE.height);
+	mask.data.fill(HOLE, 0, 2 * SIZE.width);
+	const edits: Edit[] = [line(20), { kind: 'proposal', mask }, line(1, true)];
+	expect([0, 20].map((row) => holesInRow(edits.slice(0, 2), row) > 0)).toEqual([true, true]);
+	expect(rasterize(edits, SIZE).holes()).toBeLessThan(rasterize(edits.slice(0, 2), SIZE).holes());
+	expect(mask.holes()).toBe(2 * SIZE.width);
+});
+
 test.each([
 	[[], true],
 	[[line(10)], false],
+	[[{ kind: 'proposal', mask: new Mask(60, 40) }], false],
 	[[line(10), CLEAR], true],
 	[[line(10), CLEAR, line(10, true)], true],
 	[[area([0, 0], [9, 0], [9, 9])], false],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isAnimated, isTruncated } from '../../src/lib/image/inspect';
+import { hasAlpha, isAnimated, isTruncated } from '../../src/lib/image/inspect';
 
 function bytes(...parts: (string | number[])[]): Buffer {
 	return Buffer.concat(
@@ -34,6 +34,12 @@ const PNG = Buffer.concat([
 	chunk('IDAT', bytes('data')),
 	chunk('IEND')
 ]);
+
+function pngOf(colourType: number, ...chunks: Buffer[]): Buffer {
+	const header = chunk('IHDR', bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, colourType, 0, 0, 0]));
+	return Buffer.concat([bytes('\x89PNG\r\n\x1a\n'), header, ...chunks, chunk('IDAT'), chunk('IEND')]);
+}
+
 const WEBP = webp(bytes('VP8 ', [4, 0, 0, 0], 'data'));
 
 describe.each([
@@ -69,4 +75,18 @@ test('an animated WebP has the animation flag', () => {
 	const extended = (flags: number) => webp(bytes('VP8X', [10, 0, 0, 0], [flags, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
 	expect(isAnimated(extended(0x02), 'WebP')).toBe(true);
 	expect(isAnimated(extended(0x10), 'WebP')).toBe(false);
+});
+
+test.each([
+	['a grey PNG with alpha', 'PNG', pngOf(4), true],
+	['an RGB PNG with alpha', 'PNG', pngOf(6), true],
+	['an RGB PNG', 'PNG', pngOf(2), false],
+	['a PNG with a transparent colour', 'PNG', pngOf(3, chunk('tRNS', bytes([0]))), true],
+	['a lossy WebP', 'WebP', WEBP, false],
+	['a WebP with the alpha flag', 'WebP', webp(bytes('VP8X', [10, 0, 0, 0], [0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0])), true],
+	['a lossless WebP with alpha', 'WebP', webp(bytes('VP8L', [5, 0, 0, 0], [0x2f, 0, 0, 0, 0x10])), true],
+	['a lossless WebP without', 'WebP', webp(bytes('VP8L', [5, 0, 0, 0], [0x2f, 0, 0, 0, 0x0f])), false],
+	['a JPEG', 'JPEG', JPEG, false]
+])('%s', (_, type, file, expected) => {
+	expect(hasAlpha(file, type)).toBe(expected);
 });

@@ -8,7 +8,9 @@ import {
 	DISTANCE_UNIT,
 	distances,
 	doubled,
+	enlarged,
 	halved,
+	reduced,
 	type Area,
 	type Picture
 } from '../../src/lib/local/image';
@@ -68,6 +70,16 @@ test.each(vectors.pieces)('OpenCV’s operations at $width x $height', (expected
 	expect(digest(doubled(picture).data)).toBe(expected.doubled);
 	const canvas = { ...picture, data: picture.data.map((value, i) => (area.data[Math.floor(i / 3)] ? 0 : value)) };
 	expect(digest(halved(canvas, area).data)).toBe(expected.halved);
+});
+
+test.each(vectors.searches)('$width x $height are reduced to $columns x $rows, and enlarged again', (expected) => {
+	const size = { width: expected.columns, height: expected.rows };
+	const there = Buffer.from(expected.reduced, 'base64');
+	const here = Buffer.from(reduced(image(expected), size).data);
+	expect(here).toHaveLength(there.length);
+	// Halves are rounded up by OpenCV for some sizes, and its sums are float32.
+	expect(Math.max(...here.map((value, i) => Math.abs(value - there[i]!)))).toBeLessThanOrEqual(1);
+	expect(digest(enlarged(hole(size, 'both'), expected).data)).toBe(expected.enlarged);
 });
 
 test.each(vectors.fills)('$hole of $width x $height are filled as by the server', async (expected) => {

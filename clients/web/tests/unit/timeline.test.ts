@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Photo } from '../../src/lib/image/photo';
 import type { Edit } from '../../src/lib/mask/edits';
+import { Mask } from '../../src/lib/mask/mask';
 import {
 	abandon,
 	add,
@@ -10,6 +11,7 @@ import {
 	pendingPaintOf,
 	photoOf,
 	photosOf,
+	propose,
 	redo,
 	settle,
 	undo,
@@ -18,7 +20,7 @@ import {
 
 function photo(id: string): Photo {
 	const file = new Blob([id]);
-	return { id, name: 'a.png', type: 'PNG', file, url: '', width: 60, height: 40, animated: false };
+	return { id, name: 'a.png', type: 'PNG', file, url: '', width: 60, height: 40, animated: false, alpha: false };
 }
 
 function stroke(y: number): Edit {
@@ -105,4 +107,31 @@ test('a new entry discards the undone ones, and their photos', () => {
 test('undo and redo stop at the ends', () => {
 	expect(undo(START)).toEqual(START);
 	expect(redo(START)).toEqual(START);
+});
+
+describe('a proposal', () => {
+	const [FEW, MANY] = [new Mask(60, 40), new Mask(60, 40)];
+	const few: Edit = { kind: 'proposal', mask: FEW };
+	const many: Edit = { kind: 'proposal', mask: MANY };
+
+	test('adds to the paint, and is undone in one step', () => {
+		const proposed = propose(add(START, ONE), FEW);
+		expect(paintOf(proposed)).toEqual([ONE, few]);
+		expect(paintOf(undo(proposed))).toEqual([ONE]);
+	});
+
+	test('replaces the one before, below what was painted and erased since', () => {
+		const edited = add(propose(add(START, ONE), FEW), TWO);
+		expect(paintOf(propose(edited, MANY))).toEqual([ONE, many, TWO]);
+		expect(paintOf(propose(edited, null))).toEqual([ONE, TWO]);
+		expect(propose(START, null)).toBe(START);
+	});
+
+	test('does not replace one that a removal has taken, or that a reset has made part of the paint', () => {
+		const removed = answer(press(propose(START, FEW)), FIRST);
+		expect(paintOf(propose(removed, MANY))).toEqual([many]);
+		expect(paintOf(undo(undo(propose(removed, MANY))))).toEqual([few]);
+		const reset: Edit = { kind: 'reset', mask: FEW };
+		expect(paintOf(propose(add(propose(START, FEW), reset), MANY))).toEqual([few, reset, many]);
+	});
 });

@@ -10,7 +10,6 @@ export interface ServerFacts {
 	readonly limits: Limits | null;
 }
 
-const TIMEOUT_MS = 3000;
 let cached: Promise<ServerFacts> | undefined;
 
 /** What the server says of itself. Requested once, unless there is no answer. */
@@ -24,7 +23,7 @@ export function serverFacts(): Promise<ServerFacts> {
 
 /** Every server of this contract answers in JSON, errors too; a web host's error page is HTML. */
 async function fetchFacts(): Promise<ServerFacts> {
-	const response = await fetch(apiUrl('/v2'), { signal: AbortSignal.timeout(TIMEOUT_MS) });
+	const response = await fetch(apiUrl('/v2'));
 	const body = (await response.json()) as Partial<components['schemas']['ServerMetadata']>;
 	return { answers: true, limits: (response.ok && body.limits) || null };
 }

@@ -21,6 +21,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/masks/marks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Find the marks in an image
+         * @description Propose a mask for scratches, dust, pen strokes and lines. Check and edit it before filling.
+         */
+        post: operations["find_marks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v2": {
         parameters: {
             query?: never;
@@ -355,6 +375,38 @@ export interface components {
             live: boolean;
         };
         /**
+         * MarksResponseBody
+         * @description The proposed mask and facts about it.
+         * @example {
+         *       "height": 32,
+         *       "mask": "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAAAAABWESUoAAAANElEQVQ4EWNmIACYCcgzjCqAhNCgCof/DWigEc2RDejROgAKGtEB1E2DKiTRwwnGHyGOBADEthZ22/bv0AAAAABJRU5ErkJggg==",
+         *       "share": 0.083008,
+         *       "width": 32
+         *     }
+         */
+        MarksResponseBody: {
+            /**
+             * Mask
+             * @description The mask: an 8-bit grey PNG in base64, white = mark, of the image's size with its EXIF orientation applied.
+             */
+            mask: string;
+            /**
+             * Width
+             * @description Width of the mask in pixels.
+             */
+            width: number;
+            /**
+             * Height
+             * @description Height of the mask in pixels.
+             */
+            height: number;
+            /**
+             * Share
+             * @description Share of the image's pixels that belong to marks, 0 to 1.
+             */
+            share: number;
+        };
+        /**
          * ModelMetadata
          * @description The model's version, inputs and outputs.
          */
@@ -589,6 +641,42 @@ export interface components {
              */
             mask: string | null;
         };
+        /**
+         * MarksFormRequest
+         * @description The file is sent as it is.
+         */
+        MarksFormRequest: {
+            /**
+             * Sensitivity
+             * @description A number from 0, only what is certainly a mark, to 1, whatever may be one.
+             * @default 0.5
+             */
+            sensitivity: number;
+            /**
+             * Image
+             * Format: binary
+             * @description The image file: PNG, JPEG, WebP, BMP or TIFF.
+             */
+            image: string;
+        };
+        /**
+         * MarksJsonRequest
+         * @description The file is sent in base64, or as a data URL.
+         */
+        MarksJsonRequest: {
+            /**
+             * Sensitivity
+             * @description A number from 0, only what is certainly a mark, to 1, whatever may be one.
+             * @default 0.5
+             */
+            sensitivity: number;
+            /**
+             * Image
+             * @description The image file: PNG, JPEG, WebP, BMP or TIFF.
+             * @example iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAr0lEQVRIDbXU4QaDYACF4em7j/NjMkkmSZJPXslMkpkkmV3LLn3dxOH8Ps+/N8T40xWl6IYylKMC3VGJKlSjBrWoQxH1CDSgET3QE01oRgt6oTda0YZ2dKAP+hKuIkkuvoXUDdzcQOYGcjdQuIG7GyjdQOUGajfQuIHWDXRuILqB3g2cgfe1+nwOgxsY3cDDDTzdwOQGZjewuIGXG3i7gdUNbG5gdwOHG/i4ga8Z+APdmjahJ4CJigAAAABJRU5ErkJggg==
+             */
+            image: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -666,6 +754,109 @@ export interface operations {
                 };
             };
             /** @description The header Accept excludes JSON and the image's format. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body was sent too slowly. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many bytes, or too many pixels. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Neither multipart/form-data nor application/json. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The queue is full, the prediction took too long, or the server stops. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before retrying. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    find_marks: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Seconds for the prediction, with its time in the queue. It is then cancelled: 503. */
+                "X-Server-Timeout"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["MarksFormRequest"];
+                "application/json": components["schemas"]["MarksJsonRequest"];
+            };
+        };
+        responses: {
+            /** @description The proposed mask: JSON, or with `Accept: image/png` the file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MarksResponseBody"];
+                    "image/png": string;
+                };
+            };
+            /** @description The image is missing or cannot be decoded, or a field is invalid or unknown. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The API key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The header Accept excludes JSON and PNG. */
             406: {
                 headers: {
                     [name: string]: unknown;

@@ -15,6 +15,17 @@ export function isAnimated(file: Uint8Array, type: string): boolean {
 	return false;
 }
 
+/** Whether the file's pixels can be transparent. */
+export function hasAlpha(file: Uint8Array, type: string): boolean {
+	// The colour type of PNG: with alpha 4 (grey) and 6 (RGB).
+	if (type === 'PNG') return [4, 6].includes(file[25] ?? 0) || [...pngChunks(file)].includes('tRNS');
+	if (type !== 'WebP') return false;
+	const format = text(file, 12);
+	return (
+		(format === 'VP8X' && ((file[20] ?? 0) & 0x10) !== 0) || (format === 'VP8L' && ((file[24] ?? 0) & 0x10) !== 0)
+	);
+}
+
 /** Walk a JPEG's segments and scans up to the end marker. An embedded thumbnail's end marker does not count. */
 function hasJpegEnd(file: Uint8Array): boolean {
 	let at = 2;

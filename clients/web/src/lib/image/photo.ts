@@ -3,7 +3,7 @@ import { UserError } from '../errors';
 import { newId } from '../id';
 import type { Size } from '../view/view';
 import { detectFileType, HEAD_BYTES, isAccepted, mediaTypeOf, type FileType } from './file-type';
-import { isAnimated, isTruncated } from './inspect';
+import { hasAlpha, isAnimated, isTruncated } from './inspect';
 
 /** An image file, unchanged. Its size is the displayed size: EXIF orientation is applied, as on the server. */
 export interface Photo extends Size {
@@ -17,6 +17,8 @@ export interface Photo extends Size {
 	/** Object URL for `<img>`, valid until `releasePhoto`. */
 	readonly url: string;
 	readonly animated: boolean;
+	/** Whether it may have transparent parts to fill. */
+	readonly alpha: boolean;
 }
 
 const DAMAGED = "This image is damaged and can't be opened. Choose another one.";
@@ -55,7 +57,8 @@ export async function openPhoto(file: Blob, name: string, limits: Limits | null)
 					`${mega(limits.max_pixels)} megapixels. Make it smaller, then try again.`
 			);
 		}
-		return { id: newId(), name, type, file: typed, url, width, height, animated: isAnimated(bytes, type) };
+		const [animated, alpha] = [isAnimated(bytes, type), hasAlpha(bytes, type)];
+		return { id: newId(), name, type, file: typed, url, width, height, animated, alpha };
 	} catch (error) {
 		URL.revokeObjectURL(url);
 		throw error;

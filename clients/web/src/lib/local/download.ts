@@ -1,4 +1,6 @@
-/** The files that removing on this device loads: downloaded once, then kept in the browser. */
+/** The files that working on this device loads: downloaded once, then kept in the browser. */
+
+import type { LoadedFile } from './messages';
 
 /** The files could not be downloaded. */
 export class DownloadError extends Error {}
@@ -8,12 +10,13 @@ const CACHE = 'inpaint-on-device';
 /**
  * Load gzipped files.
  *
- * @param files their URLs, and their sizes in bytes
+ * @param current the URLs of all files of this version of the page; others are no longer kept
  * @param onProgress called with the fraction that has arrived, in [0, 1], unless everything was there
  * @throws DownloadError
  */
 export async function load(
-	files: readonly { url: string; size: number }[],
+	files: readonly LoadedFile[],
+	current: readonly string[],
 	onProgress: (fraction: number) => void
 ): Promise<ArrayBuffer[]> {
 	// Only pages with HTTPS, and those of this computer, have a cache.
@@ -30,8 +33,7 @@ export async function load(
 			return content;
 		})
 	);
-	const current = new Set(files.map(({ url }) => url));
-	for (const { url } of (await cache?.keys()) ?? []) if (!current.has(url)) await cache?.delete(url);
+	for (const { url } of (await cache?.keys()) ?? []) if (!current.includes(url)) await cache?.delete(url);
 	return Promise.all(contents.map(unzipped));
 }
 

@@ -1,4 +1,4 @@
-/** The image operations of OpenCV that filling uses, with the same results. */
+/** The image operations of OpenCV that filling and finding marks use, with the same results. */
 import type { Size } from '../view/view';
 
 /** 8-bit RGB, three bytes per pixel, row by row. */
@@ -197,6 +197,56 @@ export function doubled({ width, height, data }: Picture): Picture {
 		}
 	}
 	return { width: wide, height: tall, data: result };
+}
+
+/** A picture at a smaller size: each pixel is the mean of what it covers (`INTER_AREA`, but for its rounding errors). */
+export function reduced({ width, height, data }: Picture, size: Size): Picture {
+	const rows = coverage(height, size.height);
+	const columns = coverage(width, size.width);
+	const result = new Uint8Array(size.width * size.height * 3);
+	for (const [y, row] of rows.entries()) {
+		const sums = new Float64Array(size.width * 3);
+		for (const [i, down] of row.shares.entries()) {
+			const start = (row.first + i) * width;
+			for (const [x, { first, shares }] of columns.entries()) {
+				let at = 3 * (start + first);
+				for (const across of shares) {
+					for (let channel = 0; channel < 3; channel++) sums[3 * x + channel]! += down * across * data[at++]!;
+				}
+			}
+		}
+		result.set(sums.map(round), y * size.width * 3);
+	}
+	return { ...size, data: result };
+}
+
+/** For each pixel of a reduced row, the first pixel that it covers, and the shares of that one and those after it. */
+function coverage(length: number, reducedLength: number): { first: number; shares: number[] }[] {
+	const scale = length / reducedLength;
+	return Array.from({ length: reducedLength }, (_, i) => {
+		const [start, end] = [i * scale, Math.min((i + 1) * scale, length)];
+		const first = Math.floor(start);
+		const shares = [];
+		for (let at = first; at < end; at++) {
+			shares.push((Math.min(at + 1, end) - Math.max(at, start)) / (end - start));
+		}
+		return { first, shares };
+	});
+}
+
+/** An area at a larger size (`INTER_NEAREST`). */
+export function enlarged({ width, height, data }: Area, size: Size): Area {
+	const columns = nearest(width, size.width);
+	const result = blankArea(size);
+	for (const [y, row] of nearest(height, size.height).entries()) {
+		for (let x = 0; x < size.width; x++) result.data[y * size.width + x] = data[row * width + columns[x]!]!;
+	}
+	return result;
+}
+
+function nearest(length: number, enlargedLength: number): number[] {
+	const step = 1 / (enlargedLength / length);
+	return Array.from({ length: enlargedLength }, (_, i) => Math.min(Math.floor(i * step), length - 1));
 }
 
 /** Label the connected parts of an area, diagonals included: 0 outside, then 1, 2, … (`connectedComponents`). */

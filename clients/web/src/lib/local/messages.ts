@@ -1,32 +1,55 @@
-/** What the page and the worker that removes on this device say to each other. */
+/** What the page and the worker that works on this device say to each other. */
 
-/** The URLs of what the worker loads, and how large it is in bytes. */
+/** A file that the worker loads, and its size in bytes. */
+export interface LoadedFile {
+	readonly url: string;
+	readonly size: number;
+}
+
+/** What the worker loads. */
 export interface Files {
-	readonly model: string;
-	readonly runtime: string;
-	/** The JavaScript half of the runtime. */
+	readonly model: LoadedFile;
+	/** The network that finds marks. */
+	readonly marks: LoadedFile;
+	readonly runtime: LoadedFile;
+	/** The URL of the JavaScript half of the runtime. */
 	readonly runtimeCode: string;
-	readonly sizes: { readonly model: number; readonly runtime: number };
 }
 
 export interface FillJob {
+	readonly kind: 'fill';
 	readonly photo: Blob;
-	/** The mask at the photo's size: 255 = hole. */
-	readonly mask: Uint8Array<ArrayBuffer>;
+	/** The mask at the photo's size: 255 = hole. Without one the photo's transparent part is filled. */
+	readonly mask: Uint8Array<ArrayBuffer> | null;
+	readonly pixels: number;
 	/** Whether a JPEG of the result is wanted, too. */
 	readonly jpeg: boolean;
 }
 
-/** A job to do after those before it, or the number of one to cancel. */
-export type ToWorker =
-	{ readonly id: number; readonly files: Files; readonly job: FillJob } | { readonly cancel: number };
+export interface MarksJob {
+	readonly kind: 'marks';
+	readonly photo: Blob;
+	/** The photo's identifier: the network runs once for several searches in the same photo. */
+	readonly photoId: string;
+	readonly pixels: number;
+	/** In [0, 1]. */
+	readonly sensitivity: number;
+}
 
-export interface Result {
+export type Job = FillJob | MarksJob;
+
+/** A job to do after those before it, or the number of one to cancel. */
+export type ToWorker = { readonly id: number; readonly files: Files; readonly job: Job } | { readonly cancel: number };
+
+export interface Filled {
 	/** The lossless result, a PNG file. */
 	readonly file: Blob;
 	/** The result in the photo's own format, if that was wanted and could be made. */
 	readonly jpeg: Blob | null;
 }
+
+/** A mask at the photo's size: 255 = mark. */
+export type Marks = Uint8Array<ArrayBuffer>;
 
 /** Why a job failed: it was cancelled, the files could not be downloaded, the photo is too large, or something else. */
 export type Failure = 'cancelled' | 'download' | 'size' | 'other';
@@ -34,6 +57,6 @@ export type Failure = 'cancelled' | 'download' | 'size' | 'other';
 /** `loading` is about the job that waits for the files, whichever that is. */
 export type FromWorker =
 	| { readonly kind: 'loading'; readonly fraction: number }
-	| { readonly kind: 'filling'; readonly id: number }
-	| { readonly kind: 'done'; readonly id: number; readonly result: Result }
+	| { readonly kind: 'started'; readonly id: number }
+	| { readonly kind: 'done'; readonly id: number; readonly result: Filled | Marks }
 	| { readonly kind: 'failed'; readonly id: number; readonly failure: Failure; readonly message: string };

@@ -1,24 +1,25 @@
-/** Removing on this device: the page's side of the worker. */
+/** Removing and finding marks on this device: the page's side of the worker. */
 import { OfflineError, UserError } from '../errors';
+import marksUrl from '../../../.on-device/marks.bin?url';
 import modelUrl from '../../../.on-device/model.bin?url';
 import runtimeUrl from '../../../.on-device/runtime.bin?url';
 import runtimeCodeUrl from '../../../.on-device/runtime.js?url';
 import { MAX_PIXELS } from './constants.json';
-import type { Failure, FillJob, Files, FromWorker, Result, ToWorker } from './messages';
+import type { Failure, Filled, FillJob, Files, FromWorker, Job, Marks, MarksJob, ToWorker } from './messages';
 
 /** Megabytes to download before the first removal. */
 export const DOWNLOAD_MEGABYTES = Math.ceil((ON_DEVICE_SIZES.model + ON_DEVICE_SIZES.runtime) / 1e6);
 
-export interface FillHooks {
+export interface Hooks {
 	readonly signal: AbortSignal;
-	/** Called with the fraction of the model and the runtime that has been downloaded, in [0, 1]. */
+	/** Called with the fraction of the network and the runtime that has been downloaded, in [0, 1]. */
 	readonly onLoad: (fraction: number) => void;
-	/** Called when the removal itself starts. */
+	/** Called when the removal or the search itself starts. */
 	readonly onStart: () => void;
 }
 
-interface Waiting extends Omit<FillHooks, 'signal'> {
-	readonly resolve: (result: Result) => void;
+interface Waiting extends Omit<Hooks, 'signal'> {
+	readonly resolve: (result: Filled | Marks) => void;
 	readonly reject: (reason: Error) => void;
 }
 
@@ -28,13 +29,22 @@ let jobs = 0;
 const waiting = new Map<number, Waiting>();
 
 /**
- * Fill the white part of a mask, in a worker.
+ * Fill the white part of a mask, or without one the transparent part of the photo, in a worker.
  *
  * @throws OfflineError
  * @throws UserError the photo is too large
  * @throws DOMException AbortError, when the signal is aborted
  */
-export function fillOnDevice(job: FillJob, { signal, ...hooks }: FillHooks): Promise<Result> {
+export function fillOnDevice(job: Omit<FillJob, 'kind'>, hooks: Hooks): Promise<Filled> {
+	return work({ kind: 'fill', ...job }, hooks) as Promise<Filled>;
+}
+
+/** Find scratches, dust, thin lines and pen strokes, in a worker. Throws as `fillOnDevice`. */
+export function findMarksOnDevice(job: Omit<MarksJob, 'kind'>, hooks: Hooks): Promise<Marks> {
+	return work({ kind: 'marks', ...job }, hooks) as Promise<Marks>;
+}
+
+function work(job: Job, { signal, ...hooks }: Hooks): Promise<Filled | Marks> {
 	const id = ++jobs;
 	return new Promise((resolve, reject) => {
 		signal.throwIfAborted();
@@ -76,7 +86,7 @@ function receive(message: FromWorker): void {
 		return;
 	}
 	const job = waiting.get(message.id); // none, if it was cancelled
-	if (message.kind === 'filling') return job?.onStart();
+	if (message.kind === 'started') return job?.onStart();
 	waiting.delete(message.id);
 	if (message.kind === 'done') job?.resolve(message.result);
 	else if (message.failure === 'other') restart(message.message, job);
@@ -100,9 +110,9 @@ function restart(message: string, job?: Waiting): void {
 function files(): Files {
 	const absolute = (url: string) => new URL(url, document.baseURI).href;
 	return {
-		model: absolute(modelUrl),
-		runtime: absolute(runtimeUrl),
-		runtimeCode: absolute(runtimeCodeUrl),
-		sizes: ON_DEVICE_SIZES
+		model: { url: absolute(modelUrl), size: ON_DEVICE_SIZES.model },
+		marks: { url: absolute(marksUrl), size: ON_DEVICE_SIZES.marks },
+		runtime: { url: absolute(runtimeUrl), size: ON_DEVICE_SIZES.runtime },
+		runtimeCode: absolute(runtimeCodeUrl)
 	};
 }

@@ -35,25 +35,53 @@ export async function decodePhoto(file: Blob): Promise<Photo> {
 	return { ...separated(await drawn(file)), chunks: [] };
 }
 
+/** RGBA samples of `rows` rows of a bitmap, starting at row `top`. */
+type RowReader = (bitmap: ImageBitmap, top: number, rows: number) => Promise<ArrayLike<number>>;
+
 /** A band of rows at a time: the size of a canvas is limited. */
 async function drawn(file: Blob): Promise<Samples> {
-	const bitmap = await createImageBitmap(file, { imageOrientation: 'from-image' });
+	const bitmap = await createImageBitmap(file, { imageOrientation: 'from-image', premultiplyAlpha: 'none' });
 	try {
 		const { width, height } = bitmap;
 		const data = new Uint8Array(4 * width * height);
-		const canvas = new OffscreenCanvas(width, Math.min(height, BAND_ROWS));
-		const context = canvas.getContext('2d', { willReadFrequently: true });
-		if (!context) throw new Error('this browser has no 2D canvas in workers');
-		context.globalCompositeOperation = 'copy';
+		const opaque = file.type === mediaTypeOf('JPEG');
+		const read = (opaque ? null : textureReader(width)) ?? canvasReader(width);
 		for (let top = 0; top < height; top += BAND_ROWS) {
-			context.drawImage(bitmap, 0, -top);
-			const rows = Math.min(BAND_ROWS, height - top);
-			data.set(context.getImageData(0, 0, width, rows).data, 4 * width * top);
+			data.set(await read(bitmap, top, Math.min(BAND_ROWS, height - top)), 4 * width * top);
 		}
 		return { width, height, channels: 4, data };
 	} finally {
 		bitmap.close();
 	}
+}
+
+/** Reads opaque pixels exactly. The colours of others are rounded: a 2D canvas stores them multiplied by alpha. */
+function canvasReader(width: number): RowReader {
+	const context = new OffscreenCanvas(width, BAND_ROWS).getContext('2d', { willReadFrequently: true });
+	if (!context) throw new Error('this browser has no 2D canvas in workers');
+	context.globalCompositeOperation = 'copy';
+	return (bitmap, top, rows) => {
+		context.drawImage(bitmap, 0, -top);
+		return Promise.resolve(context.getImageData(0, 0, width, rows).data);
+	};
+}
+
+/** Reads every pixel exactly, with WebGL. @returns null where that is not possible */
+function textureReader(width: number): RowReader | null {
+	const gl = new OffscreenCanvas(1, 1).getContext('webgl2');
+	if (!gl || width > gl.getParameter(gl.MAX_TEXTURE_SIZE)) return null;
+	const texture = gl.createTexture();
+	gl.bindTexture(gl.TEXTURE_2D, texture);
+	gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+	gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+	return async (bitmap, top, rows) => {
+		const band = await createImageBitmap(bitmap, 0, top, width, rows, { premultiplyAlpha: 'none' });
+		gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, band);
+		band.close();
+		const data = new Uint8Array(4 * width * rows);
+		gl.readPixels(0, 0, width, rows, gl.RGBA, gl.UNSIGNED_BYTE, data);
+		return data;
+	};
 }
 
 function separated({ width, height, channels, data }: Samples): Pick<Photo, 'picture' | 'alpha'> {
@@ -68,6 +96,16 @@ function separated({ width, height, channels, data }: Samples): Pick<Photo, 'pic
 		if (alpha) alpha[i] = data[channels * (i + 1) - 1]!;
 	}
 	return { picture, alpha: alpha?.some((value) => value !== OPAQUE) ? alpha : null };
+}
+
+/** The pixels that are more transparent than opaque: one byte per pixel, 1 or 0. */
+export function transparent({ picture, alpha }: Photo): Uint8Array<ArrayBuffer> {
+	return alpha?.map((value) => Number(value <= OPAQUE / 2)) ?? new Uint8Array(picture.width * picture.height);
+}
+
+/** The photo with the pixels of an area opaque. */
+export function withOpaque(photo: Photo, area: Uint8Array): Photo {
+	return { ...photo, alpha: photo.alpha?.map((value, i) => (area[i] ? OPAQUE : value)) ?? null };
 }
 
 /** Whether no known pixel has a colour. */

@@ -23,7 +23,7 @@ interface Window {
 	readonly top: number;
 	readonly left: number;
 	/** Indices into the list of wanted pixels. */
-	readonly fills: readonly number[] | Int32Array;
+	readonly fills: Int32Array;
 }
 
 /**
@@ -92,27 +92,53 @@ function wantedPixels(wanted: Area): { ys: Int32Array; xs: Int32Array; bounds: n
 	return { ys, xs, bounds };
 }
 
-/** Place windows over the holes, each given by its pixels row by row. */
+/** Place windows over the holes, each given by its pixels. */
 function* place(ys: Int32Array, xs: Int32Array, bounds: readonly number[], shape: Size, size: Size): Generator<Window> {
 	for (const [hole, end] of bounds.slice(1).entries()) {
 		const start = bounds[hole]!;
-		for (const top of chain(ys[start]!, ys[end - 1]! + 1, size.height, shape.height)) {
-			const [firstRow, lastRow] = reach(top, size.height, shape.height);
-			const strip: number[] = [];
-			for (let i = start; i < end; i++) if (ys[i]! >= firstRow && ys[i]! <= lastRow) strip.push(i);
-			for (const [low, high] of parts(strip.map((i) => xs[i]!))) {
-				for (const left of chain(low, high + 1, size.width, shape.width)) {
-					const [first, last] = reach(left, size.width, shape.width);
-					const [from, to] = [Math.max(first, low), Math.min(last, high)];
-					yield { top, left, fills: strip.filter((i) => xs[i]! >= from && xs[i]! <= to) };
+		const pixels = Int32Array.from({ length: end - start }, (_, i) => start + i);
+		const rows = axisOf(ys, pixels, size.height, shape.height);
+		const columns = axisOf(xs, pixels, size.width, shape.width);
+		const wide = columns.high - columns.low > rows.high - rows.low;
+		// A chain along the longer axis needs the fewest windows.
+		const [along, across] = wide ? [columns, rows] : [rows, columns];
+		const firsts = chain(along.low, along.high + 1, along);
+		// What is nearest to a window of the chain decides where it lies across it.
+		const borders = firsts.slice(1).map((next, i) => Math.floor((firsts[i]! + next + along.side) / 2));
+		for (const [number, first] of firsts.entries()) {
+			const own = pixels.filter(within(along, borders[number - 1] ?? 0, (borders[number] ?? along.length) - 1));
+			const strip = pixels.filter(within(along, ...reach(first, along)));
+			for (const [low, high] of parts(own.map((i) => across.at[i]!))) {
+				for (const second of chain(low, high + 1, across)) {
+					const [top, left] = wide ? [second, first] : [first, second];
+					yield { top, left, fills: strip.filter(within(across, ...reach(second, across))) };
 				}
 			}
 		}
 	}
 }
 
+/** Rows or columns: where the pixels of a hole are, and the sides of a window and of the picture. */
+interface Axis {
+	readonly at: Int32Array;
+	readonly low: number;
+	readonly high: number;
+	readonly side: number;
+	readonly length: number;
+}
+
+function axisOf(at: Int32Array, pixels: Int32Array, side: number, length: number): Axis {
+	const low = pixels.reduce((least, i) => Math.min(least, at[i]!), Infinity);
+	const high = pixels.reduce((most, i) => Math.max(most, at[i]!), -Infinity);
+	return { at, low, high, side, length };
+}
+
+function within({ at }: Axis, first: number, last: number): (pixel: number) => boolean {
+	return (i) => at[i]! >= first && at[i]! <= last;
+}
+
 /** The first and the last value of each group of values: groups that are far from each other get windows of their own. */
-function parts(values: readonly number[]): [first: number, last: number][] {
+function parts(values: Int32Array): [first: number, last: number][] {
 	const sorted = [...new Set(values)].sort((one, other) => one - other);
 	const found: [number, number][] = [];
 	for (const value of sorted) {
@@ -124,7 +150,7 @@ function parts(values: readonly number[]): [first: number, last: number][] {
 }
 
 /** The start positions along an axis of the windows that cover [low, high), all within [0, length). */
-function chain(low: number, high: number, side: number, length: number): number[] {
+function chain(low: number, high: number, { side, length }: Axis): number[] {
 	const first = low - CONTEXT;
 	const last = high + CONTEXT - side;
 	let starts: number[];
@@ -150,7 +176,7 @@ function blendWeight(start: number, side: number, length: number): Floats {
 }
 
 /** The first and the last position in the picture at which a window has weight. */
-function reach(start: number, side: number, length: number): [first: number, last: number] {
+function reach(start: number, { side, length }: Axis): [first: number, last: number] {
 	const weights = blendWeight(start, side, length);
 	return [start + weights.findIndex((weight) => weight > 0), start + weights.findLastIndex((weight) => weight > 0)];
 }

@@ -1,18 +1,22 @@
-/** Removes on this device, beside the page: one job at a time. */
+/** Removes and finds marks on this device, beside the page: one job at a time. */
 import { HOLE } from '../mask/mask';
 import { MAX_PIXELS } from './constants.json';
 import { DownloadError } from './download';
 import { round, type Picture } from './image';
-import type { Failure, FillJob, Files, FromWorker, Result, ToWorker } from './messages';
-import { loadModel } from './model';
-import { decodePhoto, encodeJpeg, encodePhoto, isGrey } from './photo-pixels';
+import { marksOf, searchMarks, type MarksNetwork, type Search } from './marks';
+import type { Failure, Filled, FillJob, Files, FromWorker, Job, Marks, MarksJob, ToWorker } from './messages';
+import { loadMarksNetwork, loadModel } from './model';
+import { decodePhoto, encodeJpeg, encodePhoto, isGrey, transparent, withOpaque } from './photo-pixels';
 import { fillHoles } from './pyramid';
 import type { Model } from './tiling';
 
 class CancelledError extends Error {}
 class TooLargeError extends Error {}
 
-let model: Promise<Model> | undefined;
+let model: Model | undefined;
+let marksNetwork: MarksNetwork | undefined;
+/** The last search for marks; another sensitivity does not run the network again. */
+let lastSearch: { readonly photoId: string; readonly search: Search } | undefined;
 let previous: Promise<void> = Promise.resolve();
 const cancelled = new Set<number>();
 
@@ -25,16 +29,10 @@ addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
 	else previous = previous.then(() => work(data.id, data.files, data.job));
 });
 
-async function work(id: number, files: Files, job: FillJob): Promise<void> {
+async function work(id: number, files: Files, job: Job): Promise<void> {
 	try {
-		model ??= loadModel(files, (fraction) => post({ kind: 'loading', fraction }));
-		const run = await model.catch((error: unknown) => {
-			model = undefined;
-			throw error;
-		});
-		throwIfCancelled(id);
-		post({ kind: 'filling', id });
-		post({ kind: 'done', id, result: await fill(id, job, run) });
+		const result = job.kind === 'fill' ? await fill(id, files, job) : await findMarks(id, files, job);
+		post({ kind: 'done', id, result });
 	} catch (error) {
 		post({ kind: 'failed', id, failure: failureOf(error), message: String(error) });
 	} finally {
@@ -52,11 +50,37 @@ function failureOf(error: unknown): Failure {
 	return error instanceof TooLargeError ? 'size' : 'other';
 }
 
-async function fill(id: number, job: FillJob, run: Model): Promise<Result> {
-	if (job.mask.length > MAX_PIXELS) throw new TooLargeError();
+function onProgress(fraction: number): void {
+	post({ kind: 'loading', fraction });
+}
+
+/** Start a job whose files are loaded, unless it was cancelled meanwhile. */
+function start(id: number, pixels: number): void {
+	throwIfCancelled(id);
+	post({ kind: 'started', id });
+	if (pixels > MAX_PIXELS) throw new TooLargeError();
+}
+
+async function findMarks(id: number, files: Files, job: MarksJob): Promise<Marks> {
+	const { photo, photoId, pixels, sensitivity } = job;
+	marksNetwork ??= await loadMarksNetwork(files, onProgress);
+	start(id, pixels);
+	if (lastSearch?.photoId !== photoId) {
+		const { picture } = await decodePhoto(photo);
+		await pause();
+		throwIfCancelled(id);
+		lastSearch = { photoId, search: await searchMarks(picture, marksNetwork) };
+	}
+	return marksOf(lastSearch.search, sensitivity);
+}
+
+async function fill(id: number, files: Files, job: FillJob): Promise<Filled> {
+	model ??= await loadModel(files, onProgress);
+	const run = model;
+	start(id, job.pixels);
 	const photo = await decodePhoto(job.photo);
 	const { picture } = photo;
-	const hole = { ...picture, data: job.mask.map((value) => Number(value === HOLE)) };
+	const hole = { ...picture, data: job.mask ? job.mask.map((value) => Number(value === HOLE)) : transparent(photo) };
 	if (hole.data.length !== picture.width * picture.height) throw new Error('the mask has another size');
 	const grey = isGrey(picture, hole.data);
 	await fillHoles(picture, hole, async (input) => {
@@ -65,7 +89,8 @@ async function fill(id: number, job: FillJob, run: Model): Promise<Result> {
 		return run(input);
 	});
 	if (grey) removeColour(picture, hole.data);
-	return { file: await encodePhoto(photo), jpeg: job.jpeg ? await encodeJpeg(picture) : null };
+	const filled = job.mask ? photo : withOpaque(photo, hole.data);
+	return { file: await encodePhoto(filled), jpeg: job.jpeg ? await encodeJpeg(picture) : null };
 }
 
 /** Let a message arrive. */

@@ -20,6 +20,12 @@ export interface Area {
 	readonly outline: readonly Point[];
 }
 
+/** The mask of the marks that were found. */
+export interface Proposal {
+	readonly kind: 'proposal';
+	readonly mask: Mask;
+}
+
 /** Replace everything before: with an empty mask (null), or with an imported one. */
 export interface Reset {
 	readonly kind: 'reset';
@@ -27,10 +33,10 @@ export interface Reset {
 }
 
 export type Mark = Stroke | Area;
-export type Edit = Mark | Reset;
+export type Edit = Mark | Proposal | Reset;
 
-/** The marks since the last reset, and the mask it started from. */
-export function visible(edits: readonly Edit[]): { base: Mask | null; marks: readonly Mark[] } {
+/** The marks and proposals since the last reset, and the mask it started from. */
+export function visible(edits: readonly Edit[]): { base: Mask | null; marks: readonly (Mark | Proposal)[] } {
 	const start = edits.findLastIndex((edit) => edit.kind === 'reset');
 	const reset = edits[start];
 	const marks = edits.slice(start + 1).filter((edit) => edit.kind !== 'reset');
@@ -98,6 +104,10 @@ export function rasterize(edits: readonly Edit[], { width, height }: Size): Mask
 	for (const mark of marks) {
 		if (mark.kind === 'area') {
 			mask.fillPolygon(mark.outline);
+			continue;
+		}
+		if (mark.kind === 'proposal') {
+			mask.add(mark.mask);
 			continue;
 		}
 		const value = mark.erase ? KNOWN : HOLE;

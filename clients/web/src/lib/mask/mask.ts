@@ -29,6 +29,11 @@ export class Mask implements Size {
 		return new Mask(this.width, this.height, this.data.slice());
 	}
 
+	/** Add the holes of another mask of the same size. */
+	add({ data }: Mask): void {
+		for (let i = 0; i < data.length; i++) if (data[i] === HOLE) this.data[i] = HOLE;
+	}
+
 	/**
 	 * Set every pixel whose centre lies within `radius` of the line segment from `a` to `b`. Coordinates are in pixels;
 	 * the centre of the first pixel is (0.5, 0.5). The pixel under `b` is always set.

@@ -35,13 +35,14 @@ export class PaintLayer {
 		}
 		const { base, marks } = visible(edits);
 		this.#clipToPhoto(photo, view, () => {
-			if (base) {
-				this.#context.globalCompositeOperation = 'source-over';
-				this.#context.drawImage(imageOf(base, this.#colour), 0, 0, photo.width, photo.height);
-			}
+			if (base) this.#drawMask(base);
 			for (const mark of marks) {
 				if (mark.kind === 'area') {
 					this.#fill(mark);
+					continue;
+				}
+				if (mark.kind === 'proposal') {
+					this.#drawMask(mark.mask);
 					continue;
 				}
 				this.#setStyle(mark);
@@ -62,6 +63,11 @@ export class PaintLayer {
 				this.#context.stroke(path);
 			}
 		});
+	}
+
+	#drawMask(mask: Mask): void {
+		this.#context.globalCompositeOperation = 'source-over';
+		this.#context.drawImage(imageOf(mask, this.#colour), 0, 0, mask.width, mask.height);
 	}
 
 	#fill({ outline }: Area): void {

@@ -1,8 +1,9 @@
 /** Which work is open in which tab. */
 
 const NAME = 'inpaint-work';
-/** Milliseconds to wait for a tab that is just being reloaded. */
-const PATIENCE_MS = 1000;
+
+/** What tabs say to each other about a work: whether it is open is asked, and answered by the tab that has it open. */
+type Message = 'is it open?' | 'it is open';
 
 /** The work that this tab had open before it was reloaded, or null. */
 export function tabWork(): string | null {
@@ -22,26 +23,49 @@ export function setTabWork(id: string | null): void {
 	}
 }
 
-let release: (() => void) | null = null;
+/** The work that this tab has claimed, or is claiming. Aborted to give it up. */
+let claimed: { readonly id: string; readonly stop: AbortController } | null = null;
 
-/** Claim a work for this tab, in place of the one before. @returns false if another tab has it open */
+/**
+ * Claim a work for this tab, in place of the one before.
+ *
+ * The lock of a page that was just reloaded is released some time after the new page has started, so a lock that is held
+ * does not tell whether another tab has the work open. Such a tab answers; a page that is gone does not.
+ *
+ * @returns false if another tab has it open, or this tab has claimed another work meanwhile
+ */
 export async function claim(id: string): Promise<boolean> {
-	unclaim();
+	if (claimed) unclaim(claimed.id);
 	// Without HTTPS there are no locks: then two tabs can open the same work.
 	if (!('locks' in navigator)) return true;
+	const stop = new AbortController();
+	const { signal } = stop;
+	claimed = { id, stop };
+	const channel = new BroadcastChannel(lockOf(id));
+	const say = (message: Message) => channel.postMessage(message);
+	signal.addEventListener('abort', () => channel.close());
 	return new Promise((resolve) => {
+		channel.onmessage = ({ data }: MessageEvent<Message>) => {
+			if (data === 'it is open') stop.abort();
+		};
 		navigator.locks
-			.request(lockOf(id), { signal: AbortSignal.timeout(PATIENCE_MS) }, () => {
+			.request(lockOf(id), { signal }, () => {
+				channel.onmessage = ({ data }: MessageEvent<Message>) => {
+					if (data === 'is it open?') say('it is open');
+				};
+				say('it is open'); // to tabs that asked before
 				resolve(true);
-				return new Promise<void>((free) => (release = free));
+				return new Promise<void>((free) => signal.addEventListener('abort', () => free()));
 			})
 			.catch(() => resolve(false));
+		say('is it open?');
 	});
 }
 
-export function unclaim(): void {
-	release?.();
-	release = null;
+export function unclaim(id: string): void {
+	if (claimed?.id !== id) return;
+	claimed.stop.abort();
+	claimed = null;
 }
 
 /** Whether a work is open in another tab. */

@@ -4,7 +4,7 @@ import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import { newId } from '../id';
 import type { Photo } from '../image/photo';
 import { Mask } from '../mask/mask';
-import type { Mark, Reset } from '../mask/edits';
+import type { Mark, Proposal, Reset } from '../mask/edits';
 import { photoOf, photosOf, type Entry, type Removal, type Timeline } from '../timeline';
 
 /** What is stored of a work. */
@@ -24,11 +24,13 @@ export interface Summary {
 }
 
 type StoredPhoto = Omit<Photo, 'file' | 'jpeg' | 'url'>;
+type StoredMask = Pick<Mask, 'width' | 'height'> & { readonly id: string };
 
 /** Files and masks are stored once, by their key; everything else is small and written with every change. */
 type StoredEntry =
 	| Mark
-	| (Omit<Reset, 'mask'> & { mask: (Pick<Mask, 'width' | 'height'> & { id: string }) | null })
+	| (Omit<Proposal, 'mask'> & { mask: StoredMask })
+	| (Omit<Reset, 'mask'> & { mask: StoredMask | null })
 	| (Omit<Removal, 'photo'> & { photo: StoredPhoto | null });
 
 interface StoredWork {
@@ -133,8 +135,8 @@ function filesOf(work: string): IDBKeyRange {
 }
 
 function storedPhoto(photo: Photo): StoredPhoto {
-	const { id, name, type, width, height, animated } = photo;
-	return { id, name, type, width, height, animated };
+	const { id, name, type, width, height, animated, alpha } = photo;
+	return { id, name, type, width, height, animated, alpha };
 }
 
 function loadedPhoto(photo: StoredPhoto, files: ReadonlyMap<string, Blob>): Photo {
@@ -152,22 +154,28 @@ const maskIds = new WeakMap<Mask, string>();
 
 function storedEntry(entry: Entry, files: Map<string, Blob | Mask>): StoredEntry {
 	if (entry.kind === 'removal') return { ...entry, photo: entry.photo && storedPhoto(entry.photo) };
-	if (entry.kind !== 'reset') return entry;
-	const { mask } = entry;
-	if (!mask) return { kind: 'reset', mask: null };
+	if (entry.kind === 'proposal') return { ...entry, mask: storedMask(entry.mask, files) };
+	if (entry.kind === 'reset') return { ...entry, mask: entry.mask && storedMask(entry.mask, files) };
+	return entry;
+}
+
+function storedMask(mask: Mask, files: Map<string, Blob | Mask>): StoredMask {
 	const id = maskIds.get(mask) ?? newId();
 	maskIds.set(mask, id);
 	files.set(id, mask);
-	return { kind: 'reset', mask: { id, width: mask.width, height: mask.height } };
+	return { id, width: mask.width, height: mask.height };
 }
 
 async function loadedEntry(entry: StoredEntry, files: ReadonlyMap<string, Blob>): Promise<Entry> {
 	if (entry.kind === 'removal') return { ...entry, photo: entry.photo && loadedPhoto(entry.photo, files) };
-	if (entry.kind !== 'reset') return entry;
-	if (!entry.mask) return { kind: 'reset', mask: null };
-	const { id, width, height } = entry.mask;
+	if (entry.kind === 'proposal') return { ...entry, mask: await loadedMask(entry.mask, files) };
+	if (entry.kind === 'reset') return { ...entry, mask: entry.mask && (await loadedMask(entry.mask, files)) };
+	return entry;
+}
+
+async function loadedMask({ id, width, height }: StoredMask, files: ReadonlyMap<string, Blob>): Promise<Mask> {
 	const data = await files.get(id)?.arrayBuffer();
 	const mask = new Mask(width, height, data && new Uint8Array(data));
 	maskIds.set(mask, id);
-	return { kind: 'reset', mask };
+	return mask;
 }

@@ -1,0 +1,14 @@
+import { defineConfig } from '@playwright/test';
+import { use } from './tests/browser/chromium';
+
+/** `npm run measure`: print what README.md says of the page. */
+export default defineConfig({
+	testDir: 'tests/measurements',
+	testMatch: '*.ts',
+	use,
+	workers: 1,
+	timeout: 1_800_000,
+	expect: { timeout: 300_000 },
+	reporter: [['list']],
+	outputDir: 'test-results'
+});
