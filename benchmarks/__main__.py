@@ -8,12 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import inference, machine, server
+from benchmarks.command import exit_status
 from benchmarks.timing import to_markdown
-from export.errors import ExportError
 from serving.core.cpus import available_cores
-from serving.core.errors import InpaintError
+from serving.core.models import default_model
 from serving.core.runtime import Runtime
-from training.errors import TrainingError
 from training.files import write_json
 from training.weights import load_weights
 
@@ -52,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights", type=Path, default=Path("models/inpaint.safetensors"), help="the checkpoint"
     )
-    parser.add_argument(
-        "--model", type=Path, default=Path("models/inpaint.onnx"), help="what the server serves"
-    )
+    parser.add_argument("--model", type=Path, default=default_model(), help="what the server serves")
     parser.add_argument("--threads", type=int, default=available_cores(), help="of every contestant")
     parser.add_argument(
         "--rounds", type=int, default=30, help="how often each is timed; the server 3 times that"
@@ -69,15 +66,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.rounds < LEAST_ROUNDS or options.threads < 1:
         parser.error(f"--rounds must be at least {LEAST_ROUNDS}, --threads at least 1")
-    try:
-        _measure(options)
-    except InpaintError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return 1
-    except (server.ServerFailedError, TrainingError, ExportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: _measure(options))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 
 from benchmarks.sample import png, portrait, sample
-from serving.core.contract import PNG, FillRequest
+from serving.core.contract import FillRequest
+from serving.core.media_types import PNG
+from serving.core.models import default_model
 from serving.core.pipeline import Pipeline
 from serving.core.runtime import Runtime
 
@@ -79,7 +81,7 @@ def measure(pipeline: Pipeline, request: FillRequest, rounds: int) -> float:
 def main() -> None:
     """Print the measurements, unless seconds are given, and the table."""
     parser = argparse.ArgumentParser("python -m benchmarks.capacity", description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("models/inpaint.onnx"), help="the ONNX model")
+    parser.add_argument("--model", type=Path, default=default_model(), help="the ONNX model")
     parser.add_argument("--rounds", type=int, default=10, help="how often each photo is filled")
     parser.add_argument("--seconds", type=float, help="core-seconds of a photo; measured if not given")
     parser.add_argument("--peak", type=float, default=3, help="busiest minutes, as a multiple of the mean")

@@ -68,13 +68,15 @@ def measure(
     large = {"image": request.image, "mask": request.mask or b""}
     headers = {"Accept": "image/jpeg"}
     beside: list[float] = []
-    with _sender() as send:
-        seconds = [send(url, large, headers) for _ in range(max(1, rounds // 30))]
-        with _in_progress(url, {**large, "mask": _scratches()}) as is_in_progress:
+    small_request = multipart(url, small)
+    with session() as connection:
+        large_request = multipart(url, large, headers)
+        seconds = [_seconds(connection, large_request) for _ in range(max(1, rounds // 30))]
+        with _in_progress(multipart(url, {**large, "mask": _scratches()})) as is_in_progress:
             while len(beside) < CONNECTIONS * rounds and is_in_progress():
-                beside.append(1000 * send(url, small))
+                beside.append(1000 * _seconds(connection, small_request))
     return LoadFigures(
-        _answers_a_second(url, small, rounds),
+        answers_a_second(small_request, rounds),
         possible_a_second,
         statistics.median(seconds),
         statistics.median(beside),
@@ -106,11 +108,29 @@ def to_markdown(figures: LoadFigures) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _answers_a_second(url: str, files: dict[str, bytes], rounds: int) -> float:
+def session() -> requests.Session:
+    """Return one that keeps its connection and asks no proxy on the way to loopback."""
+    connection = requests.Session()
+    connection.trust_env = False
+    return connection
+
+
+def multipart(url: str, files: dict[str, bytes], headers: dict[str, str] | None = None) -> PreparedRequest:
+    """Return a request that posts files as a form."""
+    return Request("POST", url, files=files, headers=headers).prepare()
+
+
+def answers_a_second(request: PreparedRequest, rounds: int) -> float:
+    """Return how many answers `CONNECTIONS` connections get, each sending a request so many times.
+
+    Raises:
+        requests.RequestException: The server did not answer, or with an error.
+    """
+
     def client(_: int) -> None:
-        with _sender() as send:
+        with session() as connection:
             for _ in range(rounds):
-                send(url, files)
+                _seconds(connection, request)
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(client, range(CONNECTIONS)))  # its threads and the server's are warm
@@ -119,32 +139,19 @@ def _answers_a_second(url: str, files: dict[str, bytes], rounds: int) -> float:
         return CONNECTIONS * rounds / (perf_counter() - start)
 
 
-@contextmanager
-def _sender() -> Iterator[Callable[..., float]]:
-    """Provide a function that posts files on one connection, and returns how many seconds the answer took."""
-    with requests.Session() as session:
-        session.trust_env = False
-
-        def send(url: str, files: dict[str, bytes], headers: dict[str, str] | None = None) -> float:
-            prepared = _prepared(url, files, headers)
-            start = perf_counter()
-            session.send(prepared).raise_for_status()
-            return perf_counter() - start
-
-        yield send
-
-
-def _prepared(url: str, files: dict[str, bytes], headers: dict[str, str] | None = None) -> PreparedRequest:
-    return Request("POST", url, files=files, headers=headers).prepare()
+def _seconds(connection: requests.Session, request: PreparedRequest) -> float:
+    start = perf_counter()
+    connection.send(request).raise_for_status()
+    return perf_counter() - start
 
 
 @contextmanager
-def _in_progress(url: str, files: dict[str, bytes]) -> Iterator[Callable[[], bool]]:
-    """Post files and provide whether they are not yet answered. Then hang up."""
-    prepared, address = _prepared(url, files), urlsplit(url)
+def _in_progress(request: PreparedRequest) -> Iterator[Callable[[], bool]]:
+    """Send a request and provide whether it is not yet answered. Then hang up."""
+    address = urlsplit(request.url or "")
     connection = HTTPConnection(address.hostname or "", address.port)
     try:
-        connection.request("POST", address.path, prepared.body, dict(prepared.headers))
+        connection.request("POST", str(address.path), request.body, dict(request.headers))
         yield lambda: not select.select([connection.sock], [], [], 0)[0]
     finally:
         connection.close()

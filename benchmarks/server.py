@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import base64
-import os
-import socket
-import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter, sleep
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 import requests
 
 from benchmarks import load, timing
+from benchmarks.processes import free_port, memory_mib, running
 from benchmarks.sample import png, sample
 from benchmarks.timing import Timing, time_in_turns
 from export.graph_inputs import graph_inputs
 from serving.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ALONE = "the model alone"
 ONE_THREAD = "the model alone, one thread"
 PATIENCE = 60.0
-"""Seconds that a server may take to start, and to answer."""
-
-
-class ServerFailedError(Exception):
-    """The server did not start."""
+"""Seconds that a server may take to answer."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +32,7 @@ class ServerFigures:
 
     Attributes:
         ready_seconds: From the start of the process to the first good readiness answer.
-        idle_mib: Resident memory of its processes when ready, in MiB.
+        idle_mib: Memory of its processes when ready, in MiB.
         loaded_mib: The same after the requests.
         timings: The bare model and a request in either encoding.
         overhead_ms: What a request takes beyond the bare model at the median, in ms, by encoding.
@@ -74,11 +64,16 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
     files = {"image": png(photo), "mask": png(hole)}
     document = {name: base64.b64encode(content).decode() for name, content in files.items()}
     inputs = graph_inputs(photo[np.newaxis], hole[np.newaxis])
-    with _session() as session, _server(model, threads, session) as (url, process, ready_seconds):
-        idle = _resident(process)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        load.session() as connection,
+        running(command(model, threads, port), lambda: _ready(url, connection)) as (process, ready_seconds),
+    ):
+        idle = memory_mib(process)
 
         def post(**body: object) -> None:
-            session.post(f"{url}/predictions/inpaint", timeout=PATIENCE, **body).raise_for_status()  # type: ignore[arg-type]
+            connection.post(f"{url}/predictions/inpaint", timeout=PATIENCE, **body).raise_for_status()  # type: ignore[arg-type]
 
         one_thread = Runtime(model, threads=1)
         timings = time_in_turns(
@@ -96,7 +91,7 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
         loaded = load.measure(
             f"{url}/predictions/inpaint", files, requested[0].p50, 1000 * threads / single.p50, rounds
         )
-        return ServerFigures(ready_seconds, idle, _resident(process), timings, overhead, loaded)
+        return ServerFigures(ready_seconds, idle, memory_mib(process), timings, overhead, loaded)
 
 
 def to_markdown(figures: ServerFigures) -> str:
@@ -104,51 +99,20 @@ def to_markdown(figures: ServerFigures) -> str:
     overhead = ", ".join(f"{name} {added:.1f} ms" for name, added in figures.overhead_ms.items())
     return (
         f"{timing.to_markdown(figures.timings)}\n\n"
-        f"Added to {ALONE} at p50: {overhead}. Ready after {figures.ready_seconds:.1f} s. Resident memory "
+        f"Added to {ALONE} at p50: {overhead}. Ready after {figures.ready_seconds:.1f} s. Memory "
         f"{figures.idle_mib:.0f} MiB when ready, {figures.loaded_mib:.0f} MiB after the predictions.\n\n"
         f"{load.to_markdown(figures.load)}"
     )
 
 
-def _session() -> requests.Session:
-    """Return one that keeps its connection and asks no proxy on the way to loopback."""
-    session = requests.Session()
-    session.trust_env = False
-    return session
+def command(model: Path, threads: int, port: int) -> list[str]:
+    """Return what starts the server."""
+    start = [sys.executable, "-m", "serving", f"--port={port}", f"--model={model}"]
+    return [*start, f"--concurrency={threads}", "--threads=1", "--log-level=error"]
 
 
-@contextmanager
-def _server(
-    model: Path, threads: int, session: requests.Session
-) -> Iterator[tuple[str, psutil.Process, float]]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "serving", f"--port={port}", f"--model={model}"]
-    command += [f"--concurrency={threads}", "--threads=1"]
-    # The user's own settings of the server, an API key among them, are not what is measured.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("INPAINT_")}
-    start = perf_counter()
-    with subprocess.Popen(  # noqa: S603
-        [*command, "--log-level=error"], stdout=subprocess.DEVNULL, env=environment
-    ) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            while not _ready(url, session):
-                if process.poll() is not None or perf_counter() - start > PATIENCE:
-                    raise ServerFailedError(f"the server was not ready within {PATIENCE:.0f} s, or stopped")
-                sleep(0.02)
-            yield url, psutil.Process(process.pid), perf_counter() - start
-        finally:
-            process.terminate()
-
-
-def _ready(url: str, session: requests.Session) -> bool:
+def _ready(url: str, connection: requests.Session) -> bool:
     try:
-        return session.get(f"{url}/v2/health/ready", timeout=PATIENCE).ok
+        return connection.get(f"{url}/v2/health/ready", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False
-
-
-def _resident(process: psutil.Process) -> float:
-    tree = [process, *process.children(recursive=True)]
-    return float(sum(part.memory_info().rss for part in tree)) / 2**20
