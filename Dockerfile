@@ -25,6 +25,7 @@ RUN npm ci --no-audit --no-fund --loglevel=error
 COPY clients/web/ ./
 # The page makes its own, smaller model from it.
 COPY models/inpaint.onnx /project/models/
+COPY models/marks/marks.onnx /project/models/marks/
 RUN npm run build
 
 
@@ -75,7 +76,9 @@ FROM base AS http-files
 COPY serving/*.py serving/
 COPY serving/core/ serving/core/
 COPY serving/http/ serving/http/
-COPY models/inpaint.onnx models/
+# In 8 bits for CPUs, in float32 for GPUs.
+COPY models/inpaint-int8.onnx models/inpaint.onnx models/
+COPY models/marks/ models/marks/
 COPY deploy/healthcheck.py ./
 COPY --from=page /project/clients/web/build/ clients/web/build/
 RUN python -m compileall -q serving
@@ -86,9 +89,10 @@ RUN pip install --no-deps --constraint constraints.txt torch-model-archiver
 COPY serving/ serving/
 COPY export/ export/
 COPY training/__init__.py training/files.py training/
-COPY models/inpaint.onnx deploy/healthcheck.py ./
-RUN python -c 'from pathlib import Path; from export.mar import build_mar; build_mar(Path("inpaint.onnx"), Path("files/models"))' \
-    && mkdir files/serving && cp -r serving/__init__.py serving/core serving/torchserve files/serving/ \
+COPY models/inpaint-int8.onnx models/inpaint.onnx deploy/healthcheck.py ./
+RUN build='from pathlib import Path; from sys import argv; from export.mar import build_mar; build_mar(*map(Path, argv[1:]))' \
+    && python -c "$build" inpaint-int8.onnx cpu/models && python -c "$build" inpaint.onnx gpu/models \
+    && mkdir --parents files/serving && cp -r serving/__init__.py serving/core serving/torchserve files/serving/ \
     && cp healthcheck.py files/ && python -m compileall -q files/serving
 
 
@@ -129,7 +133,7 @@ ENTRYPOINT ["python", "-m", "serving.torchserve.start", "--mar", "models/inpaint
 
 FROM torchserve-base AS torchserve-gpu
 COPY --from=torchserve-gpu-packages /opt/venv /opt/venv
-COPY --from=torchserve-files /app/files/ ./
+COPY --from=torchserve-files /app/files/ /app/gpu/ ./
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
 # It refuses to start without a GPU.
@@ -137,7 +141,7 @@ CMD ["--device", "cuda"]
 
 FROM torchserve-base AS torchserve
 COPY --from=torchserve-packages /opt/venv /opt/venv
-COPY --from=torchserve-files /app/files/ ./
+COPY --from=torchserve-files /app/files/ /app/cpu/ ./
 USER 10001:10001
 
 
@@ -153,7 +157,8 @@ COPY --from=http-files /app/ ./
 COPY serving/ray/ serving/ray/
 # Ray's processes run in other folders, and keep the cluster's token in their home.
 ENV PYTHONPATH=/app HOME=/tmp RAY_USAGE_STATS_ENABLED=0 \
-    RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING=0
+    RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING=0 \
+    RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=60 RAY_AUTH_MODE=token
 USER 10001:10001
 EXPOSE 8000
 CMD ["python", "-m", "serving.ray", "--host", "0.0.0.0", "--port", "8000"]

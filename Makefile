@@ -10,7 +10,7 @@ DATA ?= data/celeba
 CONFIG ?= default
 RUN ?= runs/$(CONFIG)
 WEIGHTS ?= models/inpaint.safetensors
-MODEL ?= models/inpaint.onnx
+MODEL ?= models/inpaint-int8.onnx
 FORMATS ?= onnx fp16 int8 mar
 ARTIFACTS ?= artifacts
 EXAMPLES ?= 10000
@@ -90,7 +90,7 @@ train: $(VENV)/.dev ## train by CONFIG=default, full or report on DATA=folder; a
 
 export: $(VENV)/.dev ## make FORMATS="onnx fp16 int8 mar" from WEIGHTS=file, calibrated and compared on DATA=folder
 	$(RUN_PYTHON) -m export all $(WEIGHTS) -o $(ARTIFACTS) --formats $(FORMATS) --data $(DATA)
-	@echo 'Serve it with: make serve MODEL=$(ARTIFACTS)/$(basename $(notdir $(WEIGHTS))).onnx'
+	@echo 'Serve it with: make serve MODEL=$(ARTIFACTS)/$(basename $(notdir $(WEIGHTS)))$(if $(filter int8,$(FORMATS)),-int8).onnx'
 
 requirements: $(VENV)/.dev $(addprefix deploy/requirements/,onnx.txt onnx-gpu.txt torchserve.txt torchserve-gpu.txt) ## pin what the images install, with hashes
 
@@ -111,7 +111,7 @@ deploy/requirements/torchserve-gpu.txt: EXTRAS = ts,gpu --unsafe-package torch $
 deploy/requirements/%.txt: pyproject.toml constraints.txt
 	$(PIN) --extra $(EXTRAS) --output-file $@ pyproject.toml
 
-$(WEB)/build/index.html: $(WEB)/node_modules/.installed models/inpaint.onnx $(shell find $(WEB)/src $(WEB)/scripts $(WEB)/static -type f) $(wildcard $(WEB)/*.config.* $(WEB)/tsconfig.json)
+$(WEB)/build/index.html: $(WEB)/node_modules/.installed models/inpaint.onnx models/marks/marks.onnx $(shell find $(WEB)/src $(WEB)/scripts $(WEB)/static -type f) $(wildcard $(WEB)/*.config.* $(WEB)/tsconfig.json)
 	npm --prefix $(WEB) run build
 
 $(WEB)/node_modules/.installed: $(WEB)/package-lock.json

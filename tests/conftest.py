@@ -133,7 +133,7 @@ def torchserve_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engi
 
 @pytest.fixture(scope="session")
 def ray_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
-    """The server on Ray Serve, with two replicas."""
+    """The server on Ray Serve, on two nodes with a replica each."""
     with engines.ray_serve(tmp_path_factory.mktemp("ray")) as engine:
         yield engine
 

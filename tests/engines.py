@@ -19,7 +19,12 @@ import requests
 import sample_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL = ROOT / "models" / "inpaint.onnx"
+MODEL = ROOT / "models" / "inpaint-int8.onnx"
+"""The model that is served on CPUs by default."""
+FLOAT_MODEL = ROOT / "models" / "inpaint.onnx"
+"""The same in float32."""
+MARKS_MODEL = ROOT / "models" / "marks" / "marks.onnx"
+"""The network that finds marks."""
 
 _START_SECONDS = 600
 _STOP_SECONDS = 180
@@ -130,8 +135,8 @@ def torchserve(folder: Path) -> Iterator[Engine]:
 
 
 @contextmanager
-def ray_serve(folder: Path, *flags: str) -> Iterator[Engine]:
-    """Run the server on Ray Serve, two replicas unless flags say otherwise; its log goes into `folder`."""
+def ray_serve(folder: Path) -> Iterator[Engine]:
+    """Run the server on a Ray cluster of two nodes, with a replica on each; its log goes into `folder`."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="ray-") as temporary:  # the path of a socket in it must be short
         settings = {
@@ -145,8 +150,8 @@ def ray_serve(folder: Path, *flags: str) -> Iterator[Engine]:
             "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         }
         environment = [f"{name}={value}" for name, value in settings.items()]
-        command = [sys.executable, "-m", "serving.ray", "--port", str(port), "--model", str(MODEL)]
-        command = ["env", *environment, *command, "--replicas", "2", *flags]
+        command = [sys.executable, "-m", "tests.serving.ray.two_nodes", "--replicas", "2"]
+        command = ["env", *environment, *command, "--port", str(port), "--model", str(MODEL)]
         with running("ray", command, (port, port), folder) as engine:
             yield engine
 

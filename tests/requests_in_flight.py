@@ -18,11 +18,11 @@ def small() -> dict[str, bytes]:
     return {"image": encode(face(64, 64)), "mask": encode_mask(scratch(64, 64, 3))}
 
 
-def large() -> dict[str, bytes]:
-    """The files of a request that takes seconds: a hundred windows and more."""
-    hole = np.zeros((1000, 1000), bool)
+def large(side: int = 1000) -> dict[str, bytes]:
+    """The files of a request that takes about a second on an idle machine: with 1000 pixels a side, 81 windows."""
+    hole = np.zeros((side, side), bool)
     hole[50::100] = hole[:, 50::100] = True
-    return {"image": encode(face(1000, 1000)), "mask": encode_mask(hole)}
+    return {"image": encode(face(side, side)), "mask": encode_mask(hole)}
 
 
 def post(url: str, files: dict[str, bytes], **headers: str) -> requests.Response:

@@ -34,7 +34,7 @@ def recipe(target: str, venv: Path, *variables: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("variables", "model"),
-    [((), "models/inpaint.onnx"), (("MODEL=artifacts/mine.onnx",), "artifacts/mine.onnx")],
+    [((), "models/inpaint-int8.onnx"), (("MODEL=artifacts/mine.onnx",), "artifacts/mine.onnx")],
 )
 def test_every_engine_serves_the_same_model(tmp_path: Path, variables: tuple[str, ...], model: str) -> None:
     assert recipe("torchserve", tmp_path / "1", *variables) == [
@@ -55,6 +55,8 @@ def test_the_formats_of_an_export_can_be_chosen(tmp_path: Path) -> None:
         "python -m export all runs/mine.safetensors -o artifacts --formats onnx mar --data photos"
     )
     assert "make serve MODEL=artifacts/mine.onnx" in hint
+    *_, hint = recipe("export", tmp_path / "all", "WEIGHTS=runs/mine.safetensors")
+    assert "make serve MODEL=artifacts/mine-int8.onnx" in hint
 
 
 def test_an_unsupported_python_is_named_before_anything_is_installed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ class Deviations:
         full_queue_type: the error type of that 503.
         counter: the name of the Prometheus counter that counts predictions.
         server: what the server calls itself, where it tells.
-
+        finds_marks: whether it answers `POST /masks/marks`, which needs a model of its own.
     """
 
     says_too_large: bool
@@ -26,6 +26,7 @@ class Deviations:
     full_queue_type: str
     counter: str
     server: str | None
+    finds_marks: bool
 
 
 _SERVER = Deviations(
@@ -34,6 +35,7 @@ _SERVER = Deviations(
     full_queue_type="OverloadedException",
     counter="inpaint_http_requests_total",
     server="inpaint-serving",
+    finds_marks=True,
 )
 _OF = {
     "onnx": _SERVER,
@@ -47,6 +49,7 @@ _OF = {
         full_queue_type="ServiceUnavailableException",
         counter="ts_inference_requests_total",
         server="TorchServe",
+        finds_marks=False,
     ),
 }
 

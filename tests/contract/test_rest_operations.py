@@ -12,7 +12,7 @@ import pytest
 import requests
 from engines import Engine, onnx_server
 from prometheus_client.parser import text_string_to_metric_families
-from requests_in_flight import PATIENCE
+from requests_in_flight import PATIENCE, large
 from rest import PREDICTIONS, Fill, RestClient, as_multipart, assert_error, assert_well
 from sample_pictures import encode, encode_mask, face, scratch
 
@@ -58,8 +58,8 @@ def test_metrics_count_the_predictions(engine: Engine, rest: RestClient) -> None
 @pytest.mark.deployed
 def test_a_prediction_is_cancelled_when_the_requests_time_is_over(rest: RestClient) -> None:
     fields = as_multipart(Fill(encode(face()), encode_mask(scratch(178, 178, 9))))
-    late = rest.post(**fields, headers={"X-Server-Timeout": "0.0001"})
-    assert_error(late, 503, "DeadlineExceededException", ("0.0001 seconds",))
+    late = rest.post(files=large(), headers={"X-Server-Timeout": "0.05"})
+    assert_error(late, 503, "DeadlineExceededException", ("0.05 seconds",))
     wrong = rest.post(**fields, headers={"X-Server-Timeout": "soon"})
     assert_error(wrong, 400, "InvalidRequestException", ("X-Server-Timeout", "soon"))
     assert rest.post(**fields, headers={"X-Server-Timeout": "60"}).status_code == 200

@@ -10,6 +10,9 @@ import pytest
 import yaml
 from engines import ROOT
 
+from serving.core.models import default_model
+from serving.core.runtime import Device
+
 FILE = ROOT / "compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -86,10 +89,15 @@ def test_a_stop_leaves_more_time_than_the_servers_take() -> None:
 
 def test_files_that_are_mounted_are_there() -> None:
     sources = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
-    sources.append("models/inpaint.onnx")
     for source in sources:
         if source.startswith("./"):
             assert (ROOT / source).exists()
+
+
+@pytest.mark.parametrize(("name", "device"), [("onnx", "cpu"), ("onnx-gpu", "cuda")])
+def test_a_mounted_model_takes_the_place_of_the_default(name: str, device: Device) -> None:
+    file = default_model(device).relative_to(ROOT)
+    assert SERVICES[name]["volumes"] == [f"${{INPAINT_MODEL:-./{file}}}:/app/{file}:ro"]
 
 
 @pytest.mark.parametrize("variable", sorted(set(re.findall(r"\$\{(\w+):-", FILE.read_text()))))

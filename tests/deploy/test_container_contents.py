@@ -94,6 +94,7 @@ def test_only_what_an_image_needs_goes_to_the_builder(
     engine_of_containers("image", "rm", engine_of_containers.local + name)
     tops = {
         *("clients/web", "constraints.txt", "export", "models/inpaint.onnx", "serving"),
+        *("models/inpaint-int8.onnx", "models/marks/marks.onnx"),
         *("deploy/healthcheck.py", "deploy/requirements", "training/__init__.py", "training/files.py"),
     }
     assert {top for file in files for top in tops if file.startswith(f"./{top}")} == tops

@@ -73,7 +73,8 @@ def test_it_serves_a_mounted_model_and_a_stop_answers_what_is_in_flight(
     if engine_name == "torchserve":
         model = build_mar(model, tmp_path)
         model.chmod(0o644)
-    mount = ("--volume", f"{model}:/app/models/inpaint{model.suffix}:ro")
+    place = MODEL.name if engine_name == "onnx" else "inpaint.mar"
+    mount = ("--volume", f"{model}:/app/models/{place}:ro")
     with engine_of_containers.engine(engine_name, image, tmp_path, *mount) as engine:
         assert post(engine.url, small()).json()["model_version"] == "my-own-7"
         codes: list[int] = []

@@ -20,6 +20,7 @@ import yaml
 from engines import MODEL, ROOT
 from fastapi import FastAPI
 
+from serving.core.models import default_model
 from serving.core.runtime import Runtime
 from serving.http.app import create_app
 from serving.http.settings import Settings
@@ -125,6 +126,8 @@ def test_the_server_takes_the_variables_of_each_container(
             monkeypatch.setenv(name, value)
         settings = Settings()
         assert settings.require_gpu is (profile == "gpu")
+        if profile not in ("download", "volume"):
+            assert settings.model == [str(default_model("cuda" if profile == "gpu" else "cpu"))]
         if container["name"] != "ray-head":
             cores = int(container["resources"]["limits"]["cpu"])
             assert settings.threads * settings.concurrency == cores
@@ -256,6 +259,12 @@ def test_ray_takes_its_configuration() -> None:
         assert build(settings)._bound_deployment.name == application.deployments[0].name
     for name in ("proxy_location", "http_options"):
         assert config[name] == alone[name]
+
+
+def test_a_ray_cluster_cannot_be_used_without_its_token() -> None:
+    """Whoever uses Ray's ports can run code, and the chart has no NetworkPolicy for them."""
+    cluster = render(*PROFILES["ray"])["RayService"]["spec"]["rayClusterConfig"]
+    assert cluster["authOptions"]["mode"] == "token"
 
 
 def test_only_a_download_needs_a_way_out() -> None:

@@ -33,8 +33,9 @@ PYTEST = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"][
 SMALLER = {
     "python -m training fit": (
         "--trainer.max_steps 1 --trainer.limit_val_batches 1 --trainer.val_check_interval 1 --trainer.accelerator cpu "
-        "--trainer.enable_progress_bar false --data.batch_size 2 --data.workers 0"
+        "--trainer.enable_progress_bar false --trainer.precision 32-true --data.batch_size 2 --data.workers 0"
     ),
+    "python -m training marks": "--steps 2 --pictures 4 --count 1",
     "python -m training evaluate": "--count 1 --rows 1 --workers 1 --masks fine",
     "python -m export parity": "--count 5",
 }

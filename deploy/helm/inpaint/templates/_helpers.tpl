@@ -31,18 +31,16 @@ labels:
 {{- max 1 (div (include "inpaint.cores" . | int) .Values.server.concurrency) -}}
 {{- end -}}
 
+{{- /* A model that is not the image's. */ -}}
 {{- define "inpaint.modelPath" -}}
 {{- if eq .Values.model.source "pvc" -}}
 /models/{{ .Values.model.pvc.file }}
-{{- else if eq .Values.model.source "download" -}}
-/models/inpaint.onnx
 {{- else -}}
-/app/models/inpaint.onnx
+/models/inpaint.onnx
 {{- end -}}
 {{- end -}}
 
 {{- define "inpaint.env" -}}
-- {name: INPAINT_MODEL, value: {{ include "inpaint.modelPath" . | quote }}}
 - {name: INPAINT_THREADS, value: {{ include "inpaint.threads" . | quote }}}
 - {name: INPAINT_CONCURRENCY, value: {{ .Values.server.concurrency | quote }}}
 - {name: INPAINT_QUEUE_SIZE, value: {{ .Values.server.queueSize | quote }}}
@@ -51,6 +49,9 @@ labels:
 - {name: INPAINT_MAX_PIXELS, value: {{ .Values.server.maxPixels | int64 | quote }}}
 - {name: INPAINT_GRACEFUL_SECONDS, value: {{ .Values.server.gracefulSeconds | quote }}}
 - {name: INPAINT_LOG_LEVEL, value: {{ .Values.server.logLevel }}}
+{{- if ne .Values.model.source "image" }}
+- {name: INPAINT_MODEL, value: {{ include "inpaint.modelPath" . | quote }}}
+{{- end }}
 {{- with .Values.server.allowOrigin }}
 - {name: INPAINT_ALLOW_ORIGIN, value: {{ . | quote }}}
 {{- end }}
