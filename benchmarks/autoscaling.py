@@ -48,7 +48,7 @@ class Service:
         start_seconds: from the decision for a replica to its first request.
     """
 
-    seconds: float = 0.06
+    seconds: float = 0.031
     spread: float = 0.5
     slots: int = 2
     queue: int = 16
