@@ -47,7 +47,7 @@ def test_the_share_of_503s_is_that_of_erlangs_loss_formula() -> None:
 
 @pytest.mark.parametrize(("metric", "target"), [("cpu", 0.5), ("inFlight", 1), ("waiting", 1)])
 def test_replicas_follow_the_load(metric: str, target: float) -> None:
-    service = Service(metric=metric, target=target)  # type: ignore[arg-type]
+    service = Service(seconds=0.06, metric=metric, target=target)  # type: ignore[arg-type]
     requests = arrivals(((0, 20), (5, 20), (6, 100), (30, 100), (30.1, 5), (60, 5)), np.random.default_rng(0))
     result = simulate(service, requests)
     minutes = result.looks / 60
@@ -59,7 +59,7 @@ def test_replicas_follow_the_load(metric: str, target: float) -> None:
 
 def test_a_sudden_peak_is_answered_in_part_with_503(tmp_path: Path) -> None:
     requests = arrivals(((0, 20), (3, 20), (3.1, 200), (5, 200)), np.random.default_rng(0))
-    results = {str(most): simulate(Service(most=most), requests) for most in (4, 50)}
+    results = {str(most): simulate(Service(seconds=0.06, most=most), requests) for most in (4, 50)}
     few, many = results.values()
     assert np.isnan(few.latency).mean() > np.isnan(many.latency).mean() > 0
     assert few.replicas.max() == 4
