@@ -31,8 +31,13 @@ sandbox = Sandbox([__name__])
 """Where large pictures are encoded."""
 
 _MAX_PIXELS_IN_PROCESS = {"png": 16_000_000, "jpeg": 16_000_000, "webp": 4_000_000}  # more take over a second
-# Fast, and as small as zlib's default: for photos the filter matters, not zlib's effort.
-_PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+# For photos the filter matters, not zlib's effort: run lengths alone take two thirds of the time of zlib's first level,
+# and the file is no larger.
+_PNG_OPTIONS = [
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+]
 _WEBP_OPTIONS = {"lossless": True, "exact": True, "method": 0, "quality": 20}  # quality: the effort
 _JPEG_OPTIONS = {"quality": 95, "subsampling": 0}
 _LARGEST_SIDE = {"webp": 16383, "jpeg": 65500}

@@ -84,7 +84,7 @@ class Service:
         return self.models[name]
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
@@ -98,7 +98,7 @@ _ModelName = Annotated[
 ]
 
 
-def _model(model: _ModelName, request: Request, service: ServiceDep) -> ServedModel:
+async def _model(model: _ModelName, request: Request, service: ServiceDep) -> ServedModel:
     served = service.model(model)
     request.state.model = served  # for headers and metrics
     return served
@@ -108,7 +108,7 @@ ModelDep = Annotated[ServedModel, Depends(_model)]
 """The model that the path names."""
 
 
-def _seconds(
+async def _seconds(
     seconds: Annotated[
         str | None,
         Header(
