@@ -27,7 +27,7 @@ Files = dict[str, bytes]
 
 SERVERS: Final = "benchmarks.comparison.servers"
 PACKAGES: Final = {
-    "litserve": "litserve",
+    "litserve": "litserve python-multipart",
     "bentoml": "bentoml",
     "triton": "nvidia-pytriton",
 }
