@@ -1,4 +1,4 @@
-"""`python -m training fit|evaluate|weights|average|mask|marks|shards`."""
+"""`python -m training fit|evaluate|weights|average|mask|marks|locate|shards`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ USAGE = """usage: python -m training COMMAND [options]
   average   average several weights files:     WEIGHTS WEIGHTS -o FILE
   mask      save masked pictures and masks:    FOLDER -o FOLDER
   marks     train the network that finds marks: --data FOLDER -o WEIGHTS
+  locate    train the network that finds faces: --data FOLDER -o WEIGHTS
   shards    pack pictures into tar files:      FOLDER -o FOLDER
 
 `python -m training COMMAND --help` lists each command's options."""
@@ -43,6 +44,10 @@ def main(argv: list[str]) -> int:
             from training import marks
 
             marks.main(rest)
+        elif command == "locate":
+            from training import locate
+
+            locate.main(rest)
         elif command == "shards":
             from training import pack
 

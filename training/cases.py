@@ -12,6 +12,7 @@ from training.mask_files import FOLDER, PAIRED, MaskFolder
 from training.masks import PRESETS, Mask
 from training.network.model import MODEL_SIZE
 from training.pictures import Image, PictureFile, Split, all_pictures, find_pictures, load_mask, load_picture
+from training.transforms import move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,20 +21,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """One picture with one mask, which is read from `mask_file` or drawn by the preset."""
+    """One picture with one mask, which is read from `mask_file` or drawn by the preset; `moved` moves both."""
 
     file: PictureFile
     preset: str
     seed: tuple[int, int]
     size: int = MODEL_SIZE
     mask_file: Path | None = None
+    moved: bool = False
 
     def load(self) -> tuple[Image, Mask]:
         """Return the picture, HWC uint8 RGB, and its mask, HW uint8 with 255 = hole."""
         image = load_picture(self.file, self.size)
+        random = np.random.default_rng(self.seed)
         if self.mask_file is not None:
-            return image, load_mask(self.mask_file, self.size)
-        return image, PRESETS[self.preset](np.random.default_rng(self.seed), *image.shape[:2])
+            mask = load_mask(self.mask_file, self.size)
+        else:
+            mask = PRESETS[self.preset](random, *image.shape[:2])
+        return move(image, mask, random) if self.moved else (image, mask)
 
 
 def stack(cases: Sequence[Case]) -> tuple[Image, Mask]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from itertools import repeat
 from multiprocessing import get_context
@@ -193,6 +193,11 @@ def main(argv: list[str]) -> None:
         "--size", type=int, default=MODEL_SIZE, help="side that the pictures are brought to, in pixels"
     )
     parser.add_argument(
+        "--moved",
+        action="store_true",
+        help="rotate, scale and shift each picture with its mask, so that faces are not where they were in training",
+    )
+    parser.add_argument(
         "--perceptual",
         choices=["alex", "vgg", "none"],
         default="vgg",
@@ -229,6 +234,8 @@ def main(argv: list[str]) -> None:
     cases = cases_of(
         options.data, options.split, masks, options.count, options.seed, options.size, mask_folder
     )
+    if options.moved:
+        cases = [replace(case, moved=True) for case in cases]
     options.output.mkdir(parents=True, exist_ok=True)  # a mistake shows now, not after hours
     backbone = _installed(options.perceptual)
     rows = evaluate(model, cases, options.baselines, options.workers, backbone, options.perceptual_count)
@@ -242,6 +249,7 @@ def main(argv: list[str]) -> None:
             "pictures": len({case.file for case in cases}),
             "mask_seed": options.seed,
             "size": options.size,
+            "moved": options.moved,
             "stlpips": {"backbone": backbone, "pictures": options.perceptual_count},
         },
         "summary": [asdict(line) for line in summary],

@@ -19,7 +19,7 @@ from training.losses import LossConfig, Objective, pixel_loss
 from training.metrics import psnr, ssim
 from training.network.model import InpaintingModel, ModelConfig
 from training.transforms import Batch, to_pictures
-from training.weights import start_coarse_from, start_from
+from training.weights import start_coarse_from, start_from, start_locator_from
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class InpaintingModule(L.LightningModule):
             from a residual network's, which become its second stage, and a correction network from the first stage of a
             coarse-to-fine one.
         coarse: Weights of a correction network that a coarse-to-fine network's first stage starts from; None leaves it.
+        locator: Weights of the network that finds the face, of `python -m training locate`; an aligned network does not
+            train it. None leaves it.
 
     Raises:
         CheckpointError: The weights to start from cannot be read or are of another network.
@@ -72,6 +74,7 @@ class InpaintingModule(L.LightningModule):
         compile: bool = False,  # noqa: A002 (PyTorch's own word)
         start: Path | None = None,
         coarse: Path | None = None,
+        locator: Path | None = None,
     ) -> None:
         super().__init__()
         self.model = InpaintingModel(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -79,6 +82,8 @@ class InpaintingModule(L.LightningModule):
             start_from(self.model, start)
         if coarse is not None:
             start_coarse_from(self.model, coarse)
+        if locator is not None:
+            start_locator_from(self.model, locator)
         if compile:
             self.model.unet.compile()
         self.objective, self.optimizer_config = Objective(loss), optimizer

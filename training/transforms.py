@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.masks import Mask
+from training.pictures import Image
 
 Batch = tuple[Tensor, Tensor]
 """Pictures, N3HW float32 in [0, 1], and masks, N1HW float32 with 1 = known: the model's own convention."""
@@ -70,6 +71,12 @@ class AugmentConfig:
     grey: float = 0.0
 
 
+MOVED = AugmentConfig(rotation=15.0, flip=0.0, brightness=0.0, zoom=0.6, shift=0.2)
+"""How pictures are moved to measure a network on faces that are not where it learned them."""
+LEAST_MOVED = 0.25
+"""Share of the hole's pixels that are left after that, at least."""
+
+
 def draw_augmentation(rng: np.random.Generator, config: AugmentConfig) -> tuple[Matrix, Matrix]:
     """Draw the augmentation of one picture.
 
@@ -106,6 +113,28 @@ def warp_mask(mask: Mask, warp: Matrix) -> Mask:
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     warped = cv2.warpAffine(mask, np.column_stack([linear, offset]), (side, side), flags=flags)
     return np.asarray(warped, np.uint8)
+
+
+def move(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+    """Rotate, scale and shift a square picture and its mask together, within `MOVED`; some of the hole stays in sight.
+
+    Args:
+        image: HWC uint8 RGB.
+        mask: HW uint8, 255 = hole.
+        rng: The source of the draw.
+
+    Returns:
+        The same of the moved picture.
+    """
+    hole = np.count_nonzero(mask)
+    while True:
+        warp, colours = draw_augmentation(rng, MOVED)
+        moved = warp_mask(mask, warp)
+        if LEAST_MOVED * hole <= np.count_nonzero(moved):
+            break
+    tensors = (torch.from_numpy(array)[None] for array in (warp, colours))
+    pictures = augment(to_model(torch.from_numpy(image)[None], torch.from_numpy(mask)[None])[0], *tensors)
+    return to_pictures(pictures)[0], moved
 
 
 def augment(images: Tensor, warps: Tensor, colours: Tensor) -> Tensor:

@@ -17,9 +17,11 @@ from torch import nn
 
 from training.errors import CheckpointError
 from training.files import write_atomically
+from training.network.alignment import FaceLocator
 from training.network.model import InpaintingModel, ModelConfig
 
 FORMAT = "inpaint-partial-conv-unet/1"
+LOCATOR_FORMAT = "inpaint-face-locator/1"
 
 
 def save_weights(path: Path, model: InpaintingModel, provenance: dict[str, Any]) -> None:
@@ -52,6 +54,23 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
             f"the weights in {path} do not match their configuration; the file was modified or damaged"
         ) from error
     return model.eval(), provenance
+
+
+def save_locator(path: Path, locator: FaceLocator, provenance: dict[str, Any]) -> None:
+    """Write the weights of a network that finds faces; the arguments are those of `save_weights`."""
+    save_tensors(path, LOCATOR_FORMAT, locator, {"provenance": provenance})
+
+
+def load_locator(path: Path) -> tuple[FaceLocator, dict[str, Any]]:
+    """Read a network that finds faces, and its provenance.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or was not written by `save_locator`.
+    """
+    tensors, facts = read_tensors(path, LOCATOR_FORMAT, "locate")
+    locator = FaceLocator()
+    locator.load_state_dict(tensors)
+    return locator.eval(), json.loads(facts["provenance"])
 
 
 def save_tensors(path: Path, file_format: str, network: nn.Module, facts: dict[str, Any]) -> None:
@@ -114,7 +133,7 @@ def start_from(model: InpaintingModel, path: Path) -> None:
     """Load a file's weights into a model; stages of coarse-to-fine networks are models of their own, too.
 
     A residual network's weights become the second stage of a coarse-to-fine one, and a correction network takes those
-    of the first stage.
+    of the first stage. An aligned network takes those of a coarse-to-fine one, which has all but its locator.
 
     Raises:
         CheckpointError: The weights cannot be read or belong to another network.
@@ -122,6 +141,9 @@ def start_from(model: InpaintingModel, path: Path) -> None:
     given, _ = load_weights(path)
     if model.coarse is not None and given.config == ModelConfig("residual", model.config.width):
         model.unet.load_state_dict(given.unet.state_dict())
+        return
+    if model.locator is not None and given.config == ModelConfig("coarse-to-fine", model.config.width):
+        model.load_state_dict(given.state_dict(), strict=False)
         return
     if given.coarse is not None and model.config == given.coarse_config():
         model.unet.load_state_dict(given.coarse.state_dict())
@@ -143,6 +165,19 @@ def start_coarse_from(model: InpaintingModel, path: Path) -> None:
     given, _ = load_weights(path)
     expect_network(given, asdict(model.coarse_config()), path)
     model.coarse.load_state_dict(given.unet.state_dict())
+
+
+def start_locator_from(model: InpaintingModel, path: Path) -> None:
+    """Load the weights of `python -m training locate` into an aligned model.
+
+    Raises:
+        CheckpointError: The model has no locator, or the weights cannot be read.
+    """
+    if model.locator is None:
+        raise CheckpointError(
+            f"a network of kind {model.config.kind!r} has no locator to start from {path}; choose the kind 'aligned'"
+        )
+    model.locator.load_state_dict(load_locator(path)[0].state_dict())
 
 
 def model_from_lightning(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:

@@ -36,6 +36,7 @@ SMALLER = {
         "--trainer.enable_progress_bar false --trainer.precision 32-true --data.batch_size 2 --data.workers 0"
     ),
     "python -m training marks": "--steps 2 --pictures 4 --count 1",
+    "python -m training locate": "--steps 2 --pictures 4 --count 1",
     "python -m training evaluate": "--count 1 --rows 1 --workers 1 --masks fine",
     "python -m export parity": "--count 5",
 }

@@ -31,6 +31,8 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
         for convolution in (m for m in model.modules() if isinstance(m, nn.Conv2d) and not m.weight.any()):
             nn.init.kaiming_normal_(convolution.weight)  # the correction network starts with zeros
         nn.init.normal_(model.unet.out.weight)
+        if model.locator is not None:
+            nn.init.normal_(model.locator.out.weight, std=0.02)
         image, mask = pictures(4, 64, 64, seed), holes("mixed", 4, 64, 64, seed)
         with torch.no_grad():
             model.train().predict(image, mask)
@@ -58,7 +60,7 @@ def rescale(out: nn.Conv2d, answer: Tensor, spread: float, mean: float) -> None:
 def first_fill(model: InpaintingModel, masked: Tensor, known: Tensor) -> Tensor:
     """What the network's output is added to."""
     if model.coarse is not None:
-        return coarse_fill(masked, known, model.coarse)
+        return coarse_fill(masked, known, model.coarse, model.locator)
     configs = {"residual": ANY_SIZE, "correction": MULTIPLES_OF_32}
     kind = model.config.kind
     return smooth_fill(masked, known, configs[kind]) if kind in configs else torch.zeros(())

@@ -24,7 +24,9 @@ EXACT = 1e-12
 
 
 @pytest.fixture(
-    scope="module", params=[("report", 1), ("report", 4), ("correction", 3), ("coarse-to-fine", 2)], ids=str
+    scope="module",
+    params=[("report", 1), ("report", 4), ("correction", 3), ("coarse-to-fine", 2), ("aligned", 2)],
+    ids=str,
 )
 def network(request: pytest.FixtureRequest) -> InpaintingModel:
     kind, width = request.param
@@ -89,12 +91,13 @@ def test_half_precision_keeps_near_and_answers_float32(network: InpaintingModel)
 
 def test_the_trained_model_is_left_as_it_was(network: InpaintingModel) -> None:
     before = copy.deepcopy(network.state_dict())
+    learning = [parameter.requires_grad for parameter in network.parameters()]
     graph = InferenceModel(network.train(), torch.float16)
     with torch.no_grad():
         for parameter in graph.parameters():
             parameter.fill_(3.0)
     assert network.training
-    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert [parameter.requires_grad for parameter in network.parameters()] == learning
     for name, tensor in network.eval().state_dict().items():
         assert tensor.dtype == before[name].dtype
         assert torch.equal(tensor, before[name]), name

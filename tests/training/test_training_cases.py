@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import pytest
 
@@ -87,6 +88,22 @@ def test_a_case_is_its_picture_and_the_mask_of_its_seed(celeba: Path, preset: st
     np.testing.assert_array_equal(mask, PRESETS[preset](np.random.default_rng((5, 3)), 178, 178))
     assert image.dtype == mask.dtype == np.uint8
     assert set(np.unique(mask)) == {0, 255}
+
+
+def test_a_moved_mask_stays_on_what_it_covers(tmp_path: Path) -> None:
+    """The picture is red where its mask is white."""
+    places = []
+    for seed in range(6):
+        mask = PRESETS["features"](np.random.default_rng((seed, 0)), 178, 178)
+        cv2.imwrite(str(tmp_path / "red.png"), mask[:, :, None] * np.array([0, 0, 1], np.uint8))
+        case = Case(tmp_path / "red.png", "features", (seed, 0), moved=True)
+        image, moved = case.load()
+        red = image[:, :, 0] > 128
+        assert np.count_nonzero(moved) >= np.count_nonzero(mask) / 4
+        assert red[cv2.erode(moved, np.ones((3, 3), np.uint8)) > 0].all()
+        np.testing.assert_array_equal(case.load()[1], moved)
+        places.append(np.argwhere(moved).mean(0) - np.argwhere(mask).mean(0))
+    assert np.abs(places).max() > 10
 
 
 def test_masks_depend_on_the_seed_and_the_position_alone(celeba: Path) -> None:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from training.errors import CheckpointError
 from training.module import InpaintingModule
+from training.network.alignment import FaceLocator
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
 from training.network.model import InpaintingModel, ModelConfig
-from training.weights import save_weights
+from training.weights import save_locator, save_weights
 
 CONFIG = ModelConfig("coarse-to-fine", 2)
 
@@ -120,6 +121,27 @@ def test_a_correction_network_starts_from_a_first_stage(tmp_path: Path) -> None:
     module = InpaintingModule(whole.coarse_config(), start=path)
     for name, tensor in module.model.unet.state_dict().items():
         assert torch.equal(tensor, whole.coarse.state_dict()[name])
+
+
+def test_an_aligned_network_starts_from_a_whole_one_and_a_locator(tmp_path: Path) -> None:
+    path, found = tmp_path / "whole.safetensors", tmp_path / "locator.safetensors"
+    whole = weights_of(CONFIG, path, 3).state_dict()
+    locator = FaceLocator()
+    nn.init.normal_(locator.out.weight)
+    save_locator(found, locator, {})
+    module = InpaintingModule(ModelConfig("aligned", CONFIG.width), start=path, locator=found)
+    wanted = whole | {f"locator.{name}": tensor for name, tensor in locator.state_dict().items()}
+    assert module.model.state_dict().keys() == wanted.keys()
+    for name, tensor in module.model.state_dict().items():
+        assert torch.equal(tensor, wanted[name])
+
+
+def test_only_an_aligned_network_takes_a_locator(tmp_path: Path) -> None:
+    save_locator(tmp_path / "locator.safetensors", FaceLocator(), {})
+    with pytest.raises(
+        CheckpointError, match=r"'coarse-to-fine' has no locator .* choose the kind 'aligned'"
+    ):
+        InpaintingModule(CONFIG, locator=tmp_path / "locator.safetensors")
 
 
 def test_a_whole_network_starts_from_its_own_kind(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
+from training.cases import Case
 from training.classical import BASELINES, CLASSICAL
 from training.files import sha256
 from training.masks import PRESETS
@@ -187,6 +188,7 @@ def test_the_json_says_what_was_measured(evaluation: Evaluation, weights: Path) 
         "pictures": 3,
         "mask_seed": SEED,
         "size": 178,
+        "moved": False,
         "stlpips": {"backbone": "alex", "pictures": 1},
     }
 
@@ -230,16 +232,21 @@ def test_a_plain_folder_of_any_size(weights: Path, astronaut: np.ndarray, tmp_pa
     for number in (1, 2):
         crop = astronaut[: 100 * number, : 90 * number]
         cv2.imwrite(str(data / f"{number}.png"), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
-    options = ("--split", "all", "--masks", "report-code", "--size", "96", "--perceptual", "none")
+    options = ("--split", "all", "--masks", "features", "--moved", "--size", "96", "--perceptual", "none")
     result = evaluate(weights, data, tmp_path / "out", *options)
     assert result.document["data"] == {
         "split": "all",
         "pictures": 2,
         "mask_seed": 0,
         "size": 96,
+        "moved": True,
         "stlpips": {"backbone": None, "pictures": 100},
     }
-    assert [row["picture"] for row in result.figures(method="this model")] == ["1.png", "2.png"]
+    rows = result.figures(method="this model")
+    assert [row["picture"] for row in rows] == ["1.png", "2.png"]
+    for number, row in enumerate(rows):
+        _, mask = Case(data / row["picture"], "features", (0, number), 96, moved=True).load()
+        assert row["hole_ratio"] == pytest.approx((mask > 0).mean())
     assert result.sheet.shape == (16 + 2 * 100 - 4, 4 * 100 - 4, 3)
 
 

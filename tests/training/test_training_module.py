@@ -66,6 +66,7 @@ class TestDefault:
             ("full", "residual"),
             ("correction", "correction"),
             ("coarse-to-fine", "coarse-to-fine"),
+            ("aligned", "aligned"),
         ],
     )
     def test_settings(self, name: str, kind: str) -> None:
@@ -110,7 +111,8 @@ def test_warm_up_and_cosine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "rate"), [("report", 1e-2), ("residual", 1e-2), ("correction", 3e-3), ("coarse-to-fine", 3e-3)]
+    ("kind", "rate"),
+    [("report", 1e-2), ("residual", 1e-2), ("correction", 3e-3), ("coarse-to-fine", 3e-3), ("aligned", 3e-3)],
 )
 def test_a_few_steps_learn_one_picture(face: Any, kind: Any, rate: float) -> None:
     """Network, loss and optimiser together lower the loss on a batch that they see again and again."""

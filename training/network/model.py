@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from training.errors import check_at_least
+from training.network.alignment import FaceLocator
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
 from training.network.partial_conv import coverage
@@ -21,7 +22,7 @@ MIN_SIZE = 32
 """Minimum height and width of a picture, in pixels."""
 
 
-Kind = Literal["report", "residual", "correction", "coarse-to-fine"]
+Kind = Literal["report", "residual", "correction", "coarse-to-fine", "aligned"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class ModelConfig:
     Attributes:
         kind: "report", the report's U-Net of partial convolutions, which predicts the picture; "residual", the same
             U-Net, which sees a smooth first fill as three more channels and predicts the correction to it;
-            "correction", a U-Net at half resolution for the same task; or "coarse-to-fine", a correction network of
-            twice the width at half size, whose answer is the first fill of a residual one.
+            "correction", a U-Net at half resolution for the same task; "coarse-to-fine", a correction network of
+            twice the width at half size, whose answer is the first fill of a residual one; or "aligned", the same with
+            a network that finds the face, so that the correction network also answers it as if it were aligned.
         width: Channels of the first block; 64 in the report.
 
     Raises:
@@ -53,12 +55,15 @@ class InpaintingModel(nn.Module):
         super().__init__()
         self.config = config
         self.unet: PartialConvUNet | CorrectionUNet
-        self.coarse = CorrectionUNet(self.coarse_config().width) if config.kind == "coarse-to-fine" else None
+        in_two_stages = config.kind in ("coarse-to-fine", "aligned")
+        self.coarse = CorrectionUNet(self.coarse_config().width) if in_two_stages else None
+        # It is trained on its own, on faces whose alignment is known.
+        self.locator = FaceLocator().requires_grad_(False) if config.kind == "aligned" else None
         if config.kind == "correction":
             self.unet = CorrectionUNet(config.width)
         else:
             self.unet = PartialConvUNet(config.width, in_channels=3 if config.kind == "report" else 6)
-        if config.kind in ("residual", "coarse-to-fine"):  # before training the answer is the first fill
+        if config.kind == "residual" or in_two_stages:  # before training the answer is the first fill
             nn.init.zeros_(self.unet.out.weight)
             assert self.unet.out.bias is not None  # noqa: S101 (the layer is built with one)
             nn.init.zeros_(self.unet.out.bias)
@@ -80,7 +85,7 @@ class InpaintingModel(nn.Module):
             return prediction.float()
         share = coverage([mask, torch.ones_like(mask)], [3, 3])
         if self.coarse is not None:
-            fill = coarse_fill(masked, mask, self.coarse)
+            fill = coarse_fill(masked, mask, self.coarse, self.locator)
         else:
             with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
                 fill = smooth_fill(masked, mask, ANY_SIZE)

@@ -1,0 +1,267 @@
+"""`python -m training locate`: train the small network that finds and aligns faces, and measure it.
+
+Aligned pictures are rotated, scaled and shifted at random, and partly covered; the network learns by what. Where the
+picture is enlarged until no feature of the face is left in it, the network learns that there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from training.cases import files_of
+from training.masks import PRESETS
+from training.network.alignment import FEATURES, FaceLocator, inverse, positions, transform
+from training.network.model import MODEL_SIZE
+from training.pictures import load_picture
+from training.transforms import LUMA
+from training.weights import load_locator, save_locator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.pictures import Image
+
+SIDE: Final = 96
+"""Side length of pictures and windows, in pixels: about half of what is served."""
+ROTATION: Final = 13.0
+"""Standard deviation of the rotation, in degrees."""
+ZOOM: Final = (0.45, 2.4)
+"""Range of the face's size, as a multiple of an aligned one's."""
+SHIFT: Final = 0.45
+"""Its largest shift along an axis, as a position."""
+FACELESS: Final = 0.2
+"""Share of the windows without features."""
+FACELESS_ZOOM: Final = (2.5, 6.0)
+"""How much these are enlarged."""
+BRIGHTNESS: Final = 0.25
+"""Largest relative change of brightness."""
+GREY: Final = 0.1
+"""Share of grey windows."""
+MASKS: Final = {"features": 0.6, "free-form": 0.25, "report-text": 0.15}
+"""Share of each mask preset."""
+WHOLE: Final = 0.2
+"""Share of the windows without holes."""
+DRAWN_MASKS: Final = 1500
+ON_FACE: Final = 0.7
+"""Share of the masks that are moved together with the face."""
+LEARNING_RATE: Final = 2e-3
+WARMUP: Final = 0.05
+"""Share of the steps in which the learning rate rises."""
+CLOSE: Final = 0.1
+"""Errors below this, in an aligned picture, count with their square."""
+PRESENCE: Final = 0.1
+"""Weight of the loss of whether there is a face, beside that of where it is."""
+
+
+@dataclass(frozen=True)
+class LocatorConfig:
+    """Length and size of the training.
+
+    Attributes:
+        pictures: Number of training pictures, all of which are held in memory.
+        steps: Number of steps.
+        batch_size: Windows per step.
+        seed: Seed of weights, windows and masks.
+    """
+
+    pictures: int = 16000
+    steps: int = 8000
+    batch_size: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Windows:
+    """N windows with holes, and where the faces in them are.
+
+    Attributes:
+        masked: N3HW in [0, 1], zero in the hole.
+        known: N1HW, 1 = known, 0 = hole.
+        alignment: N×4, as `training.network.alignment` defines it.
+        has_face: N, 1 or 0.
+    """
+
+    masked: Tensor
+    known: Tensor
+    alignment: Tensor
+    has_face: Tensor
+
+
+class WindowDraws:
+    """Draws windows from aligned pictures.
+
+    Args:
+        pictures: Aligned pictures, `SIDE` pixels high and wide.
+        random: The source of all draws.
+    """
+
+    def __init__(self, pictures: Sequence[Image], random: np.random.Generator) -> None:
+        self._random = random
+        self._pictures = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+        presets = random.choice([*MASKS], DRAWN_MASKS, p=[*MASKS.values()])
+        holes = [PRESETS[preset](random, MODEL_SIZE, MODEL_SIZE) for preset in presets]
+        smaller = [cv2.resize(hole, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for hole in holes]
+        self._holes = torch.from_numpy(np.stack(smaller))[:, None]
+
+    def draw(self, count: int) -> Windows:
+        """Draw windows."""
+        has_face = self._chance(1 - FACELESS, count)
+        alignments = [self._alignment(has_face=face > 0) for face in has_face]
+        alignment = torch.tensor(alignments, dtype=torch.float32)
+        places = transform(inverse(alignment), positions(SIDE, SIDE, alignment))
+        images = F.grid_sample(
+            self._some(self._pictures, count), places, padding_mode="border", align_corners=False
+        )
+        images = self._recoloured(images)
+        holes = self._some(self._holes, count)
+        on_face = F.grid_sample(holes, places, align_corners=False)
+        holes = torch.where(_each(self._chance(ON_FACE, count)) > 0, on_face, holes)
+        holes = holes * _each(self._chance(1 - WHOLE, count))
+        known = (holes < 0.5).float()
+        return Windows(images * known, known, alignment, has_face)
+
+    def _some(self, pictures: Tensor, count: int) -> Tensor:
+        """Return randomly chosen pictures, half of them mirrored, in [0, 1]."""
+        chosen = pictures[torch.from_numpy(self._random.integers(len(pictures), size=count))].float() / 255
+        return torch.where(_each(self._chance(0.5, count)) > 0, chosen.flip(3), chosen)
+
+    def _chance(self, probability: float, count: int) -> Tensor:
+        """Return N values, each 1 with this probability and otherwise 0."""
+        return torch.from_numpy((self._random.random(count) < probability).astype(np.float32))
+
+    def _alignment(self, *, has_face: bool) -> tuple[float, float, float, float]:
+        """Draw an alignment; without a face, one that leaves all its features outside the window."""
+        low, high = np.log(ZOOM if has_face else FACELESS_ZOOM)
+        zoom = math.exp(self._random.uniform(low, high))
+        angle = math.radians(self._random.normal(0, ROTATION))
+        x, y = self._random.uniform(-SHIFT, SHIFT, 2)
+        if not has_face:
+            centre = self._random.uniform(-1, 1, 2)
+            while np.any(np.all(np.abs(zoom * (FEATURES - centre)) < 1 + SHIFT, axis=1)):
+                centre = self._random.uniform(-1, 1, 2)
+            x, y = -zoom * centre
+        return zoom * math.cos(angle), zoom * math.sin(angle), x, y
+
+    def _recoloured(self, images: Tensor) -> Tensor:
+        brightness = self._random.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS, len(images)).astype(np.float32)
+        grey = torch.einsum("c,nchw->nhw", torch.tensor(LUMA), images)[:, None].expand_as(images)
+        images = torch.where(_each(self._chance(GREY, len(images))) > 0, grey, images)
+        return (images * _each(torch.from_numpy(brightness))).clamp(0, 1)
+
+
+def fit(root: Path, output: Path, config: LocatorConfig) -> None:
+    """Train the network on a folder's training pictures and write its weights; an interrupt writes them, too.
+
+    Raises:
+        DataError: The folder is invalid.
+        OSError: The output cannot be written.
+    """
+    torch.manual_seed(config.seed)
+    files = files_of(root, "train", config.pictures)
+    pictures = [load_picture(file, SIDE) for file in tqdm(files, "pictures", unit="picture")]
+    draws = WindowDraws(pictures, np.random.default_rng(config.seed))
+    locator = FaceLocator()
+    optimizer = torch.optim.AdamW(locator.parameters(), LEARNING_RATE, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=config.steps, pct_start=WARMUP
+    )
+    done = 0
+    try:
+        with tqdm(range(config.steps), "training", unit="step") as bar:
+            for _ in bar:
+                loss = locator_loss(locator, draws.draw(config.batch_size))
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(locator.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                done += 1
+                bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
+    except KeyboardInterrupt:
+        print(f"interrupted after {done} steps")
+    save_locator(
+        output,
+        locator,
+        {"pictures": len(pictures), "steps": done, "batch_size": config.batch_size, "seed": config.seed},
+    )
+    print(f"weights: {output}")
+
+
+def locator_loss(locator: FaceLocator, windows: Windows) -> Tensor:
+    """Return the loss, a scalar: how far the features are from where they are found, and whether there are any."""
+    alignment, logit = locator(windows.masked, windows.known)
+    errors = feature_errors(alignment, windows.alignment)
+    distance = F.smooth_l1_loss(errors, torch.zeros_like(errors), beta=CLOSE, reduction="none").mean((1, 2))
+    located = (distance * windows.has_face).sum() / windows.has_face.sum().clamp(min=1)
+    return located + PRESENCE * F.binary_cross_entropy_with_logits(logit, windows.has_face)
+
+
+def feature_errors(found: Tensor, true: Tensor) -> Tensor:
+    """Return how far each feature is from where an alignment finds it, N×3×2, as positions in the aligned picture."""
+    features = torch.tensor(FEATURES)
+    zoom = torch.linalg.vector_norm(true[:, :2], dim=1)
+    errors: Tensor = (transform(found, features) - transform(true, features)) / zoom[:, None, None]
+    return errors
+
+
+def evaluate(weights: Path, root: Path, count: int) -> tuple[float, float]:
+    """Measure the network on windows of a folder's test pictures.
+
+    Returns:
+        The median over faces of the mean distance of eyes and mouth from where they are found, in pixels of an aligned
+        picture of `MODEL_SIZE`; and the share of windows in which it is right whether there is a face.
+
+    Raises:
+        CheckpointError, DataError: The weights or the folder cannot be used.
+    """
+    locator, _ = load_locator(weights)
+    pictures = [load_picture(file, SIDE) for file in files_of(root, "test", count)]
+    windows = WindowDraws(pictures, np.random.default_rng(1)).draw(2 * count)
+    with torch.inference_mode():
+        alignment, logit = locator(windows.masked, windows.known)
+    distances = torch.linalg.vector_norm(feature_errors(alignment, windows.alignment), dim=2).mean(1)
+    is_right = (logit > 0) == (windows.has_face > 0)
+    return distances[windows.has_face > 0].median().item() * MODEL_SIZE / 2, is_right.float().mean().item()
+
+
+def _each(values: Tensor) -> Tensor:
+    """Shape N values so that each applies to one of N pictures."""
+    return values[:, None, None, None]
+
+
+def main(argv: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        CheckpointError, DataError: The weights or the folder cannot be used.
+        OSError: The output cannot be written.
+    """
+    parser = argparse.ArgumentParser("python -m training locate", description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="CelebA's folder, or one of faces aligned like it"
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("-o", "--output", type=Path, help="train, and write the weights to this file")
+    action.add_argument("--evaluate", type=Path, metavar="WEIGHTS", help="measure these weights instead")
+    parser.add_argument("--steps", type=int, default=LocatorConfig.steps, help="default: %(default)s")
+    parser.add_argument("--pictures", type=int, default=LocatorConfig.pictures, help="default: %(default)s")
+    parser.add_argument("--count", type=int, default=500, help="test pictures (default: %(default)s)")
+    options = parser.parse_args(argv)
+    if options.output is not None:
+        fit(options.data, options.output, LocatorConfig(options.pictures, options.steps))
+        return
+    distance, right = evaluate(options.evaluate, options.data, options.count)
+    print(
+        f"eyes and mouth are found within {distance:.1f} pixels (median), and a face or none in {right:.1%}"
+    )
