@@ -57,6 +57,10 @@ class Known(FaceLocator):
         return self.found
 
 
+def test_the_locator_has_the_stated_size() -> None:
+    assert round(sum(p.numel() for p in FaceLocator().parameters()), -5) == 600_000
+
+
 def test_an_alignment_rotates_scales_and_shifts() -> None:
     turned = torch.tensor([[0.0, 2.0, 0.5, 0.0]])  # a quarter turn, twice as large, to the right
     assert transform(turned, torch.tensor([[0.25, 0.0]])).tolist() == [[[0.5, 0.5]]]
