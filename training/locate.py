@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from training.cases import files_of
+from training.loop import train
 from training.masks import PRESETS
 from training.network.alignment import FEATURES, FaceLocator, inverse, positions, transform
 from training.network.model import MODEL_SIZE
@@ -176,25 +177,14 @@ def fit(root: Path, output: Path, config: LocatorConfig) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=config.steps, pct_start=WARMUP
     )
-    done = 0
-    try:
-        with tqdm(range(config.steps), "training", unit="step") as bar:
-            for _ in bar:
-                loss = locator_loss(locator, draws.draw(config.batch_size))
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(locator.parameters(), 1.0)
-                optimizer.step()
-                schedule.step()
-                done += 1
-                bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
-    except KeyboardInterrupt:
-        print(f"interrupted after {done} steps")
-    save_locator(
-        output,
+    done = train(
         locator,
-        {"pictures": len(pictures), "steps": done, "batch_size": config.batch_size, "seed": config.seed},
+        lambda: locator_loss(locator, draws.draw(config.batch_size)),
+        optimizer,
+        schedule,
+        config.steps,
     )
+    save_locator(output, locator, asdict(config) | {"pictures": len(pictures), "steps": done})
     print(f"weights: {output}")
 
 

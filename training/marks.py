@@ -6,8 +6,7 @@ Photos are cropped at several scales, and marks are drawn on most of the crops; 
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +14,16 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from training.cases import files_of
 from training.draw_marks import MARK_KINDS, MarkedPicture, MarkKind
+from training.loop import train
 from training.metrics import precision_and_recall
 from training.network.marks_unet import MarksUNet
 from training.pictures import load_picture
-from training.weights import read_tensors, save_tensors
+from training.weights import load_network, save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,27 +79,13 @@ def fit(root: Path, output: Path, config: MarksConfig) -> None:
         optimizer,
         lambda step: min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + float(np.cos(np.pi * step / config.steps))),
     )
-    done = 0
-    try:
-        with tqdm(range(config.steps), "training", unit="step") as bar:
-            for _ in bar:
-                crops, marks = _batch(pictures, config.batch_size, random)
-                loss = marks_loss(network(crops), marks)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimizer.step()
-                schedule.step()
-                done += 1
-                bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    except KeyboardInterrupt:
-        print(f"interrupted after {done} steps")
-    provenance = {
-        "pictures": len(pictures),
-        "steps": done,
-        "batch_size": config.batch_size,
-        "seed": config.seed,
-    }
+
+    def loss() -> Tensor:
+        crops, marks = _batch(pictures, config.batch_size, random)
+        return marks_loss(network(crops), marks)
+
+    done = train(network, loss, optimizer, schedule, config.steps)
+    provenance = asdict(config) | {"pictures": len(pictures), "steps": done}
     save_tensors(output, FORMAT, network, {"provenance": provenance})
     print(f"weights: {output}")
 
@@ -113,10 +99,7 @@ def load_marks_network(path: Path) -> tuple[MarksUNet, dict[str, Any]]:
     Raises:
         CheckpointError: The file is missing or damaged, or was not written by `fit`.
     """
-    tensors, facts = read_tensors(path, FORMAT, "marks")
-    network = MarksUNet()
-    network.load_state_dict(tensors)
-    return network.eval(), json.loads(facts["provenance"])
+    return load_network(MarksUNet(), path, FORMAT, "marks")
 
 
 def marks_loss(logits: Tensor, marks: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +19,8 @@ from training.errors import CheckpointError
 from training.files import write_atomically
 from training.network.alignment import FaceLocator
 from training.network.model import InpaintingModel, ModelConfig
+
+Network = TypeVar("Network", bound=nn.Module)
 
 FORMAT = "inpaint-partial-conv-unet/1"
 LOCATOR_FORMAT = "inpaint-face-locator/1"
@@ -67,10 +69,7 @@ def load_locator(path: Path) -> tuple[FaceLocator, dict[str, Any]]:
     Raises:
         CheckpointError: The file is missing or damaged, or was not written by `save_locator`.
     """
-    tensors, facts = read_tensors(path, LOCATOR_FORMAT, "locate")
-    locator = FaceLocator()
-    locator.load_state_dict(tensors)
-    return locator.eval(), json.loads(facts["provenance"])
+    return load_network(FaceLocator(), path, LOCATOR_FORMAT, "locate")
 
 
 def save_tensors(path: Path, file_format: str, network: nn.Module, facts: dict[str, Any]) -> None:
@@ -86,6 +85,22 @@ def save_tensors(path: Path, file_format: str, network: nn.Module, facts: dict[s
     metadata = {"format": file_format} | {name: json.dumps(value) for name, value in facts.items()}
     tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     write_atomically(path, save(tensors, metadata))
+
+
+def load_network(
+    network: Network, path: Path, file_format: str, command: str
+) -> tuple[Network, dict[str, Any]]:
+    """Load a file of `save_tensors` into a network; the other arguments are those of `read_tensors`.
+
+    Returns:
+        The network in evaluation mode, and its provenance.
+
+    Raises:
+        CheckpointError: As `read_tensors` does.
+    """
+    tensors, facts = read_tensors(path, file_format, command)
+    network.load_state_dict(tensors)
+    return network.eval(), json.loads(facts["provenance"])
 
 
 def read_tensors(
