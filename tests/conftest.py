@@ -35,6 +35,9 @@ TIERS = {
     "torchserve_container_engine": "containers",
 }
 
+LONGEST_NAMED = 16
+"""Bytes that a test's name may show."""
+
 # Files whose tests train, export or compare whole networks, or build and install packages.
 SLOW_FILES = {
     "test_client_distribution.py",
@@ -51,6 +54,11 @@ SLOW_FILES = {
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run a tier two tests at a time, and chosen files in this process: starting others takes longer than these."""
     return 2 if config.args_source == config.ArgsSource.TESTPATHS else 0
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name files by their length: what they hold may be new in each process, and names must not, nor be unreadable."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > LONGEST_NAMED else None
 
 
 @pytest.hookimpl(tryfirst=True)
