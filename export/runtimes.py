@@ -113,7 +113,9 @@ def reference_evaluator() -> Runtime:
 def _load_reference(artifact: Path) -> Iterator[Run]:
     from onnx.reference import ReferenceEvaluator
 
-    evaluator = ReferenceEvaluator(str(artifact))
+    from export.grid_sample import GridSample
+
+    evaluator = ReferenceEvaluator(str(artifact), new_ops=[GridSample])
 
     def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         (output,) = evaluator.run([OUTPUT], {IMAGE: image, MASK: mask})

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from training.cases import files_of
 from training.loop import train
 from training.masks import PRESETS
-from training.network.alignment import FEATURES, FaceLocator, inverse, positions, transform
+from training.network.alignment import FEATURES, MIDDLE, FaceLocator, inverse, positions, transform
 from training.network.model import MODEL_SIZE
 from training.pictures import load_picture
 from training.transforms import LUMA
@@ -59,7 +59,7 @@ ON_FACE: Final = 0.7
 LEARNING_RATE: Final = 2e-3
 WARMUP: Final = 0.05
 """Share of the steps in which the learning rate rises."""
-CLOSE: Final = 0.1
+CLOSE: Final = 0.03
 """Errors below this, in an aligned picture, count with their square."""
 PRESENCE: Final = 0.1
 """Weight of the loss of whether there is a face, beside that of where it is."""
@@ -121,6 +121,9 @@ class WindowDraws:
         alignments = [self._alignment(has_face=face > 0) for face in has_face]
         alignment = torch.tensor(alignments, dtype=torch.float32)
         places = transform(inverse(alignment), positions(SIDE, SIDE, alignment))
+        is_mirrored = self._chance(0.5, count)[:, None, None] > 0
+        across, down = places.unbind(3)
+        places = torch.stack([torch.where(is_mirrored, 2 * MIDDLE - across, across), down], 3)
         images = F.grid_sample(
             self._some(self._pictures, count), places, padding_mode="border", align_corners=False
         )
@@ -133,9 +136,8 @@ class WindowDraws:
         return Windows(images * known, known, alignment, has_face)
 
     def _some(self, pictures: Tensor, count: int) -> Tensor:
-        """Return randomly chosen pictures, half of them mirrored, in [0, 1]."""
-        chosen = pictures[torch.from_numpy(self._random.integers(len(pictures), size=count))].float() / 255
-        return torch.where(_each(self._chance(0.5, count)) > 0, chosen.flip(3), chosen)
+        """Return randomly chosen pictures, in [0, 1]."""
+        return pictures[torch.from_numpy(self._random.integers(len(pictures), size=count))].float() / 255
 
     def _chance(self, probability: float, count: int) -> Tensor:
         """Return N values, each 1 with this probability and otherwise 0."""
@@ -190,11 +192,15 @@ def fit(root: Path, output: Path, config: LocatorConfig) -> None:
 
 def locator_loss(locator: FaceLocator, windows: Windows) -> Tensor:
     """Return the loss, a scalar: how far the features are from where they are found, and whether there are any."""
-    alignment, logit = locator(windows.masked, windows.known)
-    errors = feature_errors(alignment, windows.alignment)
-    distance = F.smooth_l1_loss(errors, torch.zeros_like(errors), beta=CLOSE, reduction="none").mean((1, 2))
-    located = (distance * windows.has_face).sum() / windows.has_face.sum().clamp(min=1)
-    return located + PRESENCE * F.binary_cross_entropy_with_logits(logit, windows.has_face)
+    loss = torch.zeros(())
+    for alignment, logit in locator.looks(windows.masked, windows.known):
+        errors = feature_errors(alignment, windows.alignment)
+        distance = F.smooth_l1_loss(errors, torch.zeros_like(errors), beta=CLOSE, reduction="none").mean(
+            (1, 2)
+        )
+        located = (distance * windows.has_face).sum() / windows.has_face.sum().clamp(min=1)
+        loss = loss + located + PRESENCE * F.binary_cross_entropy_with_logits(logit, windows.has_face)
+    return loss
 
 
 def feature_errors(found: Tensor, true: Tensor) -> Tensor:

@@ -59,8 +59,8 @@ class InpaintingModule(L.LightningModule):
             from a residual network's, which become its second stage, and a correction network from the first stage of a
             coarse-to-fine one.
         coarse: Weights of a correction network that a coarse-to-fine network's first stage starts from; None leaves it.
-        locator: Weights of the network that finds the face, of `python -m training locate`; an aligned network does not
-            train it. None leaves it.
+        locator: Weights of the network that finds the face, of `python -m training locate`; a symmetric network does
+            not train it. None leaves it.
 
     Raises:
         CheckpointError: The weights to start from cannot be read or are of another network.

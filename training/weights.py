@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
@@ -148,23 +148,35 @@ def start_from(model: InpaintingModel, path: Path) -> None:
     """Load a file's weights into a model; stages of coarse-to-fine networks are models of their own, too.
 
     A residual network's weights become the second stage of a coarse-to-fine one, and a correction network takes those
-    of the first stage. An aligned network takes those of a coarse-to-fine one, which has all but its locator.
+    of the first stage. A symmetric network also takes those of one that is not.
 
     Raises:
         CheckpointError: The weights cannot be read or belong to another network.
     """
     given, _ = load_weights(path)
-    if model.coarse is not None and given.config == ModelConfig("residual", model.config.width):
-        model.unet.load_state_dict(given.unet.state_dict())
-        return
-    if model.locator is not None and given.config == ModelConfig("coarse-to-fine", model.config.width):
-        model.load_state_dict(given.state_dict(), strict=False)
-        return
     if given.coarse is not None and model.config == given.coarse_config():
         model.unet.load_state_dict(given.coarse.state_dict())
         return
-    expect_network(given, model.settings(), path)
-    model.load_state_dict(given.state_dict())
+    found = given.config
+    if model.config.symmetric:
+        found = replace(found, symmetric=True)
+    if model.coarse is not None and found == replace(model.config, kind="residual"):
+        found = model.config
+    if found != model.config:
+        expect_network(given, model.settings(), path)
+    model.load_state_dict(_enlarged(given.state_dict(), model.state_dict()))
+
+
+def _enlarged(given: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Enlarge tensors to the shapes of a larger network's own: further rows are its own, further columns zero."""
+    tensors = dict(own)
+    for name, tensor in given.items():
+        larger = own[name].clone()
+        if larger.dim() > 1:  # further input channels have no effect
+            larger[:, tensor.shape[1] :] = 0
+        larger[tuple(map(slice, tensor.shape))] = tensor
+        tensors[name] = larger
+    return tensors
 
 
 def start_coarse_from(model: InpaintingModel, path: Path) -> None:
@@ -183,14 +195,14 @@ def start_coarse_from(model: InpaintingModel, path: Path) -> None:
 
 
 def start_locator_from(model: InpaintingModel, path: Path) -> None:
-    """Load the weights of `python -m training locate` into an aligned model.
+    """Load the weights of `python -m training locate` into a symmetric model.
 
     Raises:
         CheckpointError: The model has no locator, or the weights cannot be read.
     """
     if model.locator is None:
         raise CheckpointError(
-            f"a network of kind {model.config.kind!r} has no locator to start from {path}; choose the kind 'aligned'"
+            f"this network has no locator to start from {path}; make it symmetric (`--model.network.symmetric true`)"
         )
     model.locator.load_state_dict(load_locator(path)[0].state_dict())
 

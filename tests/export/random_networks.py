@@ -15,7 +15,9 @@ SMALL_SPREAD = 0.01
 HOLES = ("empty", "scattered", "solid", "border", "corners", "lines", "mixed", "everything")
 
 
-def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -> InpaintingModel:
+def random_network(
+    kind: Kind, width: int, seed: int = 0, spread: float = 0.1, *, symmetric: bool = False
+) -> InpaintingModel:
     """A network in evaluation mode with random weights, batch statistics of its own and an output with contrast.
 
     Its predictions on `pictures` lie within (0, 1), so that the final clamp hides no difference; `spread` is their
@@ -23,7 +25,7 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = InpaintingModel(ModelConfig(kind, width))
+        model = InpaintingModel(ModelConfig(kind, width, symmetric))
         for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
             nn.init.uniform_(norm.weight, 0.5, 1.5)
             nn.init.normal_(norm.bias, std=0.3)
@@ -32,7 +34,8 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
             nn.init.kaiming_normal_(convolution.weight)  # the correction network starts with zeros
         nn.init.normal_(model.unet.out.weight)
         if model.locator is not None:
-            nn.init.normal_(model.locator.out.weight, std=0.02)
+            nn.init.normal_(model.locator.second.out.weight, std=0.02)
+            nn.init.constant_(model.locator.second.out.bias[4:], 9.0)  # there is a face
         image, mask = pictures(4, 64, 64, seed), holes("mixed", 4, 64, 64, seed)
         with torch.no_grad():
             model.train().predict(image, mask)
@@ -49,18 +52,18 @@ def random_network(kind: Kind, width: int, seed: int = 0, spread: float = 0.1) -
 def rescale(out: nn.Conv2d, answer: Tensor, spread: float, mean: float) -> None:
     """Give a network's answer, N3HW, another standard deviation and mean in each colour."""
     assert out.bias is not None
+    colours = len(out.bias) // 3 * 3  # without the channel that shares out what the other side offers
     scale, offset = (  # a correction's channels are four sub-pixels of each colour
-        x.repeat_interleave(len(out.bias) // 3)
-        for x in (spread / answer.std((0, 2, 3)), answer.mean((0, 2, 3)))
+        x.repeat_interleave(colours // 3) for x in (spread / answer.std((0, 2, 3)), answer.mean((0, 2, 3)))
     )
-    out.weight *= scale[:, None, None, None]
-    out.bias.copy_((out.bias - offset) * scale + mean)
+    out.weight[:colours] *= scale[:, None, None, None]
+    out.bias[:colours] = (out.bias[:colours] - offset) * scale + mean
 
 
 def first_fill(model: InpaintingModel, masked: Tensor, known: Tensor) -> Tensor:
     """What the network's output is added to."""
     if model.coarse is not None:
-        return coarse_fill(masked, known, model.coarse, model.locator)
+        return coarse_fill(masked, known, model.coarse)
     configs = {"residual": ANY_SIZE, "correction": MULTIPLES_OF_32}
     kind = model.config.kind
     return smooth_fill(masked, known, configs[kind]) if kind in configs else torch.zeros(())

@@ -25,12 +25,18 @@ EXACT = 1e-12
 
 @pytest.fixture(
     scope="module",
-    params=[("report", 1), ("report", 4), ("correction", 3), ("coarse-to-fine", 2), ("aligned", 2)],
+    params=[
+        ("report", 1, False),
+        ("report", 4, False),
+        ("correction", 3, False),
+        ("coarse-to-fine", 2, False),
+        ("coarse-to-fine", 2, True),
+    ],
     ids=str,
 )
 def network(request: pytest.FixtureRequest) -> InpaintingModel:
-    kind, width = request.param
-    return random_network(kind, width, seed=width)
+    kind, width, symmetric = request.param
+    return random_network(kind, width, seed=width, symmetric=symmetric)
 
 
 def every_hole(height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Alignments of faces, the network that finds them, and a coarse answer to an aligned window."""
+"""Alignments of faces, the network that finds them, and pictures mirrored about a face's axis."""
 
 import math
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from known_face import KnownFace
 
 from training.__main__ import main
 from training.cases import files_of
@@ -22,11 +22,13 @@ from training.locate import (
     locator_loss,
 )
 from training.network.alignment import (
-    ALIGNED_SIZE,
     FEATURES,
+    MIDDLE,
     FaceLocator,
-    aligned_answer,
+    compose,
     inverse,
+    mirror,
+    mirror_image,
     positions,
     resample,
     transform,
@@ -46,19 +48,8 @@ def _pictures(root: Path) -> list[Image]:
     return [load_picture(file, SIDE) for file in files_of(root, "train", 8)]
 
 
-class Known(FaceLocator):
-    """A locator that finds what it is told."""
-
-    def __init__(self, alignment: Tensor, logit: float) -> None:
-        super().__init__()
-        self.found = alignment, torch.full((len(alignment),), logit)
-
-    def forward(self, masked: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        return self.found
-
-
 def test_the_locator_has_the_stated_size() -> None:
-    assert round(sum(p.numel() for p in FaceLocator().parameters()), -5) == 600_000
+    assert round(sum(p.numel() for p in FaceLocator().parameters()), -5) == 1_100_000
 
 
 def test_an_alignment_rotates_scales_and_shifts() -> None:
@@ -96,45 +87,53 @@ def test_beyond_a_picture_nothing_is_known() -> None:
     assert colours[0, 0].flatten().tolist() == [1, 0, 0]
 
 
-@pytest.mark.parametrize("size", [(89, 89), (89, 134)])
-def test_what_the_coarse_network_draws_on_the_aligned_face_is_where_the_face_is(
-    size: tuple[int, int],
-) -> None:
-    """It draws a bright spot where an aligned face has its left eye."""
-    eye = torch.tensor(FEATURES[0])
-    distance = (positions(ALIGNED_SIZE, ALIGNED_SIZE, eye) - eye).norm(dim=2)
-    drawn = torch.exp(-((distance / 0.05) ** 2)).expand(1, 3, -1, -1)
-    nothing = torch.zeros(1, 3, *size)
-    answer, weight = aligned_answer(nothing, nothing[:, :1], Known(ALIGNMENT, 9.0), lambda *_: drawn)
-    place = transform(ALIGNMENT, eye)[0]
-    nearest = (positions(*size, nothing) - place).norm(dim=2).argmin()
-    assert answer[0, 0].flatten().argmax() == nearest
-    assert weight.flatten()[nearest] > 0.99
+def test_one_alignment_after_the_other_is_their_composition() -> None:
+    inner = torch.tensor([[0.7, -0.4, 0.3, 0.1]])
+    places = positions(5, 8, ALIGNMENT)
+    wanted = transform(ALIGNMENT, transform(inner, places)[0])
+    torch.testing.assert_close(transform(compose(ALIGNMENT, inner), places), wanted)
 
 
-def test_known_pixels_are_given_to_the_coarse_network_aligned() -> None:
-    picture = torch.rand(1, 3, ALIGNED_SIZE, ALIGNED_SIZE)
-    seen: list[Tensor] = []
-
-    def coarse(colours: Tensor, known: Tensor) -> Tensor:
-        seen.extend([colours, known])
-        return colours
-
-    answer, _ = aligned_answer(picture, torch.ones_like(picture[:, :1]), Known(IDENTITY, 9.0), coarse)
-    for image in (seen[0], answer):
-        torch.testing.assert_close(image, picture, atol=1e-4, rtol=0)
-    assert seen[1].all()
+def test_a_position_and_its_counterpart_are_mirrored_in_the_aligned_picture() -> None:
+    places = positions(9, 6, ALIGNMENT)
+    aligned = transform(inverse(ALIGNMENT), places)[0]
+    wanted = torch.stack([2 * MIDDLE - aligned[..., 0], aligned[..., 1]], 2)
+    counterparts = mirror(ALIGNMENT, places)
+    torch.testing.assert_close(counterparts, transform(ALIGNMENT, wanted))
+    torch.testing.assert_close(mirror(ALIGNMENT, counterparts[0])[0], places)
 
 
-def test_the_answer_counts_on_a_face_only_and_not_beyond_the_aligned_picture() -> None:
-    small = torch.tensor([[0.5, 0.0, 0.0, 0.0]])  # half the window's size
-    nothing = torch.zeros(1, 3, 89, 89)
-    _, weight = aligned_answer(nothing, nothing[:, :1], Known(small, 20.0), lambda *_: nothing)
-    assert weight[0, 0, 44, 44] == pytest.approx(1)
-    assert not weight[0, 0, 44, :22].any()
-    assert not weight[0, 0, :, 67:].any()
-    _, without_face = aligned_answer(nothing, nothing[:, :1], Known(small, -20.0), lambda *_: nothing)
-    assert without_face.max() < 1e-6
+@pytest.mark.parametrize("size", [(89, 89), (89, 134), (134, 89)])
+def test_what_is_seen_of_one_eye_is_where_the_other_one_is(size: tuple[int, int]) -> None:
+    left, right = transform(ALIGNMENT, torch.tensor(FEATURES[:2]))[0]
+    places = positions(*size, ALIGNMENT)
+    picture = torch.exp(-(((places - right).norm(dim=2) / 0.05) ** 2)).expand(1, 3, -1, -1)
+    known = torch.ones(1, 1, *size)
+    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(ALIGNMENT, 9.0))
+    brightest = places.reshape(-1, 2)[mirrored[0, 0].flatten().argmax()]
+    assert (brightest - left).norm() < 0.03
+    assert mirrored_known[0, 0].flatten()[(places - left).norm(dim=2).argmin()] == 1
+
+
+def test_in_the_counterpart_of_a_hole_nothing_is_known() -> None:
+    known = torch.ones(1, 1, 40, 40)
+    known[..., :20] = 0
+    picture = torch.rand(1, 3, 40, 40) * known
+    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(IDENTITY, 9.0))
+    assert mirrored_known[..., :19].all()
+    assert not mirrored_known[..., 20:].any()
+    assert not mirrored[..., 20:].any()
+
+
+def test_without_a_face_nothing_is_mirrored() -> None:
+    picture = torch.rand(2, 3, 40, 40)
+    known = torch.ones(2, 1, 40, 40)
+    two = KnownFace(IDENTITY.repeat(2, 1), 9.0)
+    two.found[1][1] = -9.0
+    mirrored, mirrored_known = mirror_image(picture, known, two)
+    assert mirrored_known[0].any()
+    assert not mirrored_known[1].any()
+    assert not mirrored[1].any()
 
 
 def test_windows_are_reproducible_and_what_is_stated() -> None:
@@ -150,8 +149,8 @@ def test_windows_are_reproducible_and_what_is_stated() -> None:
     for image, known, alignment, has_face in zip(
         first.masked, first.known, first.alignment, first.has_face, strict=True
     ):
-        mirrored = torch.tensor([[-1.0, 1.0]]) * eye
-        places = transform(alignment[None], torch.cat([eye[None], mirrored]))[0]
+        mirrored = torch.stack([2 * MIDDLE - eye[0], eye[1]])
+        places = transform(alignment[None], torch.stack([eye, mirrored]))[0]
         if not has_face:
             assert (places.abs().amax(1) > 1).all()
         elif image.max() > 0.6:
@@ -173,9 +172,9 @@ def test_training_lowers_the_loss_and_writes_weights(
 ) -> None:
     torch.set_num_threads(1)
     path = tmp_path / "locator.safetensors"
-    fit(celeba, path, LocatorConfig(pictures=8, steps=60, batch_size=16))
+    fit(celeba, path, LocatorConfig(pictures=8, steps=150, batch_size=16))
     locator, provenance = load_locator(path)
-    assert provenance["steps"] == 60
+    assert provenance["steps"] == 150
     windows = WindowDraws(_pictures(celeba), _generator(3)).draw(64)
     with torch.inference_mode():
         assert locator_loss(locator, windows) < locator_loss(FaceLocator().eval(), windows)

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from training.errors import CheckpointError
+from training.errors import CheckpointError, SettingsError
 from training.module import InpaintingModule
 from training.network.alignment import FaceLocator
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
-from training.network.model import InpaintingModel, ModelConfig
+from training.network.model import SYMMETRIC_KINDS, InpaintingModel, Kind, ModelConfig
 from training.weights import save_locator, save_weights
 
 CONFIG = ModelConfig("coarse-to-fine", 2)
@@ -92,11 +92,11 @@ def test_both_stages_learn() -> None:
     assert model.unet.out.weight.grad.any()
 
 
-def weights_of(config: ModelConfig, path: Path, seed: int) -> InpaintingModel:
+def weights_of(config: ModelConfig, path: Path, seed: int, std: float = 1.0) -> InpaintingModel:
     torch.manual_seed(seed)
     model = InpaintingModel(config)
     for parameter in model.parameters():
-        nn.init.normal_(parameter)
+        nn.init.normal_(parameter, std=std)
     save_weights(path, model, {})
     return model
 
@@ -123,25 +123,47 @@ def test_a_correction_network_starts_from_a_first_stage(tmp_path: Path) -> None:
         assert torch.equal(tensor, whole.coarse.state_dict()[name])
 
 
-def test_an_aligned_network_starts_from_a_whole_one_and_a_locator(tmp_path: Path) -> None:
-    path, found = tmp_path / "whole.safetensors", tmp_path / "locator.safetensors"
-    whole = weights_of(CONFIG, path, 3).state_dict()
+@pytest.mark.parametrize("kind", SYMMETRIC_KINDS)
+def test_a_symmetric_network_starts_from_one_that_is_not(tmp_path: Path, kind: Kind) -> None:
+    """Without a face, it is the same function."""
+    path, found = tmp_path / "weights.safetensors", tmp_path / "locator.safetensors"
+    plain = weights_of(ModelConfig(kind, 2), path, 3, std=0.1).eval()
     locator = FaceLocator()
-    nn.init.normal_(locator.out.weight)
+    nn.init.constant_(locator.second.out.bias[4:], -9.0)  # there is no face
     save_locator(found, locator, {})
-    module = InpaintingModule(ModelConfig("aligned", CONFIG.width), start=path, locator=found)
-    wanted = whole | {f"locator.{name}": tensor for name, tensor in locator.state_dict().items()}
-    assert module.model.state_dict().keys() == wanted.keys()
-    for name, tensor in module.model.state_dict().items():
-        assert torch.equal(tensor, wanted[name])
+    config = ModelConfig("coarse-to-fine", 2, symmetric=True)
+    model = InpaintingModule(config, start=path, locator=found).model.eval()
+    assert model.locator is not None
+    for name, tensor in model.locator.state_dict().items():
+        assert torch.equal(tensor, locator.state_dict()[name])
+    image, mask = torch.rand(1, 3, 40, 40), (torch.rand(1, 1, 40, 40) > 0.3).float()
+    if plain.coarse is None:
+        assert model.coarse is not None
+        for name, tensor in plain.unet.state_dict().items():
+            own = model.unet.state_dict()[name]
+            assert torch.equal(own[tuple(map(slice, tensor.shape))], tensor)
+        return
+    with torch.no_grad():
+        torch.testing.assert_close(model.predict(image, mask), plain.predict(image, mask))
 
 
-def test_only_an_aligned_network_takes_a_locator(tmp_path: Path) -> None:
+def test_only_a_symmetric_network_takes_a_locator(tmp_path: Path) -> None:
     save_locator(tmp_path / "locator.safetensors", FaceLocator(), {})
-    with pytest.raises(
-        CheckpointError, match=r"'coarse-to-fine' has no locator .* choose the kind 'aligned'"
-    ):
+    with pytest.raises(CheckpointError, match=r"no locator .* make it symmetric"):
         InpaintingModule(CONFIG, locator=tmp_path / "locator.safetensors")
+
+
+def test_a_network_that_is_not_symmetric_does_not_start_from_one_that_is(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    weights_of(ModelConfig("coarse-to-fine", 2, symmetric=True), path, 3)
+    with pytest.raises(CheckpointError, match="'symmetric': True"):
+        InpaintingModule(CONFIG, start=path)
+
+
+@pytest.mark.parametrize("kind", ["report", "correction"])
+def test_other_kinds_cannot_be_symmetric(kind: Kind) -> None:
+    with pytest.raises(SettingsError, match="choose residual or coarse-to-fine"):
+        ModelConfig(kind, 2, symmetric=True)
 
 
 def test_a_whole_network_starts_from_its_own_kind(tmp_path: Path) -> None:

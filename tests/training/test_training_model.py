@@ -13,7 +13,14 @@ from training.errors import SettingsError
 from training.network.model import MIN_SIZE, InpaintingModel, ModelConfig
 from training.network.smooth_fill import ANY_SIZE, smooth_fill
 
-KINDS = ("report", "residual", "correction", "coarse-to-fine", "aligned")
+CONFIGS = (
+    ModelConfig("report", 2),
+    ModelConfig("residual", 2),
+    ModelConfig("correction", 2),
+    ModelConfig("coarse-to-fine", 2),
+    ModelConfig("residual", 2, symmetric=True),
+    ModelConfig("coarse-to-fine", 2, symmetric=True),
+)
 
 
 @pytest.mark.parametrize("width", [0, -3])
@@ -22,16 +29,19 @@ def test_a_network_without_channels_is_refused(width: int) -> None:
         ModelConfig(width=width)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=CONFIGS, ids=str)
 def model(request: pytest.FixtureRequest) -> InpaintingModel:
     """A narrow model with random weights and batch statistics of its own."""
     torch.manual_seed(0)
-    model = InpaintingModel(ModelConfig(request.param, 2))
+    model = InpaintingModel(request.param)
+    if model.locator is not None:
+        nn.init.normal_(model.locator.second.out.weight, std=0.02)
+        nn.init.constant_(model.locator.second.out.bias[4:], 9.0)  # there is a face
     for convolution in (m for m in model.modules() if isinstance(m, nn.Conv2d) and not m.weight.any()):
-        nn.init.normal_(convolution.weight, std=0.3)  # networks that correct a fill start with zeros
+        nn.init.normal_(convolution.weight, std=0.1)  # networks that correct a fill start with zeros
     nn.init.normal_(model.unet.out.weight)
     assert model.unet.out.bias is not None
-    nn.init.constant_(model.unet.out.bias, 0.5 if request.param == "report" else 0.0)
+    nn.init.constant_(model.unet.out.bias, 0.5 if request.param.kind == "report" else 0.0)
     model.train()
     for _ in range(3):
         model.predict(torch.rand(2, 3, 64, 64), (torch.rand(2, 1, 64, 64) > 0.3).float())
@@ -135,10 +145,10 @@ def test_a_batch_equals_single_runs(model: InpaintingModel) -> None:
     np.testing.assert_allclose(batch.numpy(), singles.numpy(), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_settings_are_plain_values(kind: str) -> None:
-    model = InpaintingModel(ModelConfig(kind, 2))  # type: ignore[arg-type]
-    assert model.settings() == {"kind": kind, "width": 2}
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_settings_are_plain_values(config: ModelConfig) -> None:
+    model = InpaintingModel(config)
+    assert model.settings() == {"kind": config.kind, "width": 2, "symmetric": config.symmetric}
 
 
 def test_a_fresh_residual_model_answers_the_smooth_fill() -> None:

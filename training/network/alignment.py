@@ -1,28 +1,22 @@
-"""Where the face is in a window, and a coarse network's answer to the window as it would be if the face were aligned.
+"""Where the face is in a picture, and the picture mirrored about the face's axis.
 
-CelebA's pictures are aligned: rotated, scaled and shifted until eyes and mouth are nearly at the same places in all of
-them. A network that is trained on them learns features at these places, and draws them worse anywhere else. So a small
-network finds the similarity that aligns a face, also where it is partly covered, and the coarse network fills the
-window a second time, resampled by it, as in Jaderberg et al., "Spatial Transformer Networks" (NIPS 2015).
+A small network finds the similarity that aligns a face as CelebA's are, also where the face is partly covered. The
+picture is then sampled at each position's counterpart, as in Jaderberg et al., "Spatial Transformer Networks" (NIPS
+2015).
 
 Positions are pairs (x, y) in a square that the picture fills in its longer direction, [-1, 1] along either axis. An
-alignment maps positions in an aligned picture to positions in a window: (a, b, x, y) for p ↦ (a + bi)·p + (x + yi),
+alignment maps positions in an aligned picture to positions in a picture: (a, b, x, y) for p ↦ (a + bi)·p + (x + yi),
 with positions as complex numbers.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ALIGNED_SIZE: Final = 89
-"""Side of the aligned picture that the coarse network fills, in pixels: half of `MODEL_SIZE`."""
 LOCATOR_SIZE: Final = 64
 """Side of the picture that the locator sees, in pixels."""
 CHANNELS: Final = (16, 32, 64, 128)
@@ -30,14 +24,14 @@ CHANNELS: Final = (16, 32, 64, 128)
 HIDDEN: Final = 128
 FEATURES: Final = ((-0.219, 0.028), (0.208, 0.028), (-0.006, 0.5))
 """Positions of the eyes and the mouth in an aligned picture: at 178×178, (69, 91), (107, 91) and (88, 133)."""
-RAMP: Final = 0.15
-"""Width of the rim of the aligned picture over which its answer fades out, as a position."""
+MIDDLE: Final = -0.0055
+"""Position across of the middle between the eyes, about which an aligned face is symmetrical."""
 LEAST_KNOWN: Final = 0.5
 """Known share from which on a resampled pixel counts as known."""
 
 
-class FaceLocator(nn.Module):
-    """Finds the alignment of the face in a picture with holes. 0.6 million parameters."""
+class AlignmentNetwork(nn.Module):
+    """Finds the alignment of the face in a picture of `LOCATOR_SIZE` with holes. 0.6 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +49,25 @@ class FaceLocator(nn.Module):
         self.out = nn.Linear(HIDDEN, 4 + 1)
         nn.init.zeros_(self.out.weight)
         with torch.no_grad():
-            self.out.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))  # the window is aligned already
+            self.out.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))  # the picture is aligned already
+
+    def forward(self, masked: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the face; arguments and result are those of `FaceLocator.forward`."""
+        x = torch.cat([(masked - 0.5) * known * 4, known * 2 - 1], 1).to(self.out.weight.dtype)
+        found = self.out(F.relu(self.hidden(self.layers(x).flatten(1)))).to(masked.dtype)
+        return found[:, :4], found[:, 4]
+
+
+class FaceLocator(nn.Module):
+    """Finds the alignment of the face in a picture with holes, in two looks. 1.1 million parameters.
+
+    The second look is at the picture as the first aligns it, so it sees faces that are nearly alike.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = AlignmentNetwork()
+        self.second = AlignmentNetwork()
 
     def forward(self, masked: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Find the face.
@@ -67,35 +79,34 @@ class FaceLocator(nn.Module):
         Returns:
             The alignments, N×4, and the logits of the probability that there is a face, N.
         """
-        colour, known = resample(masked, known, positions(LOCATOR_SIZE, LOCATOR_SIZE, masked)[None])
-        x = torch.cat([(colour - 0.5) * known * 4, known * 2 - 1], 1).to(self.out.weight.dtype)
-        found = self.out(F.relu(self.hidden(self.layers(x).flatten(1)))).to(masked.dtype)
-        return found[:, :4], found[:, 4]
+        return self.looks(masked, known)[1]
+
+    def looks(self, masked: Tensor, known: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return what either look finds, as `forward` does; the second's gradient does not reach the first."""
+        square = positions(LOCATOR_SIZE, LOCATOR_SIZE, masked)
+        found, logit = self.first(*resample(masked, known, square[None]))
+        start = found.detach()
+        rest, second_logit = self.second(*resample(masked, known, transform(start, square)))
+        return (found, logit), (compose(start, rest), second_logit)
 
 
-def aligned_answer(
-    masked: Tensor, known: Tensor, locator: FaceLocator, coarse: Callable[[Tensor, Tensor], Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Return a coarse network's answer to the aligned window, and how much it counts.
+def mirror_image(masked: Tensor, known: Tensor, locator: FaceLocator) -> tuple[Tensor, Tensor]:
+    """Mirror a picture with holes about the axis of the face in it.
 
     Args:
         masked: N3HW float32 in [0, 1], zero in the hole.
         known: N1HW float32, 1 = known, 0 = hole.
-        locator: Finds the alignment.
-        coarse: The network.
+        locator: Finds the face.
 
     Returns:
-        The answer, N3HW float32, and its weight, N1HW in [0, 1]: 0 where no face was found and beyond the aligned
-        picture.
+        The colours, N3HW float32, zero where unknown, and what is known of them, N1HW: nothing if there is no face.
     """
-    alignment, logit = locator(masked, known)
-    aligned = transform(alignment, positions(ALIGNED_SIZE, ALIGNED_SIZE, masked))
-    colour, aligned_known = resample(masked, known, aligned)
-    answer = torch.where(aligned_known > 0, colour, coarse(colour, aligned_known))
-    back = transform(inverse(alignment), positions(masked.shape[2], masked.shape[3], masked))
-    answer = F.grid_sample(answer, back, padding_mode="border", align_corners=False)
-    weight = ((1 - back.abs().amax(3)) / RAMP).clamp(0, 1) * logit.sigmoid()[:, None, None]
-    return answer, weight[:, None]
+    with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
+        alignment, logit = locator(masked, known)
+        counterparts = mirror(alignment, positions(masked.shape[2], masked.shape[3], masked))
+        colour, is_known = resample(masked, known, counterparts)
+        has_face = (logit > 0).to(masked.dtype)[:, None, None, None]
+        return colour * has_face, is_known * has_face
 
 
 def positions(height: int, width: int, like: Tensor) -> Tensor:
@@ -115,6 +126,34 @@ def transform(alignment: Tensor, places: Tensor) -> Tensor:
     return torch.stack([a * across - b * down + x, b * across + a * down + y], -1)
 
 
+def mirror(alignment: Tensor, places: Tensor) -> Tensor:
+    """Map positions, …×2, to their counterparts on the other side of faces with N alignments, N×4. Return N×…×2.
+
+    The middle m of an aligned face is mirrored by q ↦ 2m - conj(q), so with an alignment p = c·q + t, p is mirrored to
+    2mc + t - u·conj(t) + u·conj(p), where u = -c/conj(c).
+    """
+    a, b, x, y = alignment.unbind(1)
+    norm = (a * a + b * b).clamp(min=1e-4)
+    u, v = (b * b - a * a) / norm, -2 * a * b / norm
+    shift = 2 * MIDDLE * a + x - u * x - v * y, 2 * MIDDLE * b + y - v * x + u * y
+    return transform(torch.stack([u, v, *shift], 1), places * places.new_tensor([1, -1]))
+
+
+def compose(outer: Tensor, inner: Tensor) -> Tensor:
+    """Return the alignments that map positions by the inner ones and then by the outer ones; all N×4."""
+    a, b, x, y = outer.unbind(1)
+    inner_a, inner_b, inner_x, inner_y = inner.unbind(1)
+    return torch.stack(
+        [
+            a * inner_a - b * inner_b,
+            a * inner_b + b * inner_a,
+            a * inner_x - b * inner_y + x,
+            b * inner_x + a * inner_y + y,
+        ],
+        1,
+    )
+
+
 def inverse(alignment: Tensor) -> Tensor:
     """Return the alignments that map positions in a window to positions in the aligned picture; both N×4."""
     a, b, x, y = alignment.unbind(1)
@@ -129,9 +168,8 @@ def resample(masked: Tensor, known: Tensor, places: Tensor) -> tuple[Tensor, Ten
     side = _longer(height, width)
     places = torch.stack([places[..., 0] * (side / width), places[..., 1] * (side / height)], -1)
     places = places.expand(masked.shape[0], -1, -1, -1)
-    colour, share = (
-        F.grid_sample(x, places, padding_mode="zeros", align_corners=False) for x in (masked, known)
-    )
+    both = F.grid_sample(torch.cat([masked, known], 1), places, padding_mode="zeros", align_corners=False)
+    colour, share = both[:, :3], both[:, 3:]
     is_known = (share > LEAST_KNOWN).to(share.dtype)
     return colour / share.clamp(min=1e-4) * is_known, is_known
 

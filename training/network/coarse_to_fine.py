@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from training.network.alignment import aligned_answer
 from training.network.smooth_fill import DETAIL, downsample, interpolate_hole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from training.network.alignment import FaceLocator
 
-
-def coarse_fill(
-    masked: Tensor, known: Tensor, coarse: nn.Module, locator: FaceLocator | None = None
-) -> Tensor:
+def coarse_fill(masked: Tensor, known: Tensor, coarse: nn.Module) -> Tensor:
     """Fill the hole from a coarse network's answer.
 
     The detail that the answer lacks at full size is known outside the hole, and is continued into the hole smoothly.
@@ -32,17 +27,12 @@ def coarse_fill(
         masked: N3HW float32 in [0, 1], zero in the hole.
         known: N1HW float32, 1 = known, 0 = hole.
         coarse: The network, which takes the same at half size and predicts the picture.
-        locator: Finds a face, which the coarse network then answers as if it were aligned; None does without.
 
     Returns:
         N3HW float32, unbounded in the hole; known pixels equal those of `masked` to rounding.
     """
     half, half_known = downsample(masked, known, any_size=True)
-    answer = coarse(half, half_known)
-    if locator is not None:
-        aligned, weight = aligned_answer(half, half_known, locator, coarse)
-        answer = answer + weight * (aligned - answer)
-    answer = torch.where(half_known > 0, half, answer)
+    answer = torch.where(half_known > 0, half, coarse(half, half_known))
     # An odd side was rounded up: by a factor of two, and cropped, every pixel stays where it was.
     upsampled = F.interpolate(answer, scale_factor=2, mode="bilinear", align_corners=False)
     upsampled = upsampled[..., : masked.shape[2], : masked.shape[3]]

@@ -8,13 +8,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.errors import check_at_least
+from training.errors import SettingsError, check_at_least
 from training.network.alignment import FaceLocator
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
 from training.network.partial_conv import coverage
 from training.network.report_unet import PartialConvUNet
 from training.network.smooth_fill import ANY_SIZE, smooth_fill
+from training.network.symmetry import detail_of_other_side
 
 MODEL_SIZE = 178
 """Side length of training pictures, in pixels."""
@@ -22,7 +23,8 @@ MIN_SIZE = 32
 """Minimum height and width of a picture, in pixels."""
 
 
-Kind = Literal["report", "residual", "correction", "coarse-to-fine", "aligned"]
+Kind = Literal["report", "residual", "correction", "coarse-to-fine"]
+SYMMETRIC_KINDS: tuple[Kind, ...] = ("residual", "coarse-to-fine")
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,26 @@ class ModelConfig:
     Attributes:
         kind: "report", the report's U-Net of partial convolutions, which predicts the picture; "residual", the same
             U-Net, which sees a smooth first fill as three more channels and predicts the correction to it;
-            "correction", a U-Net at half resolution for the same task; "coarse-to-fine", a correction network of
-            twice the width at half size, whose answer is the first fill of a residual one; or "aligned", the same with
-            a network that finds the face, so that the correction network also answers it as if it were aligned.
+            "correction", a U-Net at half resolution for the same task; or "coarse-to-fine", a correction network of
+            twice the width at half size, whose answer is the first fill of a residual one.
         width: Channels of the first block; 64 in the report.
+        symmetric: Whether a network with a first fill also sees what the other side of the face offers for the hole,
+            and takes over a share of it; another small network finds the face.
 
     Raises:
-        SettingsError: `width` is less than 1.
+        SettingsError: `width` is less than 1, or the kind cannot be symmetric.
     """
 
     kind: Kind = "report"
     width: int = 64
+    symmetric: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("the network's width", self.width, 1)
+        if self.symmetric and self.kind not in SYMMETRIC_KINDS:
+            raise SettingsError(
+                f"a {self.kind} network cannot be symmetric; choose {' or '.join(SYMMETRIC_KINDS)}"
+            )
 
 
 class InpaintingModel(nn.Module):
@@ -55,14 +63,16 @@ class InpaintingModel(nn.Module):
         super().__init__()
         self.config = config
         self.unet: PartialConvUNet | CorrectionUNet
-        in_two_stages = config.kind in ("coarse-to-fine", "aligned")
+        in_two_stages = config.kind == "coarse-to-fine"
         self.coarse = CorrectionUNet(self.coarse_config().width) if in_two_stages else None
         # It is trained on its own, on faces whose alignment is known.
-        self.locator = FaceLocator().requires_grad_(False) if config.kind == "aligned" else None
+        self.locator = FaceLocator().requires_grad_(False) if config.symmetric else None
         if config.kind == "correction":
             self.unet = CorrectionUNet(config.width)
+        elif config.symmetric:
+            self.unet = PartialConvUNet(config.width, 3 + 3 + 3 + 1, 3 + 1)
         else:
-            self.unet = PartialConvUNet(config.width, in_channels=3 if config.kind == "report" else 6)
+            self.unet = PartialConvUNet(config.width, 3 if config.kind == "report" else 3 + 3)
         if config.kind == "residual" or in_two_stages:  # before training the answer is the first fill
             nn.init.zeros_(self.unet.out.weight)
             assert self.unet.out.bias is not None  # noqa: S101 (the layer is built with one)
@@ -85,12 +95,17 @@ class InpaintingModel(nn.Module):
             return prediction.float()
         share = coverage([mask, torch.ones_like(mask)], [3, 3])
         if self.coarse is not None:
-            fill = coarse_fill(masked, mask, self.coarse, self.locator)
+            fill = coarse_fill(masked, mask, self.coarse)
         else:
             with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
                 fill = smooth_fill(masked, mask, ANY_SIZE)
-        prediction = self.unet(torch.cat([masked, fill], 1).to(dtype), share.to(dtype))
-        return fill + prediction.float()
+        seen, detail = [masked, fill], None
+        if self.locator is not None:
+            detail, offered = detail_of_other_side(masked, mask, fill, self.locator)
+            seen += [detail, offered]  # the coverage does not count them
+        answer: Tensor = self.unet(torch.cat(seen, 1).to(dtype), share.to(dtype)).float()
+        prediction = fill + answer[:, :3]
+        return prediction if detail is None else prediction + detail * answer[:, 3:].sigmoid()
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """Fill the hole.

@@ -54,15 +54,21 @@ class UpBlock(nn.Module):
 
 
 class PartialConvUNet(nn.Module):
-    """The U-Net; height and width may be any size from 32 pixels."""
+    """The U-Net; height and width may be any size from 32 pixels.
 
-    def __init__(self, width: int, in_channels: int = 3) -> None:
+    Args:
+        width: Channels of the first block.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+    """
+
+    def __init__(self, width: int, in_channels: int = 3, out_channels: int = 3) -> None:
         super().__init__()
         channels = [width * 2**level for level in range(DEPTH + 1)]
         inputs = [in_channels, *channels[:-1]]
         self.down = nn.ModuleList(DoubleConv(i, o) for i, o in zip(inputs, channels, strict=True))
         self.up = nn.ModuleList(UpBlock(channels[i + 1], channels[i]) for i in reversed(range(DEPTH)))
-        self.out = nn.Conv2d(width, 3, 1)
+        self.out = nn.Conv2d(width, out_channels, 1)
 
     def forward(self, x: Tensor, share: Tensor) -> Tensor:
         """Predict the picture, or a correction to its first fill.
@@ -72,7 +78,7 @@ class PartialConvUNet(nn.Module):
             share: N1HW float in [0, 1], the coverage of each window of `x`, from `coverage`.
 
         Returns:
-            N3HW float, unbounded.
+            NCHW float, the output channels, unbounded.
         """
         skips: list[tuple[Tensor, Tensor]] = []
         *encoder, bottleneck = self.down

@@ -1,0 +1,107 @@
+"""What the other side of a face offers for the hole, and how the network takes it over."""
+
+import pytest
+import torch
+from known_face import KnownFace
+from torch import Tensor, nn
+
+from training.network.alignment import MIDDLE
+from training.network.model import InpaintingModel, ModelConfig
+from training.network.smooth_fill import ANY_SIZE, smooth_fill
+from training.network.symmetry import detail_of_other_side
+
+UPRIGHT = torch.tensor([[1.0, 0.0, -MIDDLE, 0.0]])  # the axis is in the middle of the picture
+HOLE = (slice(None), slice(None), slice(20, 32), slice(10, 24))
+OTHER = (slice(None), slice(None), slice(20, 32), slice(40, 54))
+
+
+def symmetric_face() -> Tensor:
+    torch.manual_seed(0)
+    half = torch.rand(1, 3, 64, 32)
+    return torch.cat([half, half.flip(3)], 3)
+
+
+def with_hole(picture: Tensor) -> tuple[Tensor, Tensor]:
+    known = torch.ones_like(picture[:, :1])
+    known[HOLE] = 0
+    return picture * known, known
+
+
+def smooth_fill_of(masked: Tensor, known: Tensor) -> Tensor:
+    return smooth_fill(masked, known, ANY_SIZE)
+
+
+def test_a_symmetric_face_gets_its_detail_back() -> None:
+    picture = symmetric_face()
+    masked, known = with_hole(picture)
+    fill = smooth_fill_of(masked, known)
+    detail, offered = detail_of_other_side(masked, known, fill, KnownFace(UPRIGHT))
+    assert torch.equal(offered, 1 - known)
+    before, after = ((x - picture)[HOLE].square().mean() for x in (fill, fill + detail))
+    assert after < 0.1 * before
+
+
+def test_light_from_one_side_stays_there() -> None:
+    """The other side is darker by the same amount everywhere."""
+    lit = symmetric_face() * 0.5 + 0.25
+    dark = lit - torch.where(torch.arange(64) < 32, 0.0, 0.2)
+    details = []
+    for picture in (lit, dark):
+        masked, known = with_hole(picture)
+        details.append(
+            detail_of_other_side(masked, known, smooth_fill_of(masked, known), KnownFace(UPRIGHT))[0]
+        )
+    torch.testing.assert_close(details[1][HOLE], details[0][HOLE], atol=0.02, rtol=0)
+
+
+def test_where_the_other_side_is_a_hole_too_nothing_is_offered() -> None:
+    masked, known = with_hole(symmetric_face())
+    known[..., 24:32, 40:54] = 0  # the lower part of the counterpart
+    masked = masked * known
+    detail, offered = detail_of_other_side(masked, known, smooth_fill_of(masked, known), KnownFace(UPRIGHT))
+    assert offered[..., 20:24, 10:24].all()
+    assert not offered[..., 24:, :].any()
+    assert not detail[offered.expand_as(detail) == 0].any()
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_without_a_face_or_anything_known_nothing_is_offered(everything: bool) -> None:
+    masked, known = with_hole(symmetric_face())
+    if everything:
+        masked, known = masked * 0, known * 0
+    locator = KnownFace(UPRIGHT, 9.0 if everything else -9.0)
+    for nothing in detail_of_other_side(masked, known, smooth_fill_of(masked, known), locator):
+        assert not nothing.any()
+
+
+def symmetric_model() -> InpaintingModel:
+    """A network before training, whose first fill is the smooth one."""
+    torch.manual_seed(0)
+    model = InpaintingModel(ModelConfig("residual", 2, symmetric=True)).eval()
+    model.locator = KnownFace(UPRIGHT)
+    return model
+
+
+@pytest.mark.parametrize(("logit", "share"), [(-20.0, 0.0), (0.0, 0.5), (20.0, 1.0)])
+def test_the_network_takes_over_a_share(logit: float, share: float) -> None:
+    model, picture = symmetric_model(), symmetric_face()
+    assert model.unet.out.bias is not None
+    nn.init.constant_(model.unet.out.bias[3:], logit)
+    masked, known = with_hole(picture)
+    fill = smooth_fill_of(masked, known)
+    detail, _ = detail_of_other_side(masked, known, fill, KnownFace(UPRIGHT))
+    with torch.no_grad():
+        answer = model.predict(picture, known)
+    torch.testing.assert_close(answer, fill + share * detail, atol=1e-5, rtol=0)
+
+
+def test_the_share_is_learned() -> None:
+    model, picture = symmetric_model(), symmetric_face()
+    _, known = with_hole(picture)
+    loss = (model.predict(picture, known) - picture)[HOLE].square().mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert model.unet.out.bias is not None
+    assert model.unet.out.bias.grad is not None
+    assert model.unet.out.bias.grad[3] < 0  # a larger share is better
+    assert model.locator is not None
+    assert all(parameter.grad is None for parameter in model.locator.parameters())
