@@ -1,6 +1,7 @@
 """`python -m training locate`: train the small network that finds and aligns faces, and measure it.
 
-Aligned pictures are rotated, scaled and shifted at random, and partly covered; the network learns by what. Where the
+Aligned pictures are rotated, scaled and shifted at random, and partly covered; the network learns by what. Most are
+cropped first and laid over others, so that it cannot learn from the picture's edges instead of the face. Where the
 picture is enlarged until no feature of the face is left in it, the network learns that there is none.
 """
 
@@ -22,7 +23,8 @@ from tqdm import tqdm
 from training.cases import files_of
 from training.loop import train
 from training.masks import PRESETS
-from training.network.alignment import FEATURES, MIDDLE, FaceLocator, inverse, positions, transform
+from training.network.alignment import FEATURES, MIDDLE, inverse, positions, transform
+from training.network.face_locator import FaceLocator
 from training.network.model import MODEL_SIZE
 from training.pictures import load_picture
 from training.transforms import LUMA
@@ -45,6 +47,14 @@ FACELESS: Final = 0.2
 """Share of the windows without features."""
 FACELESS_ZOOM: Final = (2.5, 6.0)
 """How much these are enlarged."""
+STRETCH: Final = 0.18
+"""Largest change of a face's height, in proportion to its width, as a natural logarithm."""
+CENTRE: Final = 0.2
+"""Position down of what a stretched face keeps in place, between eyes and mouth."""
+CROPPED: Final = 0.7
+"""Share of the pictures that are cropped."""
+CROP: Final = 0.4
+"""The most that is cropped on each side, as a position: all features stay."""
 BRIGHTNESS: Final = 0.25
 """Largest relative change of brightness."""
 GREY: Final = 0.1
@@ -89,13 +99,15 @@ class Windows:
     Attributes:
         masked: N3HW in [0, 1], zero in the hole.
         known: N1HW, 1 = known, 0 = hole.
-        alignment: N×4, as `training.network.alignment` defines it.
+        features: N×3×2, positions of eyes and mouth in the window.
+        zoom: N, size of the face as a multiple of an aligned one's.
         has_face: N, 1 or 0.
     """
 
     masked: Tensor
     known: Tensor
-    alignment: Tensor
+    features: Tensor
+    zoom: Tensor
     has_face: Tensor
 
 
@@ -118,22 +130,50 @@ class WindowDraws:
     def draw(self, count: int) -> Windows:
         """Draw windows."""
         has_face = self._chance(1 - FACELESS, count)
-        alignments = [self._alignment(has_face=face > 0) for face in has_face]
-        alignment = torch.tensor(alignments, dtype=torch.float32)
+        alignment, behind = (
+            torch.tensor([self._alignment(has_face=face > 0) for face in faces], dtype=torch.float32)
+            for faces in (has_face, torch.zeros(count))
+        )
+        stretch = torch.exp(self._uniform(STRETCH, count, 1, 1))
         places = transform(inverse(alignment), positions(SIDE, SIDE, alignment))
         is_mirrored = self._chance(0.5, count)[:, None, None] > 0
         across, down = places.unbind(3)
-        places = torch.stack([torch.where(is_mirrored, 2 * MIDDLE - across, across), down], 3)
-        images = F.grid_sample(
-            self._some(self._pictures, count), places, padding_mode="border", align_corners=False
+        places = torch.stack(
+            [torch.where(is_mirrored, 2 * MIDDLE - across, across), CENTRE + (down - CENTRE) * stretch], 3
         )
+        images = self._over_others(self._sample(places), places, behind)
         images = self._recoloured(images)
         holes = self._some(self._holes, count)
         on_face = F.grid_sample(holes, places, align_corners=False)
         holes = torch.where(_each(self._chance(ON_FACE, count)) > 0, on_face, holes)
         holes = holes * _each(self._chance(1 - WHOLE, count))
         known = (holes < 0.5).float()
-        return Windows(images * known, known, alignment, has_face)
+        across, down = torch.tensor(FEATURES).expand(count, -1, -1).unbind(2)
+        a, b, x, y = alignment[:, :, None].unbind(1)
+        down = CENTRE + (down - CENTRE) / stretch[:, 0]
+        features = torch.stack([a * across - b * down + x, b * across + a * down + y], 2)
+        return Windows(images * known, known, features, alignment[:, :2].norm(dim=1), has_face)
+
+    def _sample(self, places: Tensor) -> Tensor:
+        """Sample randomly chosen pictures at N×h×w×2 positions, in [0, 1]."""
+        pictures = self._some(self._pictures, len(places))
+        return F.grid_sample(pictures, places, padding_mode="border", align_corners=False)
+
+    def _over_others(self, images: Tensor, places: Tensor, behind: Tensor) -> Tensor:
+        """Crop most pictures, and show others at N×4 alignments beyond."""
+        count = len(images)
+        crop = self._uniform(CROP, 4, count, 1, 1).abs() * self._chance(CROPPED, count)[:, None, None]
+        across, down = places.unbind(3)
+        is_inside = (
+            (across > crop[0] - 1) & (across < 1 - crop[1]) & (down > crop[2] - 1) & (down < 1 - crop[3])
+        )
+        others = self._sample(transform(inverse(behind), positions(SIDE, SIDE, behind)))
+        is_kept = is_inside | (crop.amax(0) == 0)
+        return torch.where(is_kept[:, None], images, others)
+
+    def _uniform(self, most: float, *shape: int) -> Tensor:
+        """Draw values between -most and most."""
+        return torch.from_numpy(self._random.uniform(-most, most, shape).astype(np.float32))
 
     def _some(self, pictures: Tensor, count: int) -> Tensor:
         """Return randomly chosen pictures, in [0, 1]."""
@@ -194,7 +234,7 @@ def locator_loss(locator: FaceLocator, windows: Windows) -> Tensor:
     """Return the loss, a scalar: how far the features are from where they are found, and whether there are any."""
     loss = torch.zeros(())
     for alignment, logit in locator.looks(windows.masked, windows.known):
-        errors = feature_errors(alignment, windows.alignment)
+        errors = feature_errors(alignment, windows)
         distance = F.smooth_l1_loss(errors, torch.zeros_like(errors), beta=CLOSE, reduction="none").mean(
             (1, 2)
         )
@@ -203,12 +243,9 @@ def locator_loss(locator: FaceLocator, windows: Windows) -> Tensor:
     return loss
 
 
-def feature_errors(found: Tensor, true: Tensor) -> Tensor:
+def feature_errors(found: Tensor, windows: Windows) -> Tensor:
     """Return how far each feature is from where an alignment finds it, N×3×2, as positions in the aligned picture."""
-    features = torch.tensor(FEATURES)
-    zoom = torch.linalg.vector_norm(true[:, :2], dim=1)
-    errors: Tensor = (transform(found, features) - transform(true, features)) / zoom[:, None, None]
-    return errors
+    return (transform(found, torch.tensor(FEATURES)) - windows.features) / windows.zoom[:, None, None]
 
 
 def evaluate(weights: Path, root: Path, count: int) -> tuple[float, float]:
@@ -226,7 +263,7 @@ def evaluate(weights: Path, root: Path, count: int) -> tuple[float, float]:
     windows = WindowDraws(pictures, np.random.default_rng(1)).draw(2 * count)
     with torch.inference_mode():
         alignment, logit = locator(windows.masked, windows.known)
-    distances = torch.linalg.vector_norm(feature_errors(alignment, windows.alignment), dim=2).mean(1)
+    distances = torch.linalg.vector_norm(feature_errors(alignment, windows), dim=2).mean(1)
     is_right = (logit > 0) == (windows.has_face > 0)
     return distances[windows.has_face > 0].median().item() * MODEL_SIZE / 2, is_right.float().mean().item()
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from training.errors import CheckpointError
 from training.files import write_atomically
-from training.network.alignment import FaceLocator
+from training.network.face_locator import FaceLocator
 from training.network.model import InpaintingModel, ModelConfig
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training.network.alignment import FaceLocator
+from training.network.face_locator import FaceLocator
 
 
 class KnownFace(FaceLocator):

@@ -1,4 +1,4 @@
-"""Alignments of faces, the network that finds them, and pictures mirrored about a face's axis."""
+"""Alignments of faces, and the network that finds them."""
 
 import math
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from known_face import KnownFace
 
 from training.__main__ import main
 from training.cases import files_of
@@ -24,20 +23,18 @@ from training.locate import (
 from training.network.alignment import (
     FEATURES,
     MIDDLE,
-    FaceLocator,
     compose,
     inverse,
     mirror,
-    mirror_image,
     positions,
     resample,
     transform,
 )
+from training.network.face_locator import FaceLocator
 from training.pictures import Image, load_picture
 from training.weights import load_locator
 
 ALIGNMENT = torch.tensor([[1.2, 0.3, 0.1, -0.2]])
-IDENTITY = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
 
 
 def _generator(seed: int) -> np.random.Generator:
@@ -103,39 +100,6 @@ def test_a_position_and_its_counterpart_are_mirrored_in_the_aligned_picture() ->
     torch.testing.assert_close(mirror(ALIGNMENT, counterparts[0])[0], places)
 
 
-@pytest.mark.parametrize("size", [(89, 89), (89, 134), (134, 89)])
-def test_what_is_seen_of_one_eye_is_where_the_other_one_is(size: tuple[int, int]) -> None:
-    left, right = transform(ALIGNMENT, torch.tensor(FEATURES[:2]))[0]
-    places = positions(*size, ALIGNMENT)
-    picture = torch.exp(-(((places - right).norm(dim=2) / 0.05) ** 2)).expand(1, 3, -1, -1)
-    known = torch.ones(1, 1, *size)
-    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(ALIGNMENT, 9.0))
-    brightest = places.reshape(-1, 2)[mirrored[0, 0].flatten().argmax()]
-    assert (brightest - left).norm() < 0.03
-    assert mirrored_known[0, 0].flatten()[(places - left).norm(dim=2).argmin()] == 1
-
-
-def test_in_the_counterpart_of_a_hole_nothing_is_known() -> None:
-    known = torch.ones(1, 1, 40, 40)
-    known[..., :20] = 0
-    picture = torch.rand(1, 3, 40, 40) * known
-    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(IDENTITY, 9.0))
-    assert mirrored_known[..., :19].all()
-    assert not mirrored_known[..., 20:].any()
-    assert not mirrored[..., 20:].any()
-
-
-def test_without_a_face_nothing_is_mirrored() -> None:
-    picture = torch.rand(2, 3, 40, 40)
-    known = torch.ones(2, 1, 40, 40)
-    two = KnownFace(IDENTITY.repeat(2, 1), 9.0)
-    two.found[1][1] = -9.0
-    mirrored, mirrored_known = mirror_image(picture, known, two)
-    assert mirrored_known[0].any()
-    assert not mirrored_known[1].any()
-    assert not mirrored[1].any()
-
-
 def test_windows_are_reproducible_and_what_is_stated() -> None:
     torch.manual_seed(0)
     eye = torch.tensor(FEATURES[0])
@@ -146,16 +110,14 @@ def test_windows_are_reproducible_and_what_is_stated() -> None:
     assert all(torch.equal(getattr(first, name), getattr(second, name)) for name in Windows.__annotations__)
     assert 0.6 < first.has_face.mean() < 0.95
     checked = 0
-    for image, known, alignment, has_face in zip(
-        first.masked, first.known, first.alignment, first.has_face, strict=True
+    for image, known, features, has_face in zip(
+        first.masked, first.known, first.features, first.has_face, strict=True
     ):
-        mirrored = torch.stack([2 * MIDDLE - eye[0], eye[1]])
-        places = transform(alignment[None], torch.stack([eye, mirrored]))[0]
         if not has_face:
-            assert (places.abs().amax(1) > 1).all()
+            assert (features.abs().amax(1) > 1).all()
         elif image.max() > 0.6:
             brightest = positions(SIDE, SIDE, eye).reshape(-1, 2)[image[0].flatten().argmax()]
-            assert (places - brightest).norm(dim=1).min() < 0.06
+            assert (features[:2] - brightest).norm(dim=1).min() < 0.06  # mirrored, it is the other eye
             checked += 1
         assert not image[:, known[0] == 0].any()
     assert checked > 10
@@ -163,8 +125,10 @@ def test_windows_are_reproducible_and_what_is_stated() -> None:
 
 def test_errors_are_in_proportion_to_the_face() -> None:
     off = ALIGNMENT + torch.tensor([[0.0, 0.0, 0.12, 0.0]])
-    zoom = math.hypot(1.2, 0.3)
-    torch.testing.assert_close(feature_errors(off, ALIGNMENT)[0, :, 0], torch.full((3,), 0.12 / zoom))
+    zoom = torch.tensor([math.hypot(1.2, 0.3)])
+    nothing = torch.zeros(1)
+    windows = Windows(nothing, nothing, transform(ALIGNMENT, torch.tensor(FEATURES)), zoom, nothing)
+    torch.testing.assert_close(feature_errors(off, windows)[0, :, 0], 0.12 / zoom.expand(3))
 
 
 def test_training_lowers_the_loss_and_writes_weights(

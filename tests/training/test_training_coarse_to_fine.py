@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from training.errors import CheckpointError, SettingsError
 from training.module import InpaintingModule
-from training.network.alignment import FaceLocator
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
+from training.network.face_locator import FaceLocator
 from training.network.model import SYMMETRIC_KINDS, InpaintingModel, Kind, ModelConfig
 from training.weights import save_locator, save_weights
 

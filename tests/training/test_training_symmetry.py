@@ -5,12 +5,13 @@ import torch
 from known_face import KnownFace
 from torch import Tensor, nn
 
-from training.network.alignment import MIDDLE
+from training.network.alignment import FEATURES, MIDDLE, positions, transform
 from training.network.model import InpaintingModel, ModelConfig
 from training.network.smooth_fill import ANY_SIZE, smooth_fill
-from training.network.symmetry import detail_of_other_side
+from training.network.symmetry import detail_of_other_side, mirror_image
 
 UPRIGHT = torch.tensor([[1.0, 0.0, -MIDDLE, 0.0]])  # the axis is in the middle of the picture
+TURNED = torch.tensor([[1.2, 0.3, 0.1, -0.2]])
 HOLE = (slice(None), slice(None), slice(20, 32), slice(10, 24))
 OTHER = (slice(None), slice(None), slice(20, 32), slice(40, 54))
 
@@ -25,6 +26,39 @@ def with_hole(picture: Tensor) -> tuple[Tensor, Tensor]:
     known = torch.ones_like(picture[:, :1])
     known[HOLE] = 0
     return picture * known, known
+
+
+@pytest.mark.parametrize("size", [(89, 89), (89, 134), (134, 89)])
+def test_what_is_seen_of_one_eye_is_where_the_other_one_is(size: tuple[int, int]) -> None:
+    left, right = transform(TURNED, torch.tensor(FEATURES[:2]))[0]
+    places = positions(*size, TURNED)
+    picture = torch.exp(-(((places - right).norm(dim=2) / 0.05) ** 2)).expand(1, 3, -1, -1)
+    known = torch.ones(1, 1, *size)
+    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(TURNED, 9.0))
+    brightest = places.reshape(-1, 2)[mirrored[0, 0].flatten().argmax()]
+    assert (brightest - left).norm() < 0.03
+    assert mirrored_known[0, 0].flatten()[(places - left).norm(dim=2).argmin()] == 1
+
+
+def test_in_the_counterpart_of_a_hole_nothing_is_known() -> None:
+    known = torch.ones(1, 1, 40, 40)
+    known[..., :20] = 0
+    picture = torch.rand(1, 3, 40, 40) * known
+    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(UPRIGHT, 9.0))
+    assert mirrored_known[..., :20].all()
+    assert not mirrored_known[..., 20:].any()
+    assert not mirrored[..., 20:].any()
+
+
+def test_without_a_face_nothing_is_mirrored() -> None:
+    picture = torch.rand(2, 3, 40, 40)
+    known = torch.ones(2, 1, 40, 40)
+    two = KnownFace(UPRIGHT.repeat(2, 1), 9.0)
+    two.found[1][1] = -9.0
+    mirrored, mirrored_known = mirror_image(picture, known, two)
+    assert mirrored_known[0].any()
+    assert not mirrored_known[1].any()
+    assert not mirrored[1].any()
 
 
 def smooth_fill_of(masked: Tensor, known: Tensor) -> Tensor:

@@ -1,12 +1,8 @@
-"""Where the face is in a picture, and the picture mirrored about the face's axis.
-
-A small network finds the similarity that aligns a face as CelebA's are, also where the face is partly covered. The
-picture is then sampled at each position's counterpart, as in Jaderberg et al., "Spatial Transformer Networks" (NIPS
-2015).
+"""Alignments of faces: similarities of the plane, and pictures sampled by them.
 
 Positions are pairs (x, y) in a square that the picture fills in its longer direction, [-1, 1] along either axis. An
-alignment maps positions in an aligned picture to positions in a picture: (a, b, x, y) for p ↦ (a + bi)·p + (x + yi),
-with positions as complex numbers.
+alignment maps positions in a picture that is aligned as CelebA's are to positions in another one: (a, b, x, y) for
+p ↦ (a + bi)·p + (x + yi), with positions as complex numbers.
 """
 
 from __future__ import annotations
@@ -15,98 +11,14 @@ from typing import Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
-LOCATOR_SIZE: Final = 64
-"""Side of the picture that the locator sees, in pixels."""
-CHANNELS: Final = (16, 32, 64, 128)
-"""Channels of the locator's levels, each of half the size of the one before."""
-HIDDEN: Final = 128
 FEATURES: Final = ((-0.219, 0.028), (0.208, 0.028), (-0.006, 0.5))
 """Positions of the eyes and the mouth in an aligned picture: at 178×178, (69, 91), (107, 91) and (88, 133)."""
 MIDDLE: Final = -0.0055
 """Position across of the middle between the eyes, about which an aligned face is symmetrical."""
 LEAST_KNOWN: Final = 0.5
 """Known share from which on a resampled pixel counts as known."""
-
-
-class AlignmentNetwork(nn.Module):
-    """Finds the alignment of the face in a picture of `LOCATOR_SIZE` with holes. 0.6 million parameters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inner, outer in zip((3 + 1, *CHANNELS), CHANNELS, strict=False):
-            layers += [
-                nn.Conv2d(inner, outer, 3, 2, 1),
-                nn.ReLU(),
-                nn.Conv2d(outer, outer, 3, 1, 1),
-                nn.ReLU(),
-            ]
-        self.layers = nn.Sequential(*layers)
-        last = LOCATOR_SIZE >> len(CHANNELS)
-        self.hidden = nn.Linear(CHANNELS[-1] * last**2, HIDDEN)
-        self.out = nn.Linear(HIDDEN, 4 + 1)
-        nn.init.zeros_(self.out.weight)
-        with torch.no_grad():
-            self.out.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))  # the picture is aligned already
-
-    def forward(self, masked: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the face; arguments and result are those of `FaceLocator.forward`."""
-        x = torch.cat([(masked - 0.5) * known * 4, known * 2 - 1], 1).to(self.out.weight.dtype)
-        found = self.out(F.relu(self.hidden(self.layers(x).flatten(1)))).to(masked.dtype)
-        return found[:, :4], found[:, 4]
-
-
-class FaceLocator(nn.Module):
-    """Finds the alignment of the face in a picture with holes, in two looks. 1.1 million parameters.
-
-    The second look is at the picture as the first aligns it, so it sees faces that are nearly alike.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = AlignmentNetwork()
-        self.second = AlignmentNetwork()
-
-    def forward(self, masked: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the face.
-
-        Args:
-            masked: N3HW float32 in [0, 1], zero in the hole.
-            known: N1HW float32, 1 = known, 0 = hole.
-
-        Returns:
-            The alignments, N×4, and the logits of the probability that there is a face, N.
-        """
-        return self.looks(masked, known)[1]
-
-    def looks(self, masked: Tensor, known: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Return what either look finds, as `forward` does; the second's gradient does not reach the first."""
-        square = positions(LOCATOR_SIZE, LOCATOR_SIZE, masked)
-        found, logit = self.first(*resample(masked, known, square[None]))
-        start = found.detach()
-        rest, second_logit = self.second(*resample(masked, known, transform(start, square)))
-        return (found, logit), (compose(start, rest), second_logit)
-
-
-def mirror_image(masked: Tensor, known: Tensor, locator: FaceLocator) -> tuple[Tensor, Tensor]:
-    """Mirror a picture with holes about the axis of the face in it.
-
-    Args:
-        masked: N3HW float32 in [0, 1], zero in the hole.
-        known: N1HW float32, 1 = known, 0 = hole.
-        locator: Finds the face.
-
-    Returns:
-        The colours, N3HW float32, zero where unknown, and what is known of them, N1HW: nothing if there is no face.
-    """
-    with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
-        alignment, logit = locator(masked, known)
-        counterparts = mirror(alignment, positions(masked.shape[2], masked.shape[3], masked))
-        colour, is_known = resample(masked, known, counterparts)
-        has_face = (logit > 0).to(masked.dtype)[:, None, None, None]
-        return colour * has_face, is_known * has_face
 
 
 def positions(height: int, width: int, like: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from training.errors import SettingsError, check_at_least
-from training.network.alignment import FaceLocator
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
+from training.network.face_locator import FaceLocator
 from training.network.partial_conv import coverage
 from training.network.report_unet import PartialConvUNet
 from training.network.smooth_fill import ANY_SIZE, smooth_fill

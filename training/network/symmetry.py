@@ -1,7 +1,8 @@
-"""What the other side of a face offers for the hole: the detail of the mirrored picture.
+"""What the other side of a face offers for the hole: the detail of the picture mirrored about the face's axis.
 
 Faces are nearly symmetrical, so a covered eye can often be seen on the other side. What is offered is the fine detail
-alone; light and colour, which may differ from side to side, remain those of the first fill.
+alone; light and colour, which may differ from side to side, remain those of the first fill. The picture is sampled at
+each position's counterpart, as in Jaderberg et al., "Spatial Transformer Networks" (NIPS 2015).
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from training.network.alignment import mirror_image
+from training.network.alignment import mirror, positions, resample
 from training.network.smooth_fill import downsample
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from training.network.alignment import FaceLocator
+    from training.network.face_locator import FaceLocator
 
 LEVELS = 3
 """Detail is what is lost when the size is halved so many times: finer than about 8 pixels."""
@@ -43,6 +44,25 @@ def detail_of_other_side(
         difference = (mirrored - fill) * mirrored_known
         offered = (1 - known) * mirrored_known
         return (difference - _low_pass(difference, mirrored_known)) * offered, offered
+
+
+def mirror_image(masked: Tensor, known: Tensor, locator: FaceLocator) -> tuple[Tensor, Tensor]:
+    """Mirror a picture with holes about the axis of the face in it.
+
+    Args:
+        masked: N3HW float32 in [0, 1], zero in the hole.
+        known: N1HW float32, 1 = known, 0 = hole.
+        locator: Finds the face.
+
+    Returns:
+        The colours, N3HW float32, zero where unknown, and what is known of them, N1HW: nothing if there is no face.
+    """
+    with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
+        alignment, logit = locator(masked, known)
+        counterparts = mirror(alignment, positions(masked.shape[2], masked.shape[3], masked))
+        colour, is_known = resample(masked, known, counterparts)
+        has_face = (logit > 0).to(masked.dtype)[:, None, None, None]
+        return colour * has_face, is_known * has_face
 
 
 def _low_pass(x: Tensor, weight: Tensor) -> Tensor:
