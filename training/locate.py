@@ -86,8 +86,8 @@ class LocatorConfig:
         seed: Seed of weights, windows and masks.
     """
 
-    pictures: int = 16000
-    steps: int = 8000
+    pictures: int = 22000
+    steps: int = 9000
     batch_size: int = 64
     seed: int = 0
 

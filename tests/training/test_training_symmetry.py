@@ -34,7 +34,7 @@ def test_what_is_seen_of_one_eye_is_where_the_other_one_is(size: tuple[int, int]
     places = positions(*size, TURNED)
     picture = torch.exp(-(((places - right).norm(dim=2) / 0.05) ** 2)).expand(1, 3, -1, -1)
     known = torch.ones(1, 1, *size)
-    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(TURNED, 9.0))
+    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(TURNED, 30.0))
     brightest = places.reshape(-1, 2)[mirrored[0, 0].flatten().argmax()]
     assert (brightest - left).norm() < 0.03
     assert mirrored_known[0, 0].flatten()[(places - left).norm(dim=2).argmin()] == 1
@@ -44,7 +44,7 @@ def test_in_the_counterpart_of_a_hole_nothing_is_known() -> None:
     known = torch.ones(1, 1, 40, 40)
     known[..., :20] = 0
     picture = torch.rand(1, 3, 40, 40) * known
-    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(UPRIGHT, 9.0))
+    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(UPRIGHT, 30.0))
     assert mirrored_known[..., :20].all()
     assert not mirrored_known[..., 20:].any()
     assert not mirrored[..., 20:].any()
@@ -53,12 +53,12 @@ def test_in_the_counterpart_of_a_hole_nothing_is_known() -> None:
 def test_without_a_face_nothing_is_mirrored() -> None:
     picture = torch.rand(2, 3, 40, 40)
     known = torch.ones(2, 1, 40, 40)
-    two = KnownFace(UPRIGHT.repeat(2, 1), 9.0)
-    two.found[1][1] = -9.0
+    two = KnownFace(UPRIGHT.repeat(2, 1), 30.0)
+    two.found[1][1] = -30.0
     mirrored, mirrored_known = mirror_image(picture, known, two)
     assert mirrored_known[0].any()
-    assert not mirrored_known[1].any()
-    assert not mirrored[1].any()
+    assert mirrored_known[1].max() < 1e-6
+    assert mirrored[1].max() < 1e-6
 
 
 def smooth_fill_of(masked: Tensor, known: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def test_a_symmetric_face_gets_its_detail_back() -> None:
     masked, known = with_hole(picture)
     fill = smooth_fill_of(masked, known)
     detail, offered = detail_of_other_side(masked, known, fill, KnownFace(UPRIGHT))
-    assert torch.equal(offered, 1 - known)
+    torch.testing.assert_close(offered, 1 - known, atol=1e-4, rtol=0)
     before, after = ((x - picture)[HOLE].square().mean() for x in (fill, fill + detail))
     assert after < 0.1 * before
 
@@ -103,9 +103,9 @@ def test_without_a_face_or_anything_known_nothing_is_offered(everything: bool) -
     masked, known = with_hole(symmetric_face())
     if everything:
         masked, known = masked * 0, known * 0
-    locator = KnownFace(UPRIGHT, 9.0 if everything else -9.0)
+    locator = KnownFace(UPRIGHT, 30.0 if everything else -30.0)
     for nothing in detail_of_other_side(masked, known, smooth_fill_of(masked, known), locator):
-        assert not nothing.any()
+        assert nothing.abs().max() < 1e-6
 
 
 def symmetric_model() -> InpaintingModel:

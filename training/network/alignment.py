@@ -17,8 +17,6 @@ FEATURES: Final = ((-0.219, 0.028), (0.208, 0.028), (-0.006, 0.5))
 """Positions of the eyes and the mouth in an aligned picture: at 178×178, (69, 91), (107, 91) and (88, 133)."""
 MIDDLE: Final = -0.0055
 """Position across of the middle between the eyes, about which an aligned face is symmetrical."""
-LEAST_KNOWN: Final = 0.5
-"""Known share from which on a resampled pixel counts as known."""
 
 
 def positions(height: int, width: int, like: Tensor) -> Tensor:
@@ -74,16 +72,23 @@ def inverse(alignment: Tensor) -> Tensor:
     return torch.stack([a, b, b * y - a * x, -b * x - a * y], 1)
 
 
-def resample(masked: Tensor, known: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample a picture with holes at N×h×w×2 positions. Return colours, zero where unknown, and what is known: N1hw."""
-    height, width = masked.shape[2:]
+def resample(colour: Tensor, weight: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample a picture at N×h×w×2 positions.
+
+    Args:
+        colour: N3HW, colours multiplied by their weight.
+        weight: N1HW in [0, 1], 1 = known, 0 = hole.
+        places: The positions; beyond the picture nothing is known.
+
+    Returns:
+        The same, N3hw and N1hw.
+    """
+    height, width = colour.shape[2:]
     side = _longer(height, width)
     places = torch.stack([places[..., 0] * (side / width), places[..., 1] * (side / height)], -1)
-    places = places.expand(masked.shape[0], -1, -1, -1)
-    both = F.grid_sample(torch.cat([masked, known], 1), places, padding_mode="zeros", align_corners=False)
-    colour, share = both[:, :3], both[:, 3:]
-    is_known = (share > LEAST_KNOWN).to(share.dtype)
-    return colour / share.clamp(min=1e-4) * is_known, is_known
+    places = places.expand(colour.shape[0], -1, -1, -1)
+    both = F.grid_sample(torch.cat([colour, weight], 1), places, padding_mode="zeros", align_corners=False)
+    return both[:, :3], both[:, 3:]
 
 
 def _longer(height: int, width: int) -> int:

@@ -38,10 +38,10 @@ class AlignmentNetwork(nn.Module):
         with torch.no_grad():
             self.out.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))  # the picture is aligned already
 
-    def forward(self, masked: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the face; arguments and result are those of `FaceLocator.forward`."""
-        x = torch.cat([(masked - 0.5) * known * 4, known * 2 - 1], 1).to(self.out.weight.dtype)
-        found = self.out(F.relu(self.hidden(self.layers(x).flatten(1)))).to(masked.dtype)
+    def forward(self, colour: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the face in a picture of `resample`; the result is that of `FaceLocator.forward`."""
+        x = torch.cat([(colour - 0.5 * weight) * 4, weight * 2 - 1], 1).to(self.out.weight.dtype)
+        found = self.out(F.relu(self.hidden(self.layers(x).flatten(1)))).to(colour.dtype)
         return found[:, :4], found[:, 4]
 
 

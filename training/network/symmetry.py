@@ -36,14 +36,14 @@ def detail_of_other_side(
         locator: Finds the face.
 
     Returns:
-        N3HW float32, zero where nothing is offered, and N1HW, 1 where the hole's counterpart is known. Neither has a
-        gradient.
+        N3HW float32, zero where nothing is offered, and N1HW in [0, 1], 1 where the hole's counterpart is known. No
+        gradient flows through them.
     """
     with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
-        mirrored, mirrored_known = mirror_image(masked, known, locator)
-        difference = (mirrored - fill) * mirrored_known
-        offered = (1 - known) * mirrored_known
-        return (difference - _low_pass(difference, mirrored_known)) * offered, offered
+        hole = 1 - known
+        mirrored, weight = mirror_image(masked, known, locator)
+        difference = mirrored - fill * weight
+        return (difference - _low_pass(difference, weight) * weight) * hole, hole * weight
 
 
 def mirror_image(masked: Tensor, known: Tensor, locator: FaceLocator) -> tuple[Tensor, Tensor]:
@@ -55,14 +55,17 @@ def mirror_image(masked: Tensor, known: Tensor, locator: FaceLocator) -> tuple[T
         locator: Finds the face.
 
     Returns:
-        The colours, N3HW float32, zero where unknown, and what is known of them, N1HW: nothing if there is no face.
+        The colours, multiplied by their weight, N3HW float32, and the weight, N1HW in [0, 1]: the probability of a face
+        where the counterpart is known, 0 elsewhere.
     """
     with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
-        alignment, logit = locator(masked, known)
+        alignment, logit = locator(
+            *downsample(masked, known, any_size=True)
+        )  # which is large enough, and smooth
         counterparts = mirror(alignment, positions(masked.shape[2], masked.shape[3], masked))
-        colour, is_known = resample(masked, known, counterparts)
-        has_face = (logit > 0).to(masked.dtype)[:, None, None, None]
-        return colour * has_face, is_known * has_face
+        colour, weight = resample(masked, known, counterparts)
+        face = logit.sigmoid()[:, None, None, None]
+        return colour * face, weight * face
 
 
 def _low_pass(x: Tensor, weight: Tensor) -> Tensor:
@@ -70,7 +73,6 @@ def _low_pass(x: Tensor, weight: Tensor) -> Tensor:
     height, width = x.shape[2:]
     for _ in range(LEVELS):
         x, weight = downsample(x, weight, any_size=True)
-    low = x / weight.clamp(min=1e-4)
     for _ in range(LEVELS):
-        low = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
-    return low[..., :height, :width]
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    return x[..., :height, :width]
