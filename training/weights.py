@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import zipfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
@@ -190,7 +190,7 @@ def start_coarse_from(model: InpaintingModel, path: Path) -> None:
             f"a network of kind {model.config.kind!r} has no coarse stage to start from {path}"
         )
     given, _ = load_weights(path)
-    expect_network(given, asdict(model.coarse_config()), path)
+    expect_network(given, model.coarse_config().settings(), path)
     model.coarse.load_state_dict(given.unet.state_dict())
 
 

@@ -57,6 +57,10 @@ class ModelConfig:
                 f"a {self.kind} network cannot be symmetric; choose {' or '.join(SYMMETRIC_KINDS)}"
             )
 
+    def settings(self) -> dict[str, object]:
+        """Return a plain mapping, which is stored with the weights: "symmetric" only where it is true."""
+        return {name: value for name, value in asdict(self).items() if value is not False}
+
 
 class InpaintingModel(nn.Module):
     """The network with masking, first fill and compositing, as exported to ONNX."""
@@ -123,5 +127,5 @@ class InpaintingModel(nn.Module):
         return torch.where(mask > 0, image, self.predict(image, mask).clamp(0, 1))
 
     def settings(self) -> dict[str, object]:
-        """Return the configuration as a plain mapping, which is stored with the weights."""
-        return asdict(self.config)
+        """Return the configuration as a plain mapping."""
+        return self.config.settings()
