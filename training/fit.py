@@ -39,6 +39,7 @@ from training.callbacks import (
 from training.data import InpaintingData
 from training.errors import DataError, SettingsError, Stopped
 from training.module import InpaintingModule
+from training.network.model import ModelConfig
 from training.precision import AUTO, Chosen, Trainer, choose_precision
 from training.validation import Samples, ValidateFirst
 from training.weights import expect_network, model_from_lightning
@@ -142,7 +143,7 @@ class FitCommand(LightningCLI):
         if start is None or (start == "last" and not path.exists()):  # a new run
             return
         model, run = model_from_lightning(path)
-        expect_network(model, settings["model"]["network"].as_dict(), path)
+        expect_network(model, ModelConfig(**settings["model"]["network"].as_dict()).settings(), path)
         if settings["trainer"]["precision"] == AUTO:  # the choice of the run's first start
             settings["trainer"]["precision"] = run["config"]["trainer"]["precision"]
 

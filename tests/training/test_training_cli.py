@@ -148,7 +148,7 @@ def test_a_checkpoint_of_another_network_cannot_be_gone_on_with(
     options = ("--ckpt_path", "last", "--model.network.width", "4")
     assert runs.run_here(runs.arguments("report", celeba, report, *options)) == 1
     said = capsys.readouterr().err
-    assert "holds a network with {'kind': 'report', 'width': 2}, but {'kind': 'report', 'width': 4" in said
+    assert "holds a network with {'kind': 'report', 'width': 2}, but {'kind': 'report', 'width': 4}" in said
     assert runs.hashes(report) == before
 
 
