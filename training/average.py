@@ -46,7 +46,7 @@ def average(paths: Sequence[Path], output: Path, weights: Sequence[float] | None
     totals = {name: torch.zeros_like(t, dtype=torch.float64) for name, t in mean.state_dict().items()}
     parts = []
     for path, weight, (model, provenance) in zip(paths, weights, loaded, strict=True):
-        expect_network(model, mean.settings(), path)
+        expect_network(model, mean.config, path)
         share = weight / sum(weights)
         for name, tensor in model.state_dict().items():
             totals[name] += share * tensor

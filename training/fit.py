@@ -143,7 +143,7 @@ class FitCommand(LightningCLI):
         if start is None or (start == "last" and not path.exists()):  # a new run
             return
         model, run = model_from_lightning(path)
-        expect_network(model, ModelConfig(**settings["model"]["network"].as_dict()).settings(), path)
+        expect_network(model, ModelConfig(**settings["model"]["network"].as_dict()), path)
         if settings["trainer"]["precision"] == AUTO:  # the choice of the run's first start
             settings["trainer"]["precision"] = run["config"]["trainer"]["precision"]
 

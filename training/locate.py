@@ -149,9 +149,8 @@ class WindowDraws:
         holes = holes * _each(self._chance(1 - WHOLE, count))
         known = (holes < 0.5).float()
         across, down = torch.tensor(FEATURES).expand(count, -1, -1).unbind(2)
-        a, b, x, y = alignment[:, :, None].unbind(1)
-        down = CENTRE + (down - CENTRE) / stretch[:, 0]
-        features = torch.stack([a * across - b * down + x, b * across + a * down + y], 2)
+        stretched = torch.stack([across, CENTRE + (down - CENTRE) / stretch[:, 0]], 2)
+        features = torch.vmap(lambda one, places: transform(one[None], places)[0])(alignment, stretched)
         return Windows(images * known, known, features, alignment[:, :2].norm(dim=1), has_face)
 
     def _sample(self, places: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import nn
 from training.errors import CheckpointError
 from training.files import write_atomically
 from training.network.face_locator import FaceLocator
-from training.network.model import InpaintingModel, ModelConfig
+from training.network.model import InpaintingModel, Kind, ModelConfig
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -134,14 +134,16 @@ def read_tensors(
     return tensors, metadata
 
 
-def expect_network(model: InpaintingModel, wanted: dict[str, object], path: Path) -> None:
+def expect_network(model: InpaintingModel, wanted: ModelConfig, path: Path) -> None:
     """Check that a file's weights belong to the requested network.
 
     Raises:
         CheckpointError: They belong to another one.
     """
-    if model.settings() != wanted:
-        raise CheckpointError(f"{path} holds a network with {model.settings()}, but {wanted} was requested")
+    if model.config != wanted:
+        raise CheckpointError(
+            f"{path} holds a network with {model.settings()}, but {wanted.settings()} was requested"
+        )
 
 
 def start_from(model: InpaintingModel, path: Path) -> None:
@@ -157,14 +159,15 @@ def start_from(model: InpaintingModel, path: Path) -> None:
     if given.coarse is not None and model.config == given.coarse_config():
         model.unet.load_state_dict(given.coarse.state_dict())
         return
-    found = given.config
-    if model.config.symmetric:
-        found = replace(found, symmetric=True)
-    if model.coarse is not None and found == replace(model.config, kind="residual"):
-        found = model.config
-    if found != model.config:
-        expect_network(given, model.settings(), path)
+    if given.config not in _starts_of(model.config):
+        expect_network(given, model.config, path)
     model.load_state_dict(_enlarged(given.state_dict(), model.state_dict()))
+
+
+def _starts_of(config: ModelConfig) -> set[ModelConfig]:
+    """Return the networks whose weights are all parts of one, or that one but for the channels of symmetry."""
+    kinds: set[Kind] = {config.kind, "residual"} if config.kind == "coarse-to-fine" else {config.kind}
+    return {replace(config, kind=kind, symmetric=s) for kind in kinds for s in {config.symmetric, False}}
 
 
 def _enlarged(given: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -190,7 +193,7 @@ def start_coarse_from(model: InpaintingModel, path: Path) -> None:
             f"a network of kind {model.config.kind!r} has no coarse stage to start from {path}"
         )
     given, _ = load_weights(path)
-    expect_network(given, model.coarse_config().settings(), path)
+    expect_network(given, model.coarse_config(), path)
     model.coarse.load_state_dict(given.unet.state_dict())
 
 

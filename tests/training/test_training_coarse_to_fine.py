@@ -160,6 +160,15 @@ def test_a_network_that_is_not_symmetric_does_not_start_from_one_that_is(tmp_pat
         InpaintingModule(CONFIG, start=path)
 
 
+def test_a_symmetric_network_does_not_start_from_a_correction_network(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    weights_of(ModelConfig("correction", 2), path, 3)
+    with pytest.raises(
+        CheckpointError, match=r"holds a network with \{'kind': 'correction', 'width': 2\}, but"
+    ):
+        InpaintingModule(ModelConfig("coarse-to-fine", 2, symmetric=True), start=path)
+
+
 @pytest.mark.parametrize("kind", ["report", "correction"])
 def test_other_kinds_cannot_be_symmetric(kind: Kind) -> None:
     with pytest.raises(SettingsError, match="choose residual or coarse-to-fine"):

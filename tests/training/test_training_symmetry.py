@@ -13,7 +13,6 @@ from training.network.symmetry import detail_of_other_side, mirror_image
 UPRIGHT = torch.tensor([[1.0, 0.0, -MIDDLE, 0.0]])  # the axis is in the middle of the picture
 TURNED = torch.tensor([[1.2, 0.3, 0.1, -0.2]])
 HOLE = (slice(None), slice(None), slice(20, 32), slice(10, 24))
-OTHER = (slice(None), slice(None), slice(20, 32), slice(40, 54))
 
 
 def symmetric_face() -> Tensor:
@@ -34,7 +33,7 @@ def test_what_is_seen_of_one_eye_is_where_the_other_one_is(size: tuple[int, int]
     places = positions(*size, TURNED)
     picture = torch.exp(-(((places - right).norm(dim=2) / 0.05) ** 2)).expand(1, 3, -1, -1)
     known = torch.ones(1, 1, *size)
-    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(TURNED, 30.0))
+    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(TURNED))
     brightest = places.reshape(-1, 2)[mirrored[0, 0].flatten().argmax()]
     assert (brightest - left).norm() < 0.03
     assert mirrored_known[0, 0].flatten()[(places - left).norm(dim=2).argmin()] == 1
@@ -44,7 +43,7 @@ def test_in_the_counterpart_of_a_hole_nothing_is_known() -> None:
     known = torch.ones(1, 1, 40, 40)
     known[..., :20] = 0
     picture = torch.rand(1, 3, 40, 40) * known
-    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(UPRIGHT, 30.0))
+    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(UPRIGHT))
     assert mirrored_known[..., :20].all()
     assert not mirrored_known[..., 20:].any()
     assert not mirrored[..., 20:].any()
@@ -53,7 +52,7 @@ def test_in_the_counterpart_of_a_hole_nothing_is_known() -> None:
 def test_without_a_face_nothing_is_mirrored() -> None:
     picture = torch.rand(2, 3, 40, 40)
     known = torch.ones(2, 1, 40, 40)
-    two = KnownFace(UPRIGHT.repeat(2, 1), 30.0)
+    two = KnownFace(UPRIGHT.repeat(2, 1))
     two.found[1][1] = -30.0
     mirrored, mirrored_known = mirror_image(picture, known, two)
     assert mirrored_known[0].any()

@@ -58,14 +58,11 @@ def mirror_image(masked: Tensor, known: Tensor, locator: FaceLocator) -> tuple[T
         The colours, multiplied by their weight, N3HW float32, and the weight, N1HW in [0, 1]: the probability of a face
         where the counterpart is known, 0 elsewhere.
     """
-    with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
-        alignment, logit = locator(
-            *downsample(masked, known, any_size=True)
-        )  # which is large enough, and smooth
-        counterparts = mirror(alignment, positions(masked.shape[2], masked.shape[3], masked))
-        colour, weight = resample(masked, known, counterparts)
-        face = logit.sigmoid()[:, None, None, None]
-        return colour * face, weight * face
+    alignment, logit = locator(*downsample(masked, known, any_size=True))  # large enough for it, and smoother
+    counterparts = mirror(alignment, positions(masked.shape[2], masked.shape[3], masked))
+    colour, weight = resample(masked, known, counterparts)
+    face = logit.sigmoid()[:, None, None, None]
+    return colour * face, weight * face
 
 
 def _low_pass(x: Tensor, weight: Tensor) -> Tensor:
