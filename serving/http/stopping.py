@@ -1,4 +1,4 @@
-"""The ASGI server: uvicorn, with a stop that answers every request that was sent."""
+"""The ASGI server: uvicorn, with a shutdown that answers every request already sent."""
 
 import asyncio
 import socket
@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import uvicorn
 
-from serving.core.clients import PAUSE_SECONDS, accept_all
+from serving.core.clients import PAUSE_SECONDS
+from serving.core.listener import accept_all
 from serving.http.admission import Admission
 from serving.http.connections import Connection
 from serving.http.scheduling import Scheduler
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
         self._scheduler.stop()
         await self._wait(lambda: not self._admission.requests, loop.time() + PAUSE_SECONDS)
         await self._wait(self._is_quiet, loop.time() + PAUSE_SECONDS)
-        # What connects until the listeners are closed is refused, too.
+        # Connections made before the listeners are closed are refused, too.
         listeners = [listener.dup() for listener in sockets or []]
         for server in self.servers:
             server.close()

@@ -1,8 +1,8 @@
-"""A relay of connections in front of TorchServe: limits of time and memory, and a stop that answers every request.
+"""A relay in front of TorchServe that limits time and memory, and answers every request before it stops.
 
 TorchServe accepts requests until it is terminated, and then resets the connections of those in flight. It waits for
-the rest of a request for as long as the client likes. The relay listens in its place, passes bytes on, and knows
-which connections have a request in flight.
+the rest of a request without a time limit. The relay listens in its place, passes bytes on, and knows which
+connections have a request in flight.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ from serving.core.clients import (
     PAUSE_SECONDS,
     SEND_SECONDS,
     STOP_SECONDS,
-    accept_all,
     late_headers,
     long_headers,
     slow_body,
@@ -33,21 +32,22 @@ from serving.core.clients import (
     too_many_connections,
 )
 from serving.core.errors import InpaintError, InvalidRequestError, OverloadedError
+from serving.core.listener import accept_all
 from serving.torchserve.options import LOOPBACK
 
 MAX_CONNECTIONS = 400
-"""Connections at the same time. Each takes up to two files here and one of TorchServe's, of often 1024."""
+"""Maximum number of open connections. Each uses up to two files here and one in TorchServe; the limit is often 1024."""
 
 MAX_HELD_BYTES = 256 * 2**20
-"""Bytes of all requests in flight together."""
+"""Maximum total bytes of all requests in flight."""
 
-_LINGER_SECONDS = 5.0  # in which a client that still sends can read its response
+_LINGER_SECONDS = 5.0  # in which a client that is still sending can read its response
 _POLL_SECONDS = 0.05
 _CHECK_SECONDS = 0.5
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?:\r\n|\Z)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
-# What TorchServe answers a form that its parser cannot read.
+# TorchServe's response to a form that its parser cannot read.
 _FAILED = b"HTTP/1.1 500"
 _FORM_FAILED = re.compile(
     rb'"type": "(\w*DataDecoder|\w*IndexOutOfBounds|NullPointer|IllegalArgument)Exception"'
@@ -91,8 +91,8 @@ class Relay:
         """Complete the requests in flight, and refuse all others with a 503.
 
         Args:
-            seconds: how long that may take. Requests that are then still in flight are answered 503, too.
-            stop_now: ends it at once when it is set.
+            seconds: how long that may take. Requests still in flight after that are answered 503, too.
+            stop_now: when set, ends the wait at once.
         """
         self._run(self._drain(seconds, stop_now))
 
@@ -105,7 +105,7 @@ class Relay:
         """Connect to TorchServe.
 
         Raises:
-            OSError: it has ended.
+            OSError: it has exited.
         """
         if isinstance(self._upstream, int):
             return (await self._loop.create_connection(factory, LOOPBACK, self._upstream))[0]
@@ -130,7 +130,7 @@ class Relay:
         self.stopping_since = self._loop.time()
         end = self.stopping_since + seconds
         await self._wait(lambda: not any(client.request for client in self.clients), end, stop_now)
-        # What connects until the listener is closed is refused, too.
+        # Clients that connect until the listener is closed are refused, too.
         listener = self._listener.dup()
         self._server.close()
         for accepted in accept_all(listener):
@@ -145,7 +145,7 @@ class Relay:
             await asyncio.sleep(_POLL_SECONDS)
 
     def _is_quiet(self) -> bool:
-        """Tell whether all responses are received, and probably no request is on its way."""
+        """Tell whether all responses have been received, and probably no request is on its way."""
         recent = self._loop.time() - PAUSE_SECONDS
         return not any(client.refused or client.since > recent for client in self.clients)
 
@@ -164,7 +164,7 @@ class _Client(asyncio.Protocol):
         transport: the connection.
         request: the request that is being received or answered, or None.
         since: the event loop's time when the client last sent something, or received a complete response.
-        refused: whether the client has its last response, and may only close the connection.
+        refused: whether the client was sent its last response, and can only close the connection.
     """
 
     transport: asyncio.Transport
@@ -184,11 +184,11 @@ class _Client(asyncio.Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the headers of a request have not arrived, or it was refused."""
+        """Whether there is no request with complete headers, or it was refused."""
         return self.request is None or not self.request.has_head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start to wait for a request. If there are too many connections, close one that waits, too."""
+        """Wait for a request. If there are too many connections, close the longest-waiting one, or refuse this one."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self.transport = transport
         clients = self._relay.clients
@@ -208,7 +208,7 @@ class _Client(asyncio.Protocol):
         self._release()
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what the client sends, from a request's complete headers on."""
+        """Pass on what the client sends, once a request's headers are complete."""
         if self.refused:
             return
         self.since = self._loop.time()
@@ -233,7 +233,7 @@ class _Client(asyncio.Protocol):
     async def _connect(self) -> None:
         try:
             transport = await self._relay.connect(lambda: _Upstream(self))
-        except OSError:  # TorchServe has ended, which `start.py` notices
+        except OSError:  # TorchServe has exited, which `start.py` notices
             self.transport.close()
             return
         if self.refused or self.transport.is_closing():
@@ -248,12 +248,12 @@ class _Client(asyncio.Protocol):
         self._pending.clear()
 
     def pause_writing(self) -> None:
-        """Read no more of the response until the client has received more."""
+        """Stop reading the response until the client has received more of it."""
         if self._upstream is not None:
             self._upstream.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read on."""
+        """Resume reading the response."""
         if self._upstream is not None:
             self._upstream.resume_reading()
 
@@ -278,7 +278,7 @@ class _Client(asyncio.Protocol):
         request = self.request
         if request is not None and self._response.is_complete(without_body=request.head.startswith(b"HEAD ")):
             self.request, self.since = None, self._loop.time()
-            if not request.is_complete():  # it is refused before all of it was received
+            if not request.is_complete():  # it was answered before all of it was received
                 self._linger()
 
     def end(self) -> None:
@@ -305,7 +305,7 @@ class _Client(asyncio.Protocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Close the sending side, and the connection once the client has: closed at once, it would be reset."""
+        """Close the sending side, and the connection once the client closes its own: closing at once would reset it."""
         self.refused = True
         self._release()
         with suppress(OSError):
@@ -363,21 +363,21 @@ class _Upstream(asyncio.Protocol):
         self._client.end()
 
     def pause_writing(self) -> None:
-        """Read no more of the request until TorchServe has received more."""
+        """Stop reading the request until TorchServe has received more of it."""
         self._client.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read on."""
+        """Resume reading the request."""
         self._client.transport.resume_reading()
 
 
 class _Message:
-    """A request or a response as it is received, read as far as is necessary to find its end.
+    """A request or a response that is being received, parsed only as far as needed to find its end.
 
     Attributes:
         started: the event loop's time when it began.
         head: the headers received so far.
-        has_head: whether these are all.
+        has_head: whether the headers are complete.
         size: bytes received.
     """
 
@@ -386,17 +386,17 @@ class _Message:
         self.head = b""
         self.has_head = False
         self.size = 0
-        self._left = 0  # bytes of the body, if they are declared
+        self._left = 0  # remaining bytes of the body, if its length is declared
         self._is_chunked = False
         self._last = b""
 
     @property
     def is_interim(self) -> bool:
-        """Whether this is a response that another one follows, such as `100 Continue`."""
+        """Whether this is an interim response, such as `100 Continue`, that another one follows."""
         return self.has_head and self.head.startswith(b"HTTP/1.1 1")
 
     def is_complete(self, *, without_body: bool = False) -> bool:
-        """Tell whether it has ended, which for a response to HEAD it does with the headers."""
+        """Tell whether it is complete; a response to HEAD is complete after its headers."""
         if not self.has_head or without_body:
             return self.has_head
         return self._last.endswith(_LAST_CHUNK) if self._is_chunked else self._left <= 0
