@@ -1,7 +1,7 @@
-"""The adversarial term: a discriminator of patches, and a bound on how far it may change the gradient.
+"""The adversarial term: a patch discriminator, and a bound on how far it may change the gradient.
 
-The discriminator is that of SN-PatchGAN (Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019):
-spectrally normalised convolutions that judge overlapping patches of the composited picture, under the hinge loss.
+The discriminator follows SN-PatchGAN (Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019):
+spectrally normalised convolutions that judge overlapping patches of the composited picture, with the hinge loss.
 """
 
 from __future__ import annotations
@@ -37,33 +37,35 @@ class PatchDiscriminator(nn.Module):
 
 
 def _over_holes(scores: Tensor, mask: Tensor) -> Tensor:
-    """Average scores over the patches that hold hole pixels; the others are real in either picture."""
+    """Average scores over the patches that contain hole pixels; the others are real in both pictures."""
     weight: Tensor = F.adaptive_max_pool2d(1 - mask, list(scores.shape[2:]))
     return (scores * weight).sum() / weight.sum().clamp(min=1)
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
-    """Return the hinge loss of the scores of real and of filled pictures, a scalar."""
+    """Return the hinge loss over the scores of real and filled pictures, a scalar."""
     return _over_holes(F.relu(1 - real), mask) + _over_holes(F.relu(1 + fake), mask)
 
 
 def adversarial_loss(fake: Tensor, mask: Tensor) -> Tensor:
-    """Return the loss of the network that fills, a scalar: low where the discriminator takes its pictures for real."""
+    """Return the inpainting network's loss, a scalar: low where the discriminator takes its pictures for real."""
     return -_over_holes(fake, mask)
 
 
-def combine(pixel: Tensor, adversarial: Tensor, share: float) -> Tensor:
-    """Add up two gradients with respect to the prediction, the second scaled to `share` times the first's norm.
+def combine(pixel: Tensor, adversarial: Tensor, weight: Tensor, share: float) -> Tensor:
+    """Add two gradients with respect to the prediction, the second scaled to `share` times the first's norm.
 
-    Each picture is scaled on its own. Near the least squared error, the pixel gradient is proportional to the error
-    itself, so that the adversary can add at most `share`² of the squared error: 10·log10(1 + share²) dB.
+    Each picture is scaled separately. Near the minimum squared error, the pixel gradient is proportional to the error
+    itself, so the adversary can add at most `share`² times the squared error: 10·log10(1 + share²) dB.
 
     Args:
         pixel: N3HW, gradient of the pixel loss.
         adversarial: N3HW, gradient of the adversarial loss.
+        weight: N1HW in [0, 1], how much the adversary counts at each pixel, in both gradients' norms too.
         share: At least 0.
     """
-    scale = _norms(pixel) / _norms(adversarial).clamp(min=1e-12)
+    adversarial = adversarial * weight
+    scale = _norms(pixel * weight) / _norms(adversarial).clamp(min=1e-12)
     return pixel + share * scale * adversarial
 
 

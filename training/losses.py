@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from training.adversary import PatchDiscriminator, adversarial_loss, combine, discriminator_loss
 from training.errors import check_at_least
 from training.network.partial_conv import WINDOW
+from training.network.wide_holes import wide_parts
 from training.perceptual import STLPIPS, Backbone, style_distance
 
 EPSILON = 1e-8
@@ -35,7 +36,7 @@ class LossConfig:
         backbone: The network behind both of them.
         total_variation: Weight of the variation in and around the hole.
         adversary: The adversarial gradient's share of the other terms' gradient: it costs at most
-            10·log10(1 + share²) dB.
+            10·log10(1 + share²) dB. It acts in the wide parts of holes only.
 
     Raises:
         SettingsError: A weight is negative.
@@ -90,8 +91,9 @@ class Objective(nn.Module):
         judgement = discriminator_loss(
             self.discriminator(truth, mask), self.discriminator(filled.detach(), mask), mask
         )
+        gradient = combine(own, other, wide_parts(mask), self.config.adversary)
         # The gradient of this product is the combined one.
-        return (prediction * combine(own, other, self.config.adversary)).sum() + judgement, loss.detach()
+        return (prediction * gradient).sum() + judgement, loss.detach()
 
     def terms(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted sum of every term but the adversarial one, a scalar."""

@@ -117,10 +117,12 @@ class TestObjective:
     def test_no_checkpoint_keeps_the_perceptual_network(self) -> None:
         assert not Objective(LossConfig(perceptual=1.0, backbone="alex")).state_dict()
 
-    def test_the_adversary_turns_the_predictions_gradient_and_learns_to_judge(self) -> None:
+    def test_the_adversary_turns_the_gradient_in_wide_holes_and_learns_to_judge(self) -> None:
         torch.manual_seed(0)
         truth, prediction = torch.rand(2, 2, 3, 64, 64)
-        mask = (torch.rand(2, 1, 64, 64) > 0.4).float()
+        mask = torch.ones(2, 1, 64, 64)
+        mask[..., 10:50, 10:50] = 0  # wide
+        mask[..., 60, :] = 0  # thin
         objective = Objective(LossConfig("psnr", 1.0, 0.0, adversary=0.5))
         assert objective.discriminator is not None
 
@@ -131,8 +133,10 @@ class TestObjective:
         backward.backward()
         assert torch.equal(loss, pixel_loss(prediction, truth, mask, objective.config).detach())
         assert prediction.grad is not None
-        pulled = (prediction.grad - own).flatten(1).norm(dim=1)
-        torch.testing.assert_close(pulled, 0.5 * own.flatten(1).norm(dim=1))
+        pulled = prediction.grad - own
+        assert not pulled[..., 60, :].any()
+        wide = own[..., 10:50, 10:50]
+        torch.testing.assert_close(pulled.flatten(1).norm(dim=1), 0.5 * wide.flatten(1).norm(dim=1))
         kernels = [p for p in objective.discriminator.parameters() if p.dim() == 4]
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in kernels)
 

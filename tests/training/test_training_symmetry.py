@@ -12,7 +12,7 @@ from training.network.symmetry import detail_of_other_side, mirror_image
 
 UPRIGHT = torch.tensor([[1.0, 0.0, -MIDDLE, 0.0]])  # the axis is in the middle of the picture
 TURNED = torch.tensor([[1.2, 0.3, 0.1, -0.2]])
-HOLE = (slice(None), slice(None), slice(20, 32), slice(10, 24))
+HOLE = (slice(None), slice(None), slice(20, 36), slice(10, 26))  # wide
 
 
 def symmetric_face() -> Tensor:
@@ -89,12 +89,21 @@ def test_light_from_one_side_stays_there() -> None:
 
 def test_where_the_other_side_is_a_hole_too_nothing_is_offered() -> None:
     masked, known = with_hole(symmetric_face())
-    known[..., 24:32, 40:54] = 0  # the lower part of the counterpart
+    known[..., 24:36, 38:54] = 0  # the lower part of the counterpart
     masked = masked * known
     detail, offered = detail_of_other_side(masked, known, smooth_fill_of(masked, known), KnownFace(UPRIGHT))
-    assert offered[..., 20:24, 10:24].all()
+    assert offered[..., 20:24, 10:26].all()
     assert not offered[..., 24:, :].any()
     assert not detail[offered.expand_as(detail) == 0].any()
+
+
+def test_a_thin_mark_is_offered_nothing() -> None:
+    picture = symmetric_face()
+    known = torch.ones_like(picture[:, :1])
+    known[..., 20:31, :24] = 0  # as thick as the report's lines
+    masked = picture * known
+    for nothing in detail_of_other_side(masked, known, smooth_fill_of(masked, known), KnownFace(UPRIGHT)):
+        assert not nothing.any()
 
 
 @pytest.mark.parametrize("everything", [False, True])

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from training.network.alignment import mirror, positions, resample
 from training.network.smooth_fill import downsample
+from training.network.wide_holes import wide_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,8 @@ def detail_of_other_side(
 ) -> tuple[Tensor, Tensor]:
     """Return the detail to add to a first fill so that the hole looks like its counterpart, and where it is offered.
 
+    Thin marks are offered none: what is around them says more than the other side does.
+
     Args:
         masked: N3HW float32 in [0, 1], zero in the hole.
         known: N1HW float32, 1 = known, 0 = hole.
@@ -36,14 +39,14 @@ def detail_of_other_side(
         locator: Finds the face.
 
     Returns:
-        N3HW float32, zero where nothing is offered, and N1HW in [0, 1], 1 where the hole's counterpart is known. No
-        gradient flows through them.
+        N3HW float32, zero where nothing is offered, and N1HW in [0, 1], 1 in the wide parts of the hole whose
+        counterpart is known. No gradient flows through them.
     """
     with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
-        hole = 1 - known
+        wide = wide_parts(known)
         mirrored, weight = mirror_image(masked, known, locator)
         difference = mirrored - fill * weight
-        return (difference - _low_pass(difference, weight) * weight) * hole, hole * weight
+        return (difference - _low_pass(difference, weight) * weight) * wide, wide * weight
 
 
 def mirror_image(masked: Tensor, known: Tensor, locator: FaceLocator) -> tuple[Tensor, Tensor]:
