@@ -5,7 +5,7 @@
 #   docker build -t inpaint:torchserve --target torchserve .        TorchServe, for CPUs
 #   docker build -t inpaint:torchserve-gpu --target torchserve-gpu .
 #   docker build -t inpaint:ray --target ray .                      a node of a Ray cluster
-#   docker build -t inpaint:proxy --target proxy .                  the page, and nginx before any of them
+#   docker build -t inpaint:proxy --target proxy .                  the page, and nginx in front of any of them
 #
 # Each runs as user 10001, writes only to /tmp, completes the requests in flight before it stops on SIGTERM, and is
 # healthy when its model is ready. Compilers, pip's cache and tests stay in build stages.
@@ -23,7 +23,7 @@ ARG NODE_EXTRA_CA_CERTS
 COPY clients/web/package.json clients/web/package-lock.json ./
 RUN npm ci --no-audit --no-fund --loglevel=error
 COPY clients/web/ ./
-# The page makes its own, smaller model from it.
+# The build makes the page's own, smaller model from inpaint.onnx.
 COPY models/inpaint.onnx /project/models/
 COPY models/marks/marks.onnx /project/models/marks/
 RUN npm run build
@@ -76,7 +76,7 @@ FROM base AS http-files
 COPY serving/*.py serving/
 COPY serving/core/ serving/core/
 COPY serving/http/ serving/http/
-# In 8 bits for CPUs, in float32 for GPUs.
+# The model in 8 bits for CPUs, and in float32 for GPUs.
 COPY models/inpaint-int8.onnx models/inpaint.onnx models/
 COPY models/marks/ models/marks/
 COPY deploy/healthcheck.py ./
@@ -100,7 +100,7 @@ RUN build='from pathlib import Path; from sys import argv; from export.mar impor
 
 FROM base AS proxy
 LABEL org.opencontainers.image.title="Inpainting: page and reverse proxy" \
-      org.opencontainers.image.description="The web page, and nginx before one or several inpainting servers"
+      org.opencontainers.image.description="The web page, and nginx in front of one or several inpainting servers"
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends nginx-light gettext-base \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/debconf/*-old \
@@ -155,7 +155,7 @@ RUN apt-get update \
 COPY --from=ray-packages /opt/venv /opt/venv
 COPY --from=http-files /app/ ./
 COPY serving/ray/ serving/ray/
-# Ray's processes run in other folders, and keep the cluster's token in their home.
+# Ray's processes run in other folders, and keep the cluster's token in their home directory.
 ENV PYTHONPATH=/app HOME=/tmp RAY_USAGE_STATS_ENABLED=0 \
     RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING=0 \
     RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=60 RAY_AUTH_MODE=token

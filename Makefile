@@ -19,7 +19,7 @@ MINUTES ?= 60
 PAUSE ?= 0
 ENGINE ?= onnx
 
-# ONNX Runtime would report what it runs to its maker.
+# By default ONNX Runtime reports what it runs to its vendor.
 export ORT_DISABLE_TELEMETRY = 1
 
 WEB = clients/web
@@ -43,13 +43,13 @@ serve: $(VENV)/.serve ## serve MODEL=file with ONNX Runtime, and the web page, o
 
 page: $(WEB)/build/index.html ## build the web page into clients/web/build
 
-# The archive is made at every start, in a folder of its own: it is always that of MODEL and of this code.
+# The archive is built at every start, in a folder of its own, so it always matches MODEL and this code.
 torchserve: $(VENV)/.torchserve ## serve MODEL=file with TorchServe, on the same contract
 	@rm -rf $(ARTIFACTS)/torchserve
 	@$(RUN_PYTHON) -m export mar $(MODEL) -o $(ARTIFACTS)/torchserve
 	@exec $(RUN_PYTHON) -m serving.torchserve.start --mar $(ARTIFACTS)/torchserve/*.mar --port $(PORT)
 
-ray: $(VENV)/.ray ## serve MODEL=file with Ray Serve, replicas by the load, on the same contract
+ray: $(VENV)/.ray ## serve MODEL=file with Ray Serve, on the same contract; replicas scale with the load
 	@exec $(RUN_PYTHON) -m serving.ray --model $(MODEL) --port $(PORT)
 
 check: lint ## run the linters and the quick tests
@@ -85,10 +85,10 @@ lint-page: $(WEB)/node_modules/.installed ## check the web page's style and type
 	npm --prefix $(WEB) run lint
 	npm --prefix $(WEB) run check
 
-train: $(VENV)/.dev ## train by CONFIG=default, full or report on DATA=folder; a killed run goes on
+train: $(VENV)/.dev ## train with CONFIG=default, full or report on DATA=folder; an interrupted run is resumed
 	$(RUN_PYTHON) -m training fit --config training/configs/$(CONFIG).yaml --data.root $(DATA) --run $(RUN) --ckpt_path last
 
-export: $(VENV)/.dev ## make FORMATS="onnx fp16 int8 mar" from WEIGHTS=file, calibrated and compared on DATA=folder
+export: $(VENV)/.dev ## export FORMATS="onnx fp16 int8 mar" from WEIGHTS=file, calibrated and compared on DATA=folder
 	$(RUN_PYTHON) -m export all $(WEIGHTS) -o $(ARTIFACTS) --formats $(FORMATS) --data $(DATA)
 	@echo 'Serve it with: make serve MODEL=$(ARTIFACTS)/$(basename $(notdir $(WEIGHTS)))$(if $(filter int8,$(FORMATS)),-int8).onnx'
 
@@ -100,7 +100,7 @@ benchmark: $(VENV)/.dev ## measure speed and memory on this machine
 clean: ## remove what was installed and built; runs/ stays
 	rm -rf $(VENV) $(ARTIFACTS) $(WEB)/node_modules $(WEB)/build $(WEB)/.on-device $(WEB)/.svelte-kit
 
-# All but torch, whose build, and so whose hash, is the host's choice, and on a GPU host the CUDA that it comes with.
+# Everything except torch, whose build, and so its hash, depends on the host, and on a GPU host the CUDA it comes with.
 PIN = CUSTOM_COMPILE_COMMAND="make requirements" $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras \
 	--no-emit-index-url --no-emit-find-links --annotation-style line --constraint constraints.txt
 CUDA = cublas cuda-nvrtc cuda-runtime cudnn-cu13 cufft curand nvjitlink

@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=_FORMATS,
         default=_FORMATS,
-        help="what to make; the float32 ONNX file always is (default: all)",
+        help="formats to export; the float32 ONNX file is always written (default: all)",
     )
     everything.add_argument(
         "--data", type=Path, required=True, help="folder of pictures to calibrate and compare on"
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     onnx.set_defaults(run=_onnx)
 
     int8 = commands.add_parser("int8", help="quantise a float32 ONNX file to 8 bits (for CPUs)")
-    int8.add_argument("artifact", type=Path, help="ONNX file of `python -m export onnx`")
+    int8.add_argument("artifact", type=Path, help="ONNX file written by `python -m export onnx`")
     int8.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
     int8.add_argument(
         "--data", type=Path, required=True, help="folder of calibration pictures; the val split is used"
@@ -134,14 +134,14 @@ def _parser() -> argparse.ArgumentParser:
 
     mar = commands.add_parser("mar", help="build the TorchServe archive around an ONNX file")
     mar.add_argument(
-        "artifact", type=Path, help="ONNX file of this command, or another one with its description"
+        "artifact", type=Path, help="ONNX file of this command, or another with a description beside it"
     )
     mar.add_argument("-o", "--output", type=Path, required=True, help="the model store, a folder")
-    mar.add_argument("--name", help="the model's name; by default that of its metadata, or else inpaint")
+    mar.add_argument("--name", help="the model's name; by default the one in its metadata, or else inpaint")
     mar.set_defaults(run=_mar)
 
-    marks = commands.add_parser("marks", help="export the network that finds marks to ONNX")
-    marks.add_argument("weights", type=Path, help="weights file of `python -m training marks`")
+    marks = commands.add_parser("marks", help="export to ONNX the network that finds marks")
+    marks.add_argument("weights", type=Path, help="weights file written by `python -m training marks`")
     marks.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
     marks.set_defaults(run=_marks)
 

@@ -1,4 +1,4 @@
-"""A checkpoint → ONNX files in several formats, compared with PyTorch. Data are checked before anything is written."""
+"""Export of a checkpoint to several ONNX files, compared with PyTorch. Data are checked before anything is written."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def export_formats(
     Args:
         weights: The checkpoint. The ONNX files are named after it: `NAME.onnx`, `NAME-fp16.onnx`, `NAME-int8.onnx`.
         folder: Where to write them.
-        formats: `fp16` and `int8` are made if they are in it. The float32 file always is.
-        data: Folder of pictures: those of its validation split calibrate, those of its test split are compared on.
+        formats: `fp16` and `int8` are written if they are in it; the float32 file always is.
+        data: Folder of pictures: the validation split is used for calibration, the test split for the comparison.
         calibration_pictures: Number of pictures to calibrate on.
         parity_pictures: Number of pictures to compare on, at least 5.
-        runtimes: What to run the files on, to compare them.
+        runtimes: Runtimes to compare the files on.
 
     Returns:
-        The files, that in float32 first and that in 8 bits last, and the verdicts on them.
+        The files, float32 first and 8-bit last, and the verdicts on them.
 
     Raises:
         DataError: The folder is invalid, or has too few pictures.

@@ -1,4 +1,4 @@
-"""ONNX's operator GridSample for its reference evaluator, whose own takes 20 seconds for 64×64 positions."""
+"""GridSample for ONNX's reference evaluator, whose own implementation takes 20 seconds for 64×64 positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class GridSample(OpRun):
-    """Bilinear interpolation; what lies beyond the image is zero, and positions -1 and 1 are its edges."""
+    """Bilinear interpolation; pixels beyond the image are zero, and positions -1 and 1 are its edges."""
 
     def _run(
         self,

@@ -96,7 +96,7 @@ class FoldedUpBlock(nn.Module):
 
 
 class KnownUNet(nn.Module):
-    """The report's network, folded, for an input of which some channels are known everywhere.
+    """The report's network, folded, for an input with some channels known everywhere.
 
     Args:
         unet: The network, its blocks folded.

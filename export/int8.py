@@ -1,9 +1,9 @@
-"""ONNX float32 → ONNX with 8-bit convolutions: static quantisation, calibrated on real pictures and masks.
+"""Static quantisation of a float32 ONNX file to 8-bit convolutions, calibrated on real pictures and masks.
 
 Activations are quantised per tensor and weights per output channel, in the QDQ format that all execution providers
 support. Weights use 7 of the 8 bits: x86 processors without VNNI add two products of activations and weights in 16
-bits, where those of 8 bits saturate. The first fill, the mask coverage, the first convolution (its input is the
-picture) and the output convolution stay in float32.
+bits, which would saturate with 8-bit weights. The first fill, the mask coverage, the first convolution (its input is
+the picture) and the output convolution stay in float32.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from training.cases import Case
 
 NETWORKS = ("model.coarse.", "model.unet.")
-"""Prefixes of the names of the networks' weights in the graph."""
+"""Prefixes of the networks' weight names in the graph."""
 FLOAT_LAYERS = frozenset(
     network + layer
     for network in NETWORKS
     for layer in ("down.0.first.conv.weight", "first.conv.weight", "out.weight")
 )
-"""Weights of the first convolution of each network, and of the last one."""
+"""Weights of each network's first and last convolution."""
 PASSTHROUGH = frozenset({"Add", "Concat", "DepthToSpace", "MaxPool", "Mul", "Relu", "Resize"})
 """Operators that stay in 8 bits between two quantised convolutions."""
 
@@ -91,7 +91,7 @@ def quantise(source: Path, target: Path, cases: Sequence[Case]) -> None:
 
 
 def _remove_unused_domains(proto: onnx.ModelProto) -> None:
-    """Remove the operator domains that the quantisation declares and does not use: other runtimes lack them."""
+    """Remove the operator domains that the quantisation declares but does not use: other runtimes lack them."""
     used = {node.domain for node in proto.graph.node}
     kept = [opset for opset in proto.opset_import if opset.domain in used]
     del proto.opset_import[:]

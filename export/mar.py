@@ -1,6 +1,6 @@
-"""ONNX → TorchServe's model archive, `NAME.mar`: the model, the handler and the package `serving.core`.
+"""Build TorchServe's model archive, `NAME.mar`, from an ONNX file, the handler and the package `serving.core`.
 
-The archive is self-contained: beside TorchServe, which needs pyyaml, a host needs onnxruntime, numpy, pillow and
+The archive is self-contained: besides TorchServe, which needs pyyaml, a host needs onnxruntime, numpy, pillow and
 opencv, but not this project.
 """
 
@@ -30,12 +30,12 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 
 
 def build_mar(artifact: Path, folder: Path, name: str | None = None) -> Path:
-    """Pack a model for TorchServe. The same model makes the same archive, byte for byte.
+    """Pack a model for TorchServe. The same model always gives the same archive, byte for byte.
 
     Args:
-        artifact: An ONNX file under the graph contract, or one that is described; a YAML file beside it is packed.
+        artifact: An ONNX file that follows the graph contract, or a described one; a YAML file beside it is packed.
         folder: Where to write `NAME.mar`, atomically; created if necessary.
-        name: The model's name; by default that of its metadata, or else `inpaint`.
+        name: The model's name; by default the one in its metadata, or else `inpaint`.
 
     Returns:
         The archive's path.

@@ -1,4 +1,4 @@
-"""Export of the network that finds marks to ONNX."""
+"""Export to ONNX of the network that finds marks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def export_marks(weights: Path, target: Path) -> None:
     probability of belonging to a mark. N, H and W are dynamic.
 
     Args:
-        weights: Safetensors of `python -m training marks`.
+        weights: Safetensors file written by `python -m training marks`.
         target: The ONNX file to write, atomically.
 
     Raises:

@@ -64,10 +64,10 @@ def to_onnx(network: nn.Module, inputs: dict[str, Tensor], output: str, min_side
     """Trace a network to an ONNX graph in which batch size, height and width are dynamic.
 
     Args:
-        network: Takes NCHW tensors and returns another.
+        network: Takes NCHW tensors and returns one.
         inputs: An example of each input, by its name in the graph and in `network.forward`.
         output: The output's name in the graph.
-        min_side: Least height and width.
+        min_side: Minimum height and width.
     """
     dims = {
         0: torch.export.Dim("batch", min=1, max=MAX_BATCH),

@@ -1,6 +1,6 @@
 // Runs an ONNX file with ONNX Runtime Web: node onnxruntime_web.mjs PACKAGE MODEL, for export/runtimes.py.
 //
-// Reads from stdin, again and again: batch size, height and width (uint32), the image and the mask (float32). Writes to
+// Reads from stdin, repeatedly: batch size, height and width (uint32), the image and the mask (float32). Writes to
 // stdout: the output's four dimensions (uint32) and values (float32). All numbers are little-endian.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';

@@ -38,7 +38,7 @@ def check(
         weights: Safetensors of `training.weights`.
         artifacts: ONNX files of `export.onnx` and `export.int8`.
         probes: Inputs to compare on.
-        runtimes: What to run the artifacts on, at least one.
+        runtimes: Runtimes to run the artifacts on, at least one.
 
     Raises:
         ArtifactError: An artifact is missing, damaged, from another checkpoint, or fails on a runtime or a probe.
@@ -87,7 +87,7 @@ def _results(
     with ExitStack() as stack:
         try:
             run = stack.enter_context(runtime.load(artifact))
-        except Exception as error:  # of many kinds
+        except Exception as error:  # each runtime raises its own
             raise ArtifactError(f"{artifact} cannot be run by {runtime.name}: {error}") from error
         for probe, reference in tqdm(pairs, desc=f"{runtime.name}, {artifact.name}", unit="probe"):
             limited = probe.first(runtime.pictures)
@@ -99,7 +99,7 @@ def _results(
 def _answer(run: Run, probe: Probe, artifact: Path, runtime: Runtime) -> NDArray[np.float32]:
     try:
         answer = run(probe.image, probe.mask)
-    except Exception as error:  # of many kinds
+    except Exception as error:  # each runtime raises its own
         raise ArtifactError(f"{artifact} cannot be run on {probe.name} by {runtime.name}: {error}") from error
     if answer.shape != probe.image.shape:
         raise ArtifactError(

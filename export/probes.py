@@ -43,7 +43,7 @@ class Probe:
     judges_quality: bool = False
 
     def first(self, count: int | None) -> Probe:
-        """Return a probe of the first pictures alone, too few to measure the loss of PSNR; itself for None."""
+        """Return a probe of only the first `count` pictures, too few to measure the loss of PSNR; itself if None."""
         if count is None:
             return self
         return Probe(self.name, self.image[:count], self.mask[:count], self.truth[:count])

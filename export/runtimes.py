@@ -1,4 +1,4 @@
-"""The runtimes that the parity check runs artifacts on: ONNX Runtime, and what other people may load the graph with.
+"""The runtimes that the parity check runs artifacts on: ONNX Runtime, and others that people may load the graph with.
 
 Each is a context manager that loads an ONNX file and provides a `Run`. Those that are not installed are left out.
 """
@@ -56,7 +56,7 @@ class Runtime:
     Attributes:
         name: Its name and version.
         load: Loads an ONNX file while the `with` block runs.
-        pictures: Run no more pictures of a probe than these; None for all.
+        pictures: Maximum number of pictures of a probe to run; None for all.
         side: Run only probes of at most this height and width, in pixels; None for all.
     """
 
@@ -67,14 +67,14 @@ class Runtime:
 
 
 def installed_runtimes() -> tuple[list[Runtime], list[str]]:
-    """Return the runtimes that are installed, ONNX Runtime on the CPU first, and why each other one is left out."""
+    """Return the runtimes that are installed, ONNX Runtime on the CPU first, and why the others are left out."""
     found = [onnx_runtime_cpu(), reference_evaluator(), onnx_runtime_web(), openvino()]
     found += [onnx_runtime_gpu(device) for device in GPU_PROVIDERS]
     return [r for r in found if isinstance(r, Runtime)], [r for r in found if isinstance(r, str)]
 
 
 def onnx_runtime_cpu() -> Runtime:
-    """Return ONNX Runtime on the CPU: what the engines serve with."""
+    """Return ONNX Runtime on the CPU: the runtime that the engines use."""
     return Runtime(f"ONNX Runtime {onnxruntime.__version__} (CPU)", partial(_load_onnx_runtime, CPU_PROVIDER))
 
 
@@ -164,7 +164,7 @@ def _load_onnx_runtime_web(node: str, artifact: Path) -> Iterator[Run]:
             yield run
         finally:
             process.kill()
-            with suppress(BrokenPipeError):  # what it has not read
+            with suppress(BrokenPipeError):  # data that it has not read
                 stdin.close()
 
 

@@ -25,7 +25,7 @@ class Tolerance:
 TOLERANCES: Final = {
     # Only float32 rounding.
     "fp32": Tolerance(max_error=1e-4, psnr_cost=0.001),
-    # Half precision has 11 bits: 2^-11 for each of about 20 layers; more than 1/50 would be visible.
+    # Half precision has 11 bits: an error of 2^-11 in each of about 20 layers; more than 1/50 would be visible.
     "fp16": Tolerance(max_error=0.02, psnr_cost=0.01),
     # 8 bits: single pixels may change visibly inside a large hole, where many results are plausible; the quality
     # against the truth must stay the same.
@@ -120,8 +120,8 @@ def to_markdown(verdicts: Sequence[Verdict], left_out: Sequence[str] = ()) -> st
     """Return the tables of every artifact, with the verdicts above them.
 
     Args:
-        verdicts: Each with one runtime's results at least. The first one's are listed in full, the others' in a
-            table of their largest errors.
+        verdicts: Each with the results of at least one runtime. The first runtime's are listed in full, and the
+            largest errors of all in a table.
         left_out: The runtimes that nothing was run on, and why.
     """
     lines = []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From artifacts to HTTP: the inpainting pipeline and the ONNX Runtime server around it."""
+"""The inpainting pipeline, from exported models to HTTP, and the ONNX Runtime server around it."""
 
 import os
 
-# From 1.29 on, ONNX Runtime reports what it runs to its maker, unless told not to before it is loaded.
+# From 1.29 on, ONNX Runtime sends telemetry about what it runs to Microsoft unless this is set first.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

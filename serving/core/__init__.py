@@ -1,1 +1,1 @@
-"""Bytes to bytes: what every engine needs to fill an image, without a web framework."""
+"""What every engine needs to fill an image, from bytes to bytes, without a web framework."""

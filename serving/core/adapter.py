@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 _RANGES: tuple[Range, ...] = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0))
 """The ranges that a measured output may have."""
-_TOLERANCE = 0.1  # of a range, for a graph that returns known pixels only nearly as they were
+_TOLERANCE = 0.1  # of a range, for a graph that returns known pixels only approximately
 
 
 class Adapter:
@@ -32,14 +32,14 @@ class Adapter:
         )
 
     def in_session(self, session: ort.InferenceSession) -> "Adapter":
-        """Return an adapter of the same graph, loaded in another session."""
+        """Return an adapter for the same graph, loaded in another session."""
         return Adapter(session, self._binding)
 
     def run(self, images: Floats, known: Floats) -> Floats:
         """Fill images.
 
         Args:
-            images: [N,3,H,W] float32 in [0, 1], at most of the graph's size if that is fixed.
+            images: [N,3,H,W] float32 in [0, 1], no larger than the graph's size if that is fixed.
             known: [N,1,H,W] float32, 1 = known, 0 = hole.
 
         Returns:
@@ -86,8 +86,8 @@ class Adapter:
             if not fitting:
                 raise ModelFileError(
                     f"its {found}, which is none of the ranges [0, 1], [0, 255] and [-1, 1]: the mask's polarity "
-                    f"(hole = {binding.hole:g} by the description '{binding.description}') may be wrong, or state "
-                    "the output's range (docs/models.md)."
+                    f"(hole = {binding.hole:g} by the description '{binding.description}') may be wrong; if "
+                    "it is right, state the output's range (docs/models.md)."
                 )
             self._binding = replace(binding, output=replace(binding.output, range=fitting[0]))
         elif not _fits(binding.output.range, black, white):
@@ -134,7 +134,7 @@ class Adapter:
         return np.pad(images, widths), np.pad(known, widths)
 
     def _converted(self, images: Floats, known: Floats) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and masks in the graph's ranges and types; what is under a hole is black."""
+        """Return images and masks in the graph's ranges and types; pixels in a hole are black."""
         binding = self._binding
         black, white = binding.image.range or VALUE_RANGE
         pixels = images * known * np.float32(white - black) + np.float32(black)

@@ -18,12 +18,12 @@ def local_url(host: str, port: int) -> str:
 
 
 def example_commands(url: str, model: str, key: str = "") -> str:
-    """Return lines for a shell: a prediction with curl, and one with the command line client if that is installed.
+    """Return shell commands for a prediction: with curl and, if installed, with the command line client.
 
     Args:
         url: the server's URL.
         model: the model's name.
-        key: curl's option for the API key, after a space.
+        key: curl's option for the API key, with a leading space.
     """
     files = '-F image=@photo.jpg -F mask=@mask.png -H "Accept: image/png"'
     lines = [f"  curl{key} {files} {url}/predictions/{model} -o filled.png"]
@@ -34,7 +34,7 @@ def example_commands(url: str, model: str, key: str = "") -> str:
 
 
 def _client() -> str | None:
-    """Return the command of the client: its name if a shell finds it, or else its path beside this Python."""
+    """Return the client's command: its name if it is on the PATH, or else its path beside this Python."""
     if shutil.which("inpaint"):
         return "inpaint"
     beside = Path(sys.executable).with_name("inpaint")

@@ -1,4 +1,4 @@
-"""Bind a description to a graph: which input is the image, which the mask, of which type and size."""
+"""Bind a description to a graph: which input is the image and which the mask, and their types and sizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Node(Protocol):
 
 
 class Mismatch(Exception):  # noqa: N818 (caught where it becomes a ModelFileError)
-    """The graph does not agree with a description; the message says in what."""
+    """The graph does not agree with a description; the message says how."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Binding:
         fixed: the graph's height and width in pixels if they are fixed, or else None.
         fixed_batch: whether the graph takes one image at a time.
         multiple_of: height and width must be a multiple of this.
-        min_size: least height and width in pixels.
+        min_size: minimum height and width in pixels.
     """
 
     description: str
@@ -135,11 +135,11 @@ def bind(description: Description, inputs: Sequence[Node], outputs: Sequence[Nod
 
 
 def _find(tensor: str, facts: TensorFacts, nodes: Sequence[Node]) -> Node:
-    """Return the input or output that a description names, or else the only one with as many channels."""
+    """Return the input or output that is named, or else the only one with the right number of channels."""
     channels = CHANNELS[tensor]
     if isinstance(facts.name, int):
         if not 0 <= facts.name < len(nodes):
-            raise Mismatch(f"it has nothing at the position {facts.name} of the {tensor}")
+            raise Mismatch(f"there is nothing at position {facts.name}, given for the {tensor}")
         node = nodes[facts.name]
     elif facts.name is not None:
         named = [node for node in nodes if node.name == facts.name]
@@ -198,7 +198,9 @@ def _fixed_size(node: Node) -> tuple[int, int] | None:
 def _batch(node: Node) -> bool:
     batch = node.shape[0]
     if isinstance(batch, int) and batch != 1:
-        raise Mismatch(f"'{node.name}' takes {batch} images at a time: export it with 1 or a dynamic number")
+        raise Mismatch(
+            f"'{node.name}' takes {batch} images at a time: export it with a batch size of 1 or a dynamic one"
+        )
     return isinstance(batch, int)
 
 

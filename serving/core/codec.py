@@ -1,7 +1,7 @@
-"""Image files to pictures: every mode and format, at full bit depth.
+"""Decode image files to pictures: every mode and format, at full bit depth.
 
-Ordinary files are decoded in this process, all others in a process of their own (`sandbox`): a decoder's crash, and the
-memory and time that it takes, cost one request.
+Ordinary files are decoded in this process, all others in a process of their own (`sandbox`), so a decoder
+that crashes, or takes too much memory or time, costs one request.
 """
 
 import logging
@@ -26,7 +26,7 @@ __all__ = ["FORMATS", "Picture", "Samples", "decode_image", "decode_mask"]
 logger = logging.getLogger(__name__)
 
 sandbox = Sandbox([image_files.__name__, jpeg_blocks.__name__])
-"""Where files are read that are not ordinary."""
+"""Where files that are not ordinary are decoded."""
 
 WALL_SECONDS_PER_CPU_SECOND = 10  # other processes use the cores, too
 
@@ -92,7 +92,7 @@ def decode_image(data: bytes, max_pixels: int, checkpoint: Checkpoint = no_check
 def decode_mask(data: bytes, max_pixels: int, checkpoint: Checkpoint = no_checkpoint) -> NDArray[np.bool_]:
     """Decode a mask file to a hole: HW bool, True (white, at least half of full scale) = hole to fill.
 
-    A mask with transparency is composited on black. The arguments are those of `decode_image`.
+    A mask with transparency is composited on black. The arguments are the same as for `decode_image`.
 
     Raises:
         TooManyPixelsError: width times height, read from the header, is over `max_pixels`.
@@ -131,7 +131,7 @@ def _decode_in_sandbox(data: bytes, name: str, max_pixels: int, checkpoint: Chec
     try:
         result = sandbox.run(decode_file, *arguments, seconds=seconds, checkpoint=checkpoint)
     except SandboxedCallError as error:
-        # Out of memory, the system may have killed the process of an honest file.
+        # The file may be valid: the system may have killed the process for lack of memory. Try again.
         if error.timed_out or time.monotonic() - started > image_files.cpu_seconds(0):
             raise
         result = sandbox.run(decode_file, *arguments, seconds=seconds, checkpoint=checkpoint)

@@ -1,7 +1,7 @@
-"""The REST contract's request and response, read and written in one way by every engine.
+"""The REST contract's request and response, read and written the same way by every engine.
 
-An engine passes in what it received, a JSON body or the fields of a form, and gets the same `FillRequest` or the
-same error. Nothing here depends on a web framework.
+An engine passes in the JSON body or the form fields that it received, and gets the same `FillRequest` or the
+same error as any other engine. Nothing here depends on a web framework.
 """
 
 import base64
@@ -27,25 +27,25 @@ OutputFormat = Literal["png", "jpeg", "webp", "same"]
 Metadata = Literal["all", "no-location", "none"]
 
 IMAGE_TYPES: Final[Mapping[ImageFormat, str]] = {"png": PNG, "jpeg": "image/jpeg", "webp": "image/webp"}
-"""The media types of the formats that an image can be answered in, the default first."""
+"""The media type of each format that a response's image can have, the default first."""
 
 TIMEOUT_HEADER: Final = "X-Server-Timeout"
-"""The seconds that the client gives the server. An engine's own limit applies as well."""
+"""The seconds that the client allows for a prediction. The engine's own limit applies as well."""
 
 FIELDS: Final = {
     "image": "The image file: PNG, JPEG, WebP, BMP or TIFF.",
     "mask": (
-        "The mask file, of the image's size: white (128 and above) = hole to fill. "
+        "The mask file, of the same size as the image: white (128 and above) = hole to fill. "
         "May be omitted if the image has transparency: transparent = hole."
     ),
     "output_size": "`original`: the image's own size. `model`: the square that the model was trained on.",
     "output_format": (
-        "`png` (default), `webp` (both lossless), `jpeg`, or `same`: the image's own of these three, for other formats "
-        "PNG. May be omitted if `Accept` names an image type."
+        "`png` (default), `webp` (both lossless), `jpeg`, or `same`: the image's own format if it is one of "
+        "these three, otherwise PNG. May be omitted if `Accept` names an image type."
     ),
     "metadata": (
-        "What of EXIF, XMP and the colour profile is kept: `all` (default); `no-location`: EXIF without the place, no "
-        "XMP; `none`: only the colour profile."
+        "Which metadata is kept: `all` (default): EXIF, XMP and the colour profile; `no-location`: the same "
+        "without EXIF's location and without XMP; `none`: only the colour profile."
     ),
 }
 """The fields of a request and their descriptions. A form sends the files as they are, JSON in base64."""
@@ -87,7 +87,7 @@ class FillRequest:
             return replace(self, output_format=best)
         if not preference(ranges, JSON)[0]:
             offered = ", ".join([JSON, *(IMAGE_TYPES[name] for name in formats)])
-            raise NotAcceptableError(f"The header Accept is {short(repr(accept))}: accept one of {offered}.")
+            raise NotAcceptableError(f"The Accept header is {short(repr(accept))}: accept one of {offered}.")
         return replace(self, output_format=formats[0])
 
 
@@ -173,7 +173,7 @@ def requested_seconds(header: str | None) -> float:
         seconds = nan
     if not seconds > 0:
         raise InvalidRequestError(
-            f"The header {TIMEOUT_HEADER} is {short(repr(header))}: send a number of seconds greater than 0."
+            f"The {TIMEOUT_HEADER} header is {short(repr(header))}: send a number of seconds greater than 0."
         )
     return seconds
 
@@ -214,7 +214,7 @@ def request_from_fields(fields: Mapping[str, Any]) -> FillRequest:
 
 
 def own_format(image: bytes) -> ImageFormat:
-    """Return the format to answer an image file in so that it keeps its own where that is possible."""
+    """Return an image file's own format if a response can have it, or else PNG."""
     if image.startswith(b"\xff\xd8"):
         return "jpeg"
     return "webp" if image[:4] == b"RIFF" and image[8:12] == b"WEBP" else "png"

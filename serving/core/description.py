@@ -19,18 +19,18 @@ _SUFFIX = ".yaml"
 
 
 def description_file(model: Path) -> Path:
-    """Return the path of the YAML file that describes a model file, if there is one: the same name, `.yaml`."""
+    """Return the path of the YAML file that may describe a model file: the same name, with `.yaml`."""
     return model.with_suffix(_SUFFIX)
 
 
 def find_binding(
     model: Path, metadata: Mapping[str, str], inputs: Sequence[Node], outputs: Sequence[Node]
 ) -> Binding:
-    """Find what describes a graph, and bind it to the graph's inputs and outputs.
+    """Find the description of a graph, and bind it to the graph's inputs and outputs.
 
     Args:
         model: the ONNX file.
-        metadata: the metadata in it.
+        metadata: its metadata.
         inputs: the graph's inputs.
         outputs: the graph's outputs.
 
@@ -62,7 +62,8 @@ def find_binding(
             f"{next(iter(bindings))}`."
         )
     raise ModelFileError(
-        f"{model} is not an inpainting model that is known here. {found}. Known are: {'; '.join(problems)}. {advice}."
+        f"{model} is not a known inpainting model. {found}. Known descriptions: {'; '.join(problems)}. "
+        f"{advice}."
     )
 
 

@@ -18,7 +18,7 @@ from serving.core.graph import (
 )
 
 _KEYS = ("image", "mask", "output", "size", "multiple_of", "min_size")
-_GREATEST = 1e6  # of the values of pixels
+_GREATEST = 1e6  # limit of pixel values
 _Facts = TypeVar("_Facts", bound=TensorFacts)
 
 

@@ -1,4 +1,4 @@
-"""Pictures to image files: PNG, WebP and JPEG, with their metadata.
+"""Encode pictures as image files: PNG, WebP and JPEG, with their metadata.
 
 PNG and WebP are lossless. OpenCV writes PNG, in a third of Pillow's time for a large photo. Large pictures are encoded
 in a process of their own, since an encoder cannot be cancelled in any other way.
@@ -31,8 +31,8 @@ sandbox = Sandbox([__name__])
 """Where large pictures are encoded."""
 
 _MAX_PIXELS_IN_PROCESS = {"png": 16_000_000, "jpeg": 16_000_000, "webp": 4_000_000}  # more take over a second
-# For photos the filter matters, not zlib's effort: run lengths alone take two thirds of the time of zlib's first level,
-# and the file is no larger.
+# For photos the filter matters, not zlib's effort: run-length encoding alone takes two thirds of the time of
+# zlib's level 1, and the file is no larger.
 _PNG_OPTIONS = [
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG),
@@ -57,17 +57,17 @@ def check_side(image_format: ImageFormat, size: tuple[int, int]) -> None:
     largest = _LARGEST_SIDE.get(image_format)
     if largest is not None and max(size) > largest:
         raise InvalidRequestError(
-            f"The format {IMAGE_TYPES[image_format]} holds at most {largest} pixels a side, and the image has "
-            f"{size[1]}x{size[0]}: ask for PNG."
+            f"The format {IMAGE_TYPES[image_format]} holds at most {largest} pixels per side, and the image "
+            f"has {size[1]}x{size[0]}: request PNG."
         )
 
 
 def with_metadata(picture: Picture, metadata: Metadata, orientation: int = 1) -> Picture:
-    """Return the picture with the metadata that an answer keeps.
+    """Return the picture with the metadata that a response keeps.
 
     Args:
-        picture: the picture, as it is shown.
-        metadata: what to keep. The colour profile always is.
+        picture: the picture, as displayed.
+        metadata: what to keep. The colour profile is always kept.
         orientation: the EXIF orientation in which its pixels will be stored.
     """
     if metadata == "none" and orientation == 1:
@@ -84,10 +84,10 @@ def with_metadata(picture: Picture, metadata: Metadata, orientation: int = 1) ->
 
 
 def encode(picture: Picture, image_format: ImageFormat, checkpoint: Checkpoint = no_checkpoint) -> bytes:
-    """Encode a picture as it is shown: `picture.orientation` does not matter.
+    """Encode a picture as displayed: `picture.orientation` is ignored.
 
     PNG keeps mode and bit depth, but 16-bit grey with alpha is written as RGBA: OpenCV does not support the mode, nor
-    Pillow the depth. WebP and JPEG have 8 bits, and JPEG no alpha: it shows the picture on white.
+    Pillow the depth. WebP and JPEG have 8 bits. JPEG has no alpha: the picture is composited on white.
 
     Args:
         picture: the picture.
@@ -99,7 +99,7 @@ def encode(picture: Picture, image_format: ImageFormat, checkpoint: Checkpoint =
         try:
             return _encode_in_sandbox(picture, image_format, checkpoint)
         except SandboxedCallError as error:
-            logger.warning("The encoder %s on %dx%d pixels: encoding them here.", error, width, height)
+            logger.warning("The encoder %s on %dx%d pixels: encoding in process.", error, width, height)
     return _encode(picture, image_format)
 
 
@@ -172,7 +172,7 @@ def _encode_png(picture: Picture) -> bytes:
 
 
 def _with_xmp(png: bytes, xmp: bytes) -> bytes:
-    """Return a PNG file with XMP, in an iTXt chunk as its specification says. OpenCV would write a tEXt chunk."""
+    """Return a PNG file with XMP in an iTXt chunk, as XMP's specification requires; OpenCV would use tEXt."""
     chunk = b"iTXt" + _XMP_KEYWORD.encode() + bytes(5) + xmp
     whole = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return png[:_AFTER_HEADER] + whole + png[_AFTER_HEADER:]

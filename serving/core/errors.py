@@ -90,7 +90,7 @@ class MethodNotAllowedError(InpaintError):
 
 
 class NotAcceptableError(InpaintError):
-    """The ``Accept`` header excludes every media type that the request can be answered in."""
+    """The ``Accept`` header excludes every media type that the response could have."""
 
     code = 406
     type = "NotAcceptableException"
@@ -139,7 +139,7 @@ class OverloadedError(InpaintError):
 
     @classmethod
     def stopping(cls) -> "OverloadedError":
-        """Return the error of a server that is stopping, and accepts no further requests."""
+        """Return the error for a server that is stopping and accepts no further requests."""
         return cls("The server is stopping. Try again later.", retry_after=1)
 
 

@@ -36,7 +36,7 @@ def json_fields(body: bytes | object, files: Mapping[str, type[InvalidRequestErr
 
     Args:
         body: the raw body, or the value that an engine has already parsed it into.
-        files: the fields that are files in base64, and the error of each if it is none. They are decoded.
+        files: the fields that are files in base64, and the error for each if it is invalid. They are decoded.
 
     Raises:
         InvalidRequestError: the body is not a JSON object, or one of `files` is not valid base64.
@@ -56,7 +56,7 @@ def json_fields(body: bytes | object, files: Mapping[str, type[InvalidRequestErr
 
 
 def check_known(fields: Mapping[str, Any], names: Collection[str]) -> None:
-    """Raise `InvalidRequestError` if there is a field of another name."""
+    """Raise `InvalidRequestError` if there is a field with any other name."""
     if unknown := sorted(set(fields) - set(names)):
         raise InvalidRequestError(
             f"Unknown field {short(repr(unknown[0]))}: the fields are {', '.join(map(repr, names))}."

@@ -1,4 +1,4 @@
-"""What an ONNX graph for inpainting is: the contract of this project's own graphs, and descriptions of other ones.
+"""ONNX graphs for inpainting: the contract of this project's own graphs, and descriptions of others.
 
 The graph contract, which every ONNX model that this project exports follows:
 
@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 MODEL_NAME: Final = "inpaint"
-"""Name of the default model: in its metadata, in URLs and of the TorchServe archive."""
+"""Name of the default model in its metadata and in URLs, and of the TorchServe archive."""
 
 IMAGE: Final = "image"
 MASK: Final = "mask"
@@ -39,7 +39,7 @@ Range = tuple[float, float]
 """The values of black and of white."""
 
 VALUE_RANGE: Final = (0.0, 1.0)
-"""Least and greatest value of `image` and `output`."""
+"""Minimum and maximum value of `image` and `output`."""
 KNOWN: Final = 1.0
 HOLE: Final = 0.0
 MASK_CONVENTION: Final = "1 = known, 0 = hole"
@@ -48,7 +48,7 @@ MASK_CONVENTION: Final = "1 = known, 0 = hole"
 MODEL_SIZE: Final = 178
 """Height and width in pixels that the model is trained on, unless its metadata says otherwise."""
 MIN_SIZE: Final = 32
-"""Least height and width in pixels that the graph takes."""
+"""Minimum height and width in pixels that the graph takes."""
 
 
 class MetadataKey(StrEnum):
@@ -74,13 +74,13 @@ def known_from_hole(hole: Bools) -> Floats:
 
 DType = Literal["float32", "float16", "uint8", "bool"]
 StatedDType = Literal["float", "float32", "float16", "uint8", "bool"]
-"""A data type as a description states it; `float` is either of the two."""
+"""A data type as a description states it; `float` is float32 or float16."""
 ChannelOrder = Literal["RGB", "BGR"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorFacts:
-    """What a description states of one tensor. None: it is read from the graph.
+    """What a description states about one tensor. None: it is read from the graph.
 
     Attributes:
         name: the tensor's name, or its position, from 0.
@@ -93,7 +93,7 @@ class TensorFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFacts(TensorFacts):
-    """What a description states of the image.
+    """What a description states about the image.
 
     Attributes:
         range: the values of black and white; by default [0, 1], and [0, 255] for uint8.
@@ -106,11 +106,11 @@ class ImageFacts(TensorFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class MaskFacts(TensorFacts):
-    """What a description states of the mask.
+    """What a description states about the mask.
 
     Attributes:
         hole: the value of a pixel to fill.
-        known: the value of every other pixel; by default 0, or if that is a hole, 1, and 255 for uint8.
+        known: the value of every other pixel; by default 0, or if 0 is a hole, 1 (255 for uint8).
     """
 
     hole: float
@@ -119,7 +119,7 @@ class MaskFacts(TensorFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputFacts(ImageFacts):
-    """What a description states of the output. Without a range, the range of a float output is measured at startup.
+    """What a description states about the output. Without a range, a float output's is measured at startup.
 
     Attributes:
         composited: whether known pixels of the output are those of the image.
@@ -138,9 +138,9 @@ class Description:
         mask: the mask input.
         output: the filled image.
         size: height and width in pixels of the windows that the graph is given, "fixed" for the graph's own fixed
-            size, or None for that and else `DESCRIBED_SIZE`.
+            size, or None for that if it has one, or else `DESCRIBED_SIZE`.
         multiple_of: height and width must be a multiple of this.
-        min_size: least height and width in pixels.
+        min_size: minimum height and width in pixels.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Image files to arrays, for `codec`: every mode and format, at full bit depth.
+"""Decode image files to arrays, for `codec`: every mode and format, at full bit depth.
 
-Pillow decodes. It has no mode for 16-bit colour, but can unpack either the high or the low bytes of such samples: a
-file is decoded once for each. Pillow clears an image's memory before it decodes into it, and the arrays returned are
-zeros at first, so no sample is ever left as memory happened to be.
+Pillow decodes them. It has no mode for 16-bit colour, but can unpack either the high or the low bytes of such
+samples: the file is decoded once for each. Pillow clears an image's memory before it decodes into it, and the
+returned arrays start as zeros, so no sample is ever uninitialised memory.
 """
 
 import io
@@ -35,18 +35,18 @@ from serving.core.image_headers import (
 from serving.core.metadata import read_metadata
 from serving.core.sandbox_process import Call
 
-# Pillow warns about damaged files. The client is told; the log is not for any client to fill.
+# Pillow warns about damaged files. The client is told; no client may flood the log.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
 # `max_pixels` limits the number of pixels and is checked on the header of every file opened here.
-# Pillow's own limit is global, only warns at first, and refuses photos of the largest cameras.
+# Pillow's own limit is global, only warns at first, and refuses photos from the largest cameras.
 Image.MAX_IMAGE_PIXELS = None
 
 Samples = NDArray[Any]
 
-# What the largest honest files take, by format, with a margin: at 64 million pixels 1.8 GB and 21 s.
+# What the largest valid files of any format take, with a margin: 1.8 GB and 21 s at 64 million pixels.
 _MEMORY = 64 * 2**20
 _MEMORY_PER_BYTE = 4
 _MEMORY_PER_PIXEL = 24
@@ -55,16 +55,16 @@ _CPU_SECONDS_PER_PIXEL = 0.25e-6
 
 _BAND = 2**20  # pixels that are converted at a time
 _FULL_16 = np.uint16(65535)
-# Pillow unpacks the high bytes of "RGB;16L" if the samples are little-endian, "RGB;16B" if they are big-endian. The
-# other one of the two unpacks the low bytes. "RGB;16N" is this machine's order.
+# Pillow's raw mode "RGB;16L" unpacks the high bytes of little-endian samples, "RGB;16B" those of big-endian
+# ones. The other of the two unpacks the low bytes. "RGB;16N" is this machine's order.
 _OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-_LARGEST_TILE = 1024  # pixels of a side that a TIFF's tile may have in any image
+_LARGEST_TILE = 1024  # side in pixels that a TIFF's tile may have, however small the image
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANES, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 284, 322, 323  # TIFF tags
 _WHITE_IS_ZERO, _SEPARATE = 0, 2  # values of the second and the third
 
-# How to lay an upright array as it is stored under each of EXIF's eight orientations; the array's first two axes are
-# rows and columns. All return views, so that what is written into them is upright.
+# How to view an upright array as a file stores it under each of EXIF's eight orientations; the array's first
+# two axes are rows and columns. All return views, so what is written into them ends up upright.
 _STORED: dict[int, Callable[[Samples], Samples]] = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -103,23 +103,23 @@ def warm_up() -> None:
 
 
 def limit(call: Call, size: int, pixels: int) -> None:
-    """Limit a call's process to what a file of so many bytes and pixels may take."""
+    """Limit a call's process to what a file of this many bytes and pixels may take."""
     memory = _MEMORY + _MEMORY_PER_BYTE * size + _MEMORY_PER_PIXEL * pixels
     call.limit(memory=memory, cpu_seconds=int(cpu_seconds(pixels)))
 
 
 def swaps_sides(orientation: int) -> bool:
-    """Tell whether an EXIF orientation exchanges width and height."""
+    """Tell whether an EXIF orientation swaps width and height."""
     return 5 <= orientation <= 8
 
 
 def as_stored(upright: Samples, orientation: int) -> Samples:
-    """Return an upright array, HW or HWC, as a file of an EXIF orientation stores it: a view."""
+    """Return a view of an upright array, HW or HWC, as a file with this EXIF orientation stores it."""
     return _STORED[orientation](upright) if orientation in _STORED else upright
 
 
 def cpu_seconds(pixels: int) -> float:
-    """Return the CPU seconds that decoding a file of so many pixels may take."""
+    """Return the CPU seconds that decoding a file of this many pixels may take."""
     return _CPU_SECONDS + pixels * _CPU_SECONDS_PER_PIXEL
 
 
@@ -149,7 +149,8 @@ class _File:
 
 
 def _decode(file: _File, max_pixels: int, call: Call) -> int:
-    # Malformed files make the decoders raise many types: SyntaxError, struct.error, zlib.error, MemoryError and more.
+    # Malformed files make the decoders raise all kinds of exceptions: SyntaxError, struct.error, zlib.error,
+    # MemoryError and more.
     try:
         # Pillow allocates the canvas of a WebP file while it opens it.
         canvas = file.check_size(webp_size(file.data) or (0, 0), max_pixels)
@@ -178,7 +179,7 @@ def _decode(file: _File, max_pixels: int, call: Call) -> int:
 
 
 def _check_header(image: ImageFile.ImageFile, data: bytes) -> None:
-    """Refuse what would take far more time or memory than the image's size tells.
+    """Refuse a file that would take far more time or memory than the image's size suggests.
 
     Raises:
         ValueError: says what is wrong.
@@ -216,8 +217,8 @@ class _Decoder:
         separate = isinstance(image, TiffImageFile) and image.tag_v2.get(_PLANES) == _SEPARATE
         if depth > 8 and (separate or is_cmyk):
             raise ValueError(
-                "this kind of 16-bit file is not supported: save it as grey, RGB or RGBA, pixel by pixel "
-                "(PlanarConfiguration 1)"
+                "this kind of 16-bit file is not supported: save it as grey, RGB or RGBA with interleaved "
+                "channels (PlanarConfiguration 1)"
             )
         if profile is not None and not isinstance(profile, bytes):
             raise ValueError("its colour profile is damaged")
@@ -230,12 +231,12 @@ class _Decoder:
             self._decode_colour()
         orientation = _orientation(self._image)
         for name, value in read_metadata(self._image):
-            if name != "icc_profile" or not is_cmyk:  # whose profile does not apply to the converted samples
+            if name != "icc_profile" or not is_cmyk:  # a CMYK profile does not apply to the converted samples
                 self._call.put(name, np.frombuffer(value, np.uint8))
         return orientation if orientation in _STORED else 1
 
     def _depth(self) -> int:
-        """Return the bits of a sample that are kept: 8, or more up to 16."""
+        """Return how many bits of each sample are kept, 8 to 16."""
         if self._image.mode in ("I", "F"):
             raise ValueError("it has 32 bits per sample: save it with 8 or 16")
         if self._image.format == "PNG":
@@ -292,7 +293,7 @@ class _Decoder:
         for rows, band in _bands(image):
             stored[rows, :, :channels] = np.asarray(band)
         stored[:, :, :channels] <<= 8
-        self._image = image = band = self._file.open()  # so that one decoded image is in memory at a time
+        self._image = image = band = self._file.open()  # only one decoded image in memory at a time
         self._load(image, rawmode[:-1] + _OTHER_ORDER[rawmode[-1]])
         for rows, band in _bands(image):
             stored[rows, :, :channels] |= np.asarray(band)
@@ -303,7 +304,7 @@ class _Decoder:
                 stored[rows, :, :3] = _divided(stored[rows, :, :3], stored[rows, :, 3:])
 
     def _load(self, image: ImageFile.ImageFile, rawmode: str | None = None) -> ImageFile.ImageFile:
-        """Decode an open file, its samples unpacked by another raw mode of Pillow's if one is given."""
+        """Decode an open file, unpacking its samples with another raw mode of Pillow if one is given."""
         if rawmode is not None:
             if rawmode == "RGBA":
                 image._mode = rawmode
@@ -314,7 +315,7 @@ class _Decoder:
         return image
 
     def _allocate(self, image: Image.Image, channels: int, dtype: Any) -> Samples:
-        """Allocate the upright array. Return it as it is stored in the file: a view."""
+        """Allocate the upright array. Return a view of it as the file stores it."""
         orientation = _orientation(image)
         width, height = reversed(image.size) if swaps_sides(orientation) else image.size
         upright = self._call.allocate("samples", (height, width, channels), dtype)
@@ -344,13 +345,13 @@ def _with_rawmode(tile: Any, rawmode: str) -> Any:
 
 
 def _divided(premultiplied: Samples, alpha: Samples) -> Samples:
-    """Undo the multiplication of colours by alpha, at 16 bits."""
+    """Undo the premultiplication of colours by alpha, at 16 bits."""
     colours = premultiplied.astype(np.uint32) * 65535 // np.maximum(alpha, 1)
     return np.minimum(colours, 65535).astype(np.uint16)
 
 
 def _check_last_rows(image: ImageFile.ImageFile, data: bytes) -> None:
-    """Refuse a PNG with fewer rows than its header tells: Pillow leaves the others zero.
+    """Refuse a PNG with fewer rows than its header states: Pillow leaves the missing ones zero.
 
     Raises:
         ValueError: rows are missing.

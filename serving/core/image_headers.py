@@ -1,14 +1,14 @@
-"""What can be told of an image file before it is decoded: whether decoding it is bounded, and by what."""
+"""Inspect an image file before it is decoded: its size, whether decoding it is bounded, and by what."""
 
 import re
 import struct
 from collections.abc import Iterator
 
 MAX_SCANS = 100
-"""Scans of a JPEG. Encoders write about ten; each is a pass over the whole image, even if it is empty."""
+"""Maximum scans of a JPEG. Encoders write about ten; each is a pass over the whole image, even if empty."""
 
 MAX_PIXELS_IN_PROCESS = 16_000_000
-"""Pixels of a file that `is_ordinary`: decoding more takes longer than a second, and cannot be cancelled."""
+"""Maximum pixels of a file that `is_ordinary`: decoding more takes over a second, and cannot be cancelled."""
 
 _MAX_CHUNKS = 20_000  # of a PNG file
 _MAX_DEFLATE_RATIO = 1032  # as zlib's technical details state
@@ -23,9 +23,10 @@ _ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 
 def is_ordinary(data: bytes) -> bool:
-    """Tell whether a file may be decoded in this process: its time and memory follow from its size.
+    """Tell whether a file may be decoded in this process: its size bounds the time and memory it takes.
 
-    These are still 8-bit PNG, JPEG and WebP files of a moderate size, whose decoders are the most tested ones.
+    These are 8-bit PNG, JPEG and WebP files, not animated and of a moderate size, whose decoders are the most
+    tested ones.
     """
     if data.startswith(_PNG):
         return _is_ordinary_png(data)
@@ -35,7 +36,7 @@ def is_ordinary(data: bytes) -> bool:
 
 
 def image_pixels(data: bytes) -> int | None:
-    """Return the number of pixels that a PNG, JPEG, WebP or BMP file states, or None if it is another file."""
+    """Return the number of pixels that a PNG, JPEG, WebP or BMP file states, or None for any other file."""
     if data.startswith(_PNG) and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
     elif data.startswith(b"BM") and len(data) >= 26:
@@ -54,7 +55,7 @@ def image_pixels(data: bytes) -> int | None:
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height of a WebP file's canvas, or None if it is another file or has another header.
+    """Return the width and height of a WebP file's canvas, or None for any other file or header.
 
     Pillow allocates the canvas when it opens the file.
     """

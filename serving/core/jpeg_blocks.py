@@ -1,7 +1,8 @@
 """Write a filled photo as JPEG by encoding only the 8x8 blocks that the hole touches.
 
-All other blocks keep the coefficients of the photo's own file bit for bit, so a photo does not age however often it is
-retouched. In a touched block, known samples are taken from the file's coefficients, not from decoded pixels.
+All other blocks keep the coefficients of the photo's own file bit for bit, so repeated retouching does not
+degrade the photo. In a touched block, known samples are taken from the file's coefficients, not from decoded
+pixels.
 
 `jpeglib` reads and writes the coefficients. It parses a client's data in C, so it runs in the sandbox, and gets the
 file without its metadata.
@@ -32,14 +33,14 @@ except ImportError:  # there is no package for Linux on ARM
     CJpegLib = None
 
 AVAILABLE = CJpegLib is not None
-"""Whether this system can do it."""
+"""Whether `jpeglib` is available on this system."""
 
 CELL = 32
-"""Pixels of a square that consists of whole blocks of every component: a block covers at most 32x32 pixels."""
+"""Side in pixels of a square of whole blocks of every component: a block covers at most 32x32 pixels."""
 
 _LIBJPEG = "9f"
 _CELLS_AT_A_TIME = 1024
-_GREY, _YCBCR = 1, 3  # libjpeg's numbers of colour spaces
+_GREY, _YCBCR = 1, 3  # libjpeg's numbers for colour spaces
 _BASELINE_TO_PROGRESSIVE = (0xC0, 0xC1, 0xC2)
 _DQT, _SOS, _APP0, _APP14, _COMMENT = 0xDB, 0xDA, 0xE0, 0xEE, 0xFE
 _MARKER = re.compile(rb"\xff+([\x01-\xfe])")
@@ -47,7 +48,8 @@ _JFIF = b"JFIF\0"
 _JFIF_SIZE = 12  # bytes before the size of its thumbnail
 _MAX_SEGMENT = 65533  # bytes of content
 
-# The cosine transform of 8 samples, as a matrix, and the order in which a file lists the 64 steps of a table.
+# The discrete cosine transform of 8 samples, as a matrix, and the order in which a file lists the 64 steps of
+# a quantisation table.
 _FREQUENCY, _SAMPLE = np.mgrid[:8, :8]
 _TRANSFORM = (np.cos((2 * _SAMPLE + 1) * _FREQUENCY * np.pi / 16) / 2).astype(np.float32)
 _TRANSFORM[0] /= np.float32(np.sqrt(2))
@@ -89,7 +91,7 @@ class Cells:
 def replace_blocks(
     call: Call, data: bytes, positions: bytes, pixels: bytes, hole: bytes, segments: bytes
 ) -> bool:
-    """Write a JPEG file anew with the blocks that a hole touches replaced.
+    """Rewrite a JPEG file, replacing the blocks that a hole touches.
 
     Args:
         call: receives the array `file`, bytes.
@@ -97,7 +99,7 @@ def replace_blocks(
         positions: those of `Cells`, as bytes.
         pixels: likewise.
         hole: likewise.
-        segments: what the new file has as metadata, as `metadata_segments` returns it.
+        segments: the new file's metadata, as `metadata_segments` returns it.
 
     Returns:
         Whether this kind of file is supported: 8-bit baseline or progressive, grey or YCbCr.
@@ -111,7 +113,7 @@ def replace_blocks(
     shape = (len(places), CELL, CELL)
     holes = np.frombuffer(hole, bool).reshape(shape)
     channels = len(jpeg.components)
-    if len(pixels) != holes.size * channels:  # the photo was decoded to another number
+    if len(pixels) != holes.size * channels:  # the photo was decoded to another number of channels
         return False
     cells = Cells(places, np.frombuffer(pixels, np.uint8).reshape(*shape, channels), holes)
     coefficients = _read(jpeg)
@@ -170,7 +172,7 @@ class _Jpeg:
     bare: bytes
     height: int
     width: int
-    factors: list[tuple[int, int, int]]  # of each component: vertical, horizontal, table
+    factors: list[tuple[int, int, int]]  # per component: vertical, horizontal, table
     tables: Mapping[int, NDArray[np.float32]]
 
     @classmethod
@@ -293,7 +295,7 @@ def _read(jpeg: _Jpeg) -> list[NDArray[np.int16]]:
 
 
 def _write(jpeg: _Jpeg, coefficients: list[NDArray[np.int16]]) -> bytes:
-    """Return the file with other coefficients, with Huffman tables of its own."""
+    """Return the file with other coefficients, and with Huffman tables optimised for them."""
     luma, *chroma = (array.ctypes for array in coefficients)
     blue, red = chroma or (None, None)
     with _file(jpeg.bare) as source, _file(b"") as target:
@@ -323,7 +325,7 @@ def _write(jpeg: _Jpeg, coefficients: list[NDArray[np.int16]]) -> bytes:
 
 @contextlib.contextmanager
 def _file(content: bytes) -> Iterator[Path]:
-    """Create a file in memory, or where the system has no such files, on disk."""
+    """Create a file in memory or, where the system has no such files, on disk."""
     if not hasattr(os, "memfd_create"):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "photo.jpg")

@@ -1,4 +1,4 @@
-"""A filled JPEG as a JPEG, encoded again only where the hole is. `jpeg_blocks` does it, in the sandbox."""
+"""Re-encode a filled JPEG only where the hole is. `jpeg_blocks` does it, in the sandbox."""
 
 import logging
 
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 def edit_jpeg(file: bytes, filled: Picture, hole: Bools, checkpoint: Checkpoint) -> bytes | None:
-    """Return a JPEG file with the filling in its hole, as it is stored: the orientation stays the file's.
+    """Return a JPEG file with its hole filled. Its pixels stay in the file's own orientation.
 
     Args:
         file: the photo.
-        filled: the filled photo, as it is shown, with the metadata that the new file will have.
-        hole: HW bool, True = hole, as it is shown.
+        filled: the filled photo, as displayed, with the metadata for the new file.
+        hole: HW bool, True = hole, as displayed.
         checkpoint: called while another process works. An exception that it raises cancels the work.
 
     Returns:
@@ -53,13 +53,15 @@ def edit_jpeg(file: bytes, filled: Picture, hole: Bools, checkpoint: Checkpoint)
         )
         return None
     if not _is_same(filled, again, stored):
-        logger.warning("An edited JPEG of %d bytes differs and is encoded as a whole.", len(file))
+        logger.warning(
+            "An edited JPEG of %d bytes differs outside the hole and is encoded as a whole.", len(file)
+        )
         return None
     return edited
 
 
 def _is_same(filled: Picture, again: Picture, stored_hole: Bools) -> bool:
-    """Tell whether the pixels are the same, but those near the hole, whose colours are interpolated."""
+    """Tell whether the pixels are the same, except near the hole, where colours are interpolated."""
     if again.samples.shape != filled.samples.shape:
         return False
     near = cv2.dilate(stored_hole.astype(np.uint8), np.ones((2 * CELL + 1, 2 * CELL + 1), np.uint8)) > 0

@@ -1,4 +1,4 @@
-"""Finding marks in a photo: scratches, dust, pen strokes and lines, as a proposal for its mask.
+"""Find marks in a photo (scratches, dust, pen strokes and lines) and propose a mask for them.
 
 A small network (`training.network.marks_unet`) gives each pixel its probability of belonging to a mark. Marks are thin
 for the size of the photo, so a large photo is searched at a reduced size.
@@ -26,9 +26,9 @@ MARKS: Final = "marks"
 """The graph's output: [N,1,H,W] float32 in [0, 1], the probability that a pixel belongs to a mark."""
 
 MAX_PIXELS = 400_000
-"""A larger photo is reduced to so many pixels before it is searched."""
+"""A larger photo is reduced to this many pixels before it is searched."""
 
-_STRICTEST, _LOOSEST = 0.98, 0.02  # least probability of a mark at sensitivity 0 and 1
+_STRICTEST, _LOOSEST = 0.98, 0.02  # minimum probability of a mark at sensitivity 0 and 1
 _MARGIN = 1  # pixels around what is found, at the size of the search: marks have soft edges
 
 
@@ -80,7 +80,7 @@ class MarkDetector:
 
         Args:
             picture: the photo; its transparency is ignored.
-            sensitivity: from 0, only what is certainly a mark, to 1, whatever may be one.
+            sensitivity: from 0 (only what is certainly a mark) to 1 (whatever may be one).
             turn: entered for the run of the network.
 
         Returns:

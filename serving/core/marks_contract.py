@@ -14,7 +14,7 @@ DEFAULT_SENSITIVITY = 0.5
 
 MARKS_FIELDS: Final = {
     "image": "The image file: PNG, JPEG, WebP, BMP or TIFF.",
-    "sensitivity": "A number from 0, only what is certainly a mark, to 1, whatever may be one.",
+    "sensitivity": "A number from 0 (only what is certainly a mark) to 1 (whatever may be one).",
 }
 """The fields of a request and their descriptions."""
 

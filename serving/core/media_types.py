@@ -1,4 +1,4 @@
-"""Media types: those of requests and responses, and which of them an ``Accept`` header prefers (RFC 9110, 12.5.1)."""
+"""Media types of requests and responses, and which an ``Accept`` header prefers (RFC 9110, 12.5.1)."""
 
 from collections.abc import Mapping
 from typing import Final, Literal, cast, get_args
@@ -66,7 +66,7 @@ def file_is_accepted(accept: str | None, media_type: str) -> bool:
         return True
     if not preference(ranges, JSON)[0]:
         raise NotAcceptableError(
-            f"The header Accept is {short(repr(accept))}: accept {JSON} or {media_type}."
+            f"The Accept header is {short(repr(accept))}: accept {JSON} or {media_type}."
         )
     return False
 

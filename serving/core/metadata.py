@@ -1,7 +1,7 @@
 """A photo's metadata: EXIF, XMP and the ICC profile, read from any format and prepared for any other.
 
-EXIF is written anew from its tags. Left out are those of the file itself, such as a TIFF's strips, and the thumbnail,
-which would still show what was removed.
+EXIF is rewritten from its tags, without those about the file itself, such as a TIFF's strips, and without the
+thumbnail, which would still show what was removed.
 """
 
 import re
@@ -40,7 +40,7 @@ _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))\s*\d""")
 def read_metadata(image: ImageFile.ImageFile) -> Iterator[tuple[str, bytes]]:
     """Yield `exif`, `xmp` and `icc_profile` of a loaded image, each if the file has it and it can be read.
 
-    `exif` is a TIFF structure without a prefix, and without the orientation, which `image` loses, too.
+    `exif` is a TIFF structure without a prefix or the orientation, which is removed from `image`, too.
     """
     if exif := _encoded(image.getexif(), _KEPT):
         yield "exif", exif
@@ -50,12 +50,12 @@ def read_metadata(image: ImageFile.ImageFile) -> Iterator[tuple[str, bytes]]:
 
 
 def exif_of(exif: bytes, *, size: tuple[int, int], orientation: int, location: bool) -> bytes | None:
-    """Return EXIF for an answer, or None if there is nothing to say.
+    """Return the EXIF data of a response, or None if there is none.
 
     Args:
         exif: as `read_metadata` yields it, or empty.
-        size: height and width of the answer's image, as it is stored.
-        orientation: how a viewer has to turn the image; 1: not at all.
+        size: height and width of the response's image, as stored.
+        orientation: the EXIF orientation, how a viewer has to rotate the image; 1: not at all.
         location: whether to keep the place where the photo was taken.
     """
     values = Image.Exif()
@@ -71,7 +71,7 @@ def exif_of(exif: bytes, *, size: tuple[int, int], orientation: int, location: b
 
 
 def upright_xmp(xmp: bytes) -> bytes:
-    """Return XMP for an image that a viewer does not have to turn."""
+    """Return XMP for an image that a viewer does not have to rotate."""
     return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
@@ -80,5 +80,5 @@ def _encoded(values: Image.Exif, kept: frozenset[int]) -> bytes | None:
         for tag in set(values) - kept:
             del values[tag]
         return values.tobytes().removeprefix(_PREFIX) if len(values) else None
-    except Exception:  # Pillow raises whatever damaged tags lead to
+    except Exception:  # damaged tags make Pillow raise all kinds of exceptions
         return None

@@ -1,4 +1,4 @@
-"""Which models a server has: sources such as `lama=lama.onnx`, a file or a folder, and the models by name."""
+"""Load a server's models from sources such as `lama=lama.onnx`, a file or a folder."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ def default_model(device: Device = "cpu") -> Path:
 
 
 def packaged(name: str) -> Path:
-    """Return a model file that ships: it is in the installed package, or else in the repository."""
+    """Return the path of a model file that ships: in the installed package, or else in the repository."""
     installed = _PACKAGE / "default" / name
     return installed if installed.is_file() else _PACKAGE.parent / "models" / name
 
@@ -36,7 +36,7 @@ class ModelSource:
 
 
 def model_sources(texts: Sequence[str]) -> list[ModelSource]:
-    """Return the models that texts such as `lama=lama.onnx`, a file, or a folder of models stand for.
+    """Return the models given by texts such as `lama=lama.onnx`, a file, or a folder of models.
 
     The models of a folder are named after their files.
 
@@ -48,12 +48,12 @@ def model_sources(texts: Sequence[str]) -> list[ModelSource]:
 
 def _sources(text: str) -> Iterator[ModelSource]:
     name, separator, path = text.partition("=")
-    # A path may contain "=", too, but a name contains no separator of folders.
+    # A path may contain "=", too, but a name contains no path separator.
     if separator and not {"/", "\\"}.intersection(name):
         if not is_name(name):
             raise SettingsError(f"The model name {name!r:.80} must be {NAME_RULE}.")
         if Path(path).is_dir():
-            raise SettingsError(f"{text} names a folder: only a file can be named.")
+            raise SettingsError(f"{text} gives a folder a name: only a file can have one.")
         yield ModelSource(Path(path), name)
         return
     folder = Path(text)

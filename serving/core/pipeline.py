@@ -35,7 +35,7 @@ class Filled:
 
     Attributes:
         response: the filled image and facts about it.
-        seconds: wall time by stage: decode, prepare, run (with the time for which its turns were waited), composite,
+        seconds: wall time by stage: decode, prepare, run (including the wait for its turns), composite,
             encode.
     """
 
@@ -58,12 +58,15 @@ class Pipeline:
 
     @property
     def small_pixels(self) -> int:
-        """How many pixels an image has at most to be filled in one run of the model."""
+        """Maximum number of pixels of an image that is filled in one run of the model."""
         side = self._runtime.side * (1 if self._runtime.fixed else WHOLE)
         return int(side**2)
 
     def pixels(self, *files: bytes | None) -> int:
-        """Return how many pixels the largest file has, by its header. A kind of file without counts as the largest."""
+        """Return how many pixels the largest file has, as its header states.
+
+        A kind of file whose header is not read counts as the maximum.
+        """
         return min(self._max_pixels, max(image_pixels(file) or self._max_pixels for file in files if file))
 
     def fill(

@@ -92,7 +92,7 @@ def _halved(canvas: NDArray[Any], hole: Bools) -> NDArray[Any]:
     known_count = (~_quarters(hole)).sum(axis=0)
     ys, xs = np.nonzero(
         (known_count > 0) & (known_count < 4)
-    )  # the mean of all four includes zeros of the hole
+    )  # the mean of all four includes zeros from the hole
     total = sum(even[2 * ys + y, 2 * xs + x].astype(np.uint32) for y in (0, 1) for x in (0, 1))
     half[ys, xs] = np.rint(total / known_count[ys, xs, np.newaxis])
     return np.asarray(half)

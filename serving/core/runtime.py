@@ -66,13 +66,13 @@ class Runtime:
         """Load a model.
 
         Args:
-            path: an ONNX file that follows the graph contract (`serving.core.graph`), or that is described.
+            path: an ONNX file that follows the graph contract (`serving.core.graph`) or has a description.
             name: the model's name in URLs.
             device: where to run it; without a GPU it falls back to the CPU, with a warning.
             require_gpu: fail instead of falling back.
             threads: CPU threads of a run that may use every core, 0 for one per core.
-            shared_threads: CPU threads of each run beside others; None for the same. If it differs, the model is loaded
-                twice: threads that several runs share cost each of them a tenth of its time.
+            shared_threads: CPU threads of each run when several run at once; None for the same number. If it
+                differs, the model is loaded twice: runs that share threads take a tenth longer.
 
         Raises:
             ModelFileError: the file is missing, or is not an inpainting model, or its description is wrong.
@@ -113,7 +113,7 @@ class Runtime:
             images: [N,3,H,W] float32 in [0, 1], H and W at least 32, and at most `side` if `fixed`;
                 values inside a hole have no effect.
             known: [N,1,H,W] float32, 1 = known, 0 = hole.
-            turn: entered for each run of the model, of which a batch takes several.
+            turn: entered for each run of the model; a batch may take several.
 
         Returns:
             [N,3,H,W] float32 in [0, 1], known pixels unchanged.
@@ -200,7 +200,7 @@ def _side(path: Path, metadata: dict[str, str], binding: Binding) -> int:
     side = binding.side if text is None or binding.fixed else int(text)
     if side < MIN_WINDOW:
         raise ModelFileError(
-            f"{path} takes images of {side} pixels: the least that is supported is {MIN_WINDOW}."
+            f"{path} takes images of {side} pixels: the minimum that is supported is {MIN_WINDOW}."
         )
     return side
 

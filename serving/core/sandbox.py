@@ -1,9 +1,10 @@
 """Run a function on a client's data in a process of its own.
 
-A crash, an endless loop or too much memory ends that process, and so costs one call. Each call has a fresh process, so
-it cannot read anything of another one. Arrays come back in shared memory.
+A crash, an endless loop or excessive memory use ends that process, and so costs one call. Each call gets a
+fresh process, so it cannot read another call's data. Arrays are returned in shared memory.
 
-A system without `fork`, as Windows, has no such processes: functions run in the caller's process there, without limits.
+A system without `fork`, such as Windows, has no such processes: functions run in the caller's process there,
+without limits.
 """
 
 import atexit
@@ -35,7 +36,7 @@ from serving.core.sandbox_process import MAX_ARRAYS, NUMBER, LocalCall, is_seale
 logger = logging.getLogger(__name__)
 
 AVAILABLE = hasattr(os, "fork")
-"""Whether this system has processes for the calls."""
+"""Whether this system can run calls in processes of their own."""
 
 _ROOT = (
     Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _MAX_FACTS = 2**20  # bytes
 _DTYPES = ("|u1", "<u2", "<f4", "|b1")
-# One thread: with more, it is not safe to fork. Objective-C would refuse to work after a fork on macOS.
+# One thread, because forking with more is not safe. On macOS, Objective-C would refuse to work after a fork.
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -56,11 +57,11 @@ Checkpoint = Callable[[], None]
 
 
 def no_checkpoint() -> None:
-    """Do nothing: work that is never cancelled."""
+    """Do nothing: for work that is never cancelled."""
 
 
 class SandboxedCallError(Exception):
-    """The process of a call ended before its result. Callers turn it into an error of the contract.
+    """The process of a call ended without a result. Callers turn it into an error of the contract.
 
     Attributes:
         timed_out: whether it took too long; otherwise it crashed or was killed.
@@ -76,7 +77,7 @@ class Result:
     """What a call returned.
 
     Attributes:
-        facts: a value that JSON can hold.
+        facts: a JSON-serialisable value.
         arrays: the arrays by name; read-only.
     """
 
@@ -91,8 +92,8 @@ class Sandbox:
         """Create a sandbox.
 
         Args:
-            modules: what its functions need, imported once. Each has a function `warm_up`, which is called before
-                the first call.
+            modules: the modules that its functions are in, imported once. Each has a function `warm_up`,
+                which is called before the first call.
             children: processes that exist at the same time: one per concurrent call, and one that is ready.
         """
         script = f"from {sandbox_process.__name__} import main; main({children}, {list(modules)})"
@@ -123,8 +124,8 @@ class Sandbox:
         """Run `function(call, *blobs)` in a process of its own, where `call` is a `sandbox_process.Call`.
 
         Args:
-            function: is defined at the top of one of the modules. It puts the arrays that it returns into
-                `call`, and returns a value that JSON can hold.
+            function: defined at the top level of one of the modules. It puts the arrays that it returns into
+                `call`, and returns a JSON-serialisable value.
             blobs: a client's data.
             seconds: wall time after which the process is killed.
             checkpoint: called about 20 times a second. An exception that it raises kills the process.
@@ -159,7 +160,7 @@ class Sandbox:
         except BaseException as error:
             if (
                 child is not None
-            ):  # it still runs, or is not yet reaped: its parent reaps it after the connection
+            ):  # it still runs, or is not yet reaped: its parent reaps it once the connection closes
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
             if isinstance(error, TimeoutError):
@@ -268,7 +269,9 @@ class _Waiting:
 
 @cache
 def _warn_of_no_limits() -> None:
-    logger.warning("This system cannot limit what a file takes to decode: accept only files that you trust.")
+    logger.warning(
+        "This system cannot limit the memory and time of decoding a file: accept only files that you trust."
+    )
 
 
 def _result(waiting: _Waiting, deadline: float) -> Result:
@@ -289,7 +292,7 @@ def _result(waiting: _Waiting, deadline: float) -> Result:
             KeyError,
             TypeError,
             OSError,
-        ) as error:  # not what this code sends: it is compromised
+        ) as error:  # not what this code sends: the process is compromised
             raise EOFError from error
     finally:
         for file in files:
@@ -303,7 +306,7 @@ def _result(waiting: _Waiting, deadline: float) -> Result:
 
 
 def _array(file: int, shape: list[int], dtype: str) -> NDArray[Any]:
-    """Map an array, once it is certain that the file has its size and will keep it."""
+    """Map an array, after checking that its file is large enough and cannot be resized."""
     if dtype not in _DTYPES or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError(dtype)
     size = np.dtype(dtype).itemsize * math.prod(shape)

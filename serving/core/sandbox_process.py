@@ -4,7 +4,7 @@ The sandbox starts it with a socket as its standard input and calls `main`. It i
 child starts fast and has no data of another call in its memory. A child waits for a connection, passed through the
 socket, and then
 
-1. sends its process id (`_NUMBER`), so that the caller can kill it;
+1. sends its process id (`NUMBER`), so that the caller can kill it;
 2. receives a call: the sizes of what follows, the name of a function of one of the modules, and the blobs;
 3. sends the result: the size of a JSON object, the object, and one file descriptor per array.
 
@@ -54,16 +54,17 @@ class Call(Protocol):
     """What a function in the sandbox may use: limits for itself, and memory for its results.
 
     Attributes:
-        in_process: whether it runs in its caller's process after all, without limits.
+        in_process: whether it runs in the caller's own process, without limits.
     """
 
     in_process: bool
 
     def limit(self, *, memory: int, cpu_seconds: int) -> None:
-        """Limit this process. Allocations over the limit fail; when the CPU time is over, the system kills it.
+        """Limit this process. Allocations over the limit fail; when the CPU time is up, the system kills it.
 
         Args:
-            memory: bytes that may be allocated beyond what the process has before the call. macOS does not enforce it.
+            memory: bytes that may be allocated beyond what the process had before the call. macOS does not
+                enforce it.
             cpu_seconds: CPU time since the start of the process.
         """
 
@@ -71,7 +72,7 @@ class Call(Protocol):
         """Return an array of zeros, which the caller receives under this name."""
 
     def put(self, name: str, array: NDArray[Any]) -> None:
-        """Give an array to the caller under this name. It is copied, but not in process."""
+        """Give an array to the caller under this name. It is copied unless the call is in process."""
 
 
 class LocalCall:
@@ -130,7 +131,8 @@ class _SandboxedCall:
 def main(count: int, names: list[str]) -> None:
     """Keep `count` children ready, with these modules imported, until the caller has gone."""
     modules = [importlib.import_module(name) for name in names]
-    # A stop signal to the whole process group is the caller's affair: it finishes its requests, then closes the socket.
+    # A stop signal to the whole process group is for the caller to handle: it finishes its requests, then
+    # closes the socket.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     for module in modules:
@@ -165,7 +167,7 @@ def _fork(control: socket.socket, modules: list[ModuleType]) -> int:
     except (BrokenPipeError, ConnectionResetError, EOFError):  # the caller has given up
         code = 0
     finally:
-        os._exit(code)  # without the cleanup that belongs to the parent
+        os._exit(code)  # without the parent's cleanup
 
 
 def _serve(control: socket.socket, modules: list[ModuleType]) -> int:
@@ -181,7 +183,7 @@ def _serve(control: socket.socket, modules: list[ModuleType]) -> int:
     with socket.socket(fileno=descriptors[0]) as connection:
         connection.sendall(NUMBER.pack(os.getpid()))
         function, blobs = _receive_call(connection, modules)
-        # Decoders print what they find wrong with a file. The client is told; the log is not for any client to fill.
+        # Decoders print what is wrong with a file. The client is told; no client may flood the log.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         call = _SandboxedCall()
         try:
@@ -205,7 +207,7 @@ def _receive_call(
 
 
 def receive(connection: socket.socket, size: int) -> bytes:
-    """Receive exactly so many bytes.
+    """Receive exactly `size` bytes.
 
     Raises:
         EOFError: the other side has closed the connection.
@@ -230,7 +232,7 @@ def _seals() -> int:
 
 
 def _shared_file(size: int) -> int:
-    """Return the descriptor of a file of zeros in memory, or where the platform has no such files, on disk."""
+    """Return the descriptor of a file of zeros in memory or, where the platform has none, on disk."""
     if not _HAS_SEALS:
         with tempfile.TemporaryFile() as file:
             os.ftruncate(file.fileno(), size)

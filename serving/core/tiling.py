@@ -22,7 +22,7 @@ MERGE = 16  # pixels: cell size of the grid on which neighbouring holes are join
 CONTEXT = 32  # pixels of surroundings between the ends of a hole and the edge of its window
 EDGE = 16  # border pixels of a window excluded from blending: the model sees only one side of them
 RAMP = 32  # pixels over which a window's blend weight rises to 1, where the next window overlaps
-MIN_WINDOW = 2 * (EDGE + RAMP)  # least side of a window that has pixels of full blend weight
+MIN_WINDOW = 2 * (EDGE + RAMP)  # minimum side of a window that has pixels of full blend weight
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ def _place(
     ys: Indices, xs: Indices, start: int, shape: tuple[int, ...], size: tuple[int, int]
 ) -> Iterator[_Window]:
     """Place windows over one hole, given by its pixels, numbered from `start`."""
-    axis = int(np.ptp(xs) > np.ptp(ys))  # a chain along the longer one needs the fewest windows
+    axis = int(np.ptp(xs) > np.ptp(ys))  # a chain along the longer axis needs the fewest windows
     order = np.argsort((ys, xs)[axis], kind="stable")
     along, across = (ys, xs)[axis][order], (ys, xs)[1 - axis][order]
     chain = _chain(int(along[0]), int(along[-1]) + 1, size[axis], shape[axis])
-    # What is nearest to a window of the chain decides where it lies across it.
+    # The pixels nearest to a window of the chain decide its position on the other axis.
     nearest = np.searchsorted(along, [(one + other + size[axis]) // 2 for one, other in pairwise(chain)])
     for first, own in zip(chain, np.split(across, nearest), strict=True):
         strip = slice(*np.searchsorted(along, _reach(first, size[axis], shape[axis])))
@@ -154,7 +154,7 @@ def _blend_weight(start: int, side: int, length: int) -> Floats:
 
 
 def _reach(start: int, side: int, length: int) -> tuple[int, int]:
-    """Return the bounds of the positions in the image at which a window has weight."""
+    """Return the bounds of the positions in the image at which a window has a nonzero weight."""
     positions = np.flatnonzero(_blend_weight(start, side, length))
     return start + int(positions[0]), start + int(positions[-1]) + 1
 

@@ -1,7 +1,7 @@
-"""Turns of the model: which request's run comes next, and whether it may use every core.
+"""Turns to run the model: which request comes next, and whether its run may use every core.
 
-A request takes a turn for each run of the model, so the windows of a large photo are units of work beside other
-requests. Decoding and encoding need no turn: they overlap with the runs of other requests.
+A request takes a turn for each run of the model, so other requests run between the windows of a large photo.
+Decoding and encoding need no turn: they overlap with the runs of other requests.
 """
 
 import heapq
@@ -15,7 +15,7 @@ Turn = Callable[[], AbstractContextManager[bool]]
 """Entered for one run of the model; its value is whether the run may use every core."""
 
 PATIENCE = 0.5
-"""Seconds of arrivals that go before a request, at most, however long it has run already."""
+"""Maximum seconds for which newer requests overtake a request at a turn, however long it has already run."""
 
 _POLL = 0.05  # seconds between two checkpoints
 
@@ -42,16 +42,16 @@ class Turns:
         self._free = at_once
         self._requests = 0
         self._lock = threading.Lock()
-        self._waiting: list[tuple[float, int, threading.Event]] = []  # a heap: the least comes first
+        self._waiting: list[tuple[float, int, threading.Event]] = []  # a heap: the smallest comes first
         self._numbers = count()
 
     @contextmanager
     def request(self, checkpoint: Callable[[], None]) -> Iterator[Turn]:
-        """Count a request as being in progress, and provide its turns.
+        """Count a request as in progress, and provide its turns.
 
         Args:
-            checkpoint: called about 20 times a second while a turn is waited for. An exception that it raises ends
-                the waiting.
+            checkpoint: called about 20 times a second while waiting for a turn. An exception that it raises
+                ends the wait.
         """
         used = 0.0
 

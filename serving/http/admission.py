@@ -11,7 +11,7 @@ from serving.core.errors import OverloadedError
 
 
 class Admission:
-    """Refuses requests when the server stops, and bodies that are too slow or take too much memory together."""
+    """Refuses requests while stopping, and bodies that are too slow or together take too much memory."""
 
     def __init__(self, max_held_bytes: int) -> None:
         """Create it.
@@ -36,7 +36,7 @@ class Admission:
         return self._requests
 
     def stop(self) -> None:
-        """Refuse all further requests, and allow the bodies that are being received a few seconds."""
+        """Refuse all further requests, and give the bodies that are being received a few more seconds."""
         self._stopped_at = current_time()
         for scope in self._receiving:
             scope.deadline = min(scope.deadline, self._stopped_at + STOP_SECONDS)
@@ -46,7 +46,7 @@ class Admission:
         """Admit a request.
 
         Raises:
-            OverloadedError: the server stops.
+            OverloadedError: the server is stopping.
         """
         if self._stopped_at < inf:
             raise OverloadedError.stopping()
@@ -74,7 +74,7 @@ class Admission:
 
         Raises:
             RequestTimeoutError: the deadline has passed.
-            OverloadedError: the server stops.
+            OverloadedError: the server is stopping.
         """
         with CancelScope(deadline=min(deadline, self._stopped_at + STOP_SECONDS)) as scope:
             self._receiving.add(scope)
@@ -99,7 +99,7 @@ class Body:
 
     @contextmanager
     def next_part(self) -> Iterator[None]:
-        """Limit the time in which the next part is received."""
+        """Limit the time for receiving the next part."""
         slowest = self._first_deadline + self._received_bytes / MIN_BYTES_PER_SECOND
         with self._admission.receiving(min(slowest, current_time() + BODY_SECONDS)):
             yield

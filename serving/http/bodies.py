@@ -1,4 +1,4 @@
-"""Middleware: admission of requests, and limits of their bodies, which it decompresses."""
+"""Middleware that admits requests, and limits and decompresses their bodies."""
 
 import zlib
 
@@ -36,7 +36,7 @@ class RequestBodyMiddleware:
         reader: _BodyReader | None = None
 
         async def send_and_close(message: Message) -> None:
-            # The rest of a body that was not read is not waited for.
+            # Do not wait for the rest of a body that was not read.
             if (
                 message["type"] == "http.response.start"
                 and not (reader and reader.complete)
@@ -106,7 +106,7 @@ class _BodyReader:
     def _decompress(self, body: bytes, *, last: bool) -> bytes:
         parts = []
         while body:
-            if self._decompressor.eof:  # gzip allows several members one after the other
+            if self._decompressor.eof:  # gzip allows several members, one after another
                 self._members += 1
                 if self._encoding != "gzip" or self._members > _MAX_GZIP_MEMBERS:
                     raise InvalidRequestError(f"The body has extra bytes after its {self._encoding} data.")

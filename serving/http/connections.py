@@ -1,7 +1,7 @@
 """Connections to clients: uvicorn's HTTP protocol, with limits on time, memory and number.
 
-uvicorn waits for headers for as long as the client likes, keeps any number of them, and resets a connection that it
-closes before it has read everything that was sent, so that the client may never see the response.
+uvicorn itself waits for headers indefinitely, keeps any number of them, and resets a connection that it
+closes before it has read everything that was sent, so the client may never see the response.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from serving.core.clients import (
 from serving.core.errors import InpaintError, InvalidRequestError, OverloadedError
 
 MAX_CONNECTIONS = 1000
-"""Connections at the same time, if the process may open as many files."""
+"""Maximum number of open connections, if the process may open that many files."""
 
 _RESERVED_FILES = 100  # file descriptors for everything but connections
 _LINGER_SECONDS, _LINGER_IDLE_SECONDS = 30.0, 5.0  # as nginx does by default
@@ -32,7 +32,7 @@ _LAST_LINGER_SECONDS = 1.0  # when the server stops
 
 
 def max_connections() -> int:
-    """Return how many connections this process may have, after raising its limit of open files if necessary."""
+    """Return how many connections this process may have, after raising its limit on open files if needed."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows has no such limit
@@ -51,7 +51,7 @@ class Connection(HttpToolsProtocol):
     """A connection to a client. uvicorn creates one for each.
 
     Attributes:
-        waiting_since: the event loop's time since which it waits for a request, or None while one is in progress.
+        waiting_since: when it began to wait for a request, in loop time, or None while one is in progress.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Connection(HttpToolsProtocol):
         self._send_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to wait for a request. If there are too many connections, close one that waits, too."""
+        """Wait for a request. If there are too many connections, close the one that has waited longest."""
         self._lingering = _LingeringTransport(transport, self.loop, lambda: self._is_receiving)
         super().connection_made(self._lingering)  # type: ignore[arg-type] # it has the methods that uvicorn uses
         if len(self.connections) > self._max_connections:
@@ -112,7 +112,7 @@ class Connection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start to handle a request."""
+        """Start handling a request."""
         self._stop_waiting()
         super().on_headers_complete()
 
@@ -123,7 +123,7 @@ class Connection(HttpToolsProtocol):
             self.waiting_since = self.loop.time()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, in the contract's format."""
+        """Refuse a request that is not valid HTTP, in the contract's format."""
         self._refuse(InvalidRequestError("The request cannot be read: it is not valid HTTP."))
 
     def shutdown(self) -> None:
@@ -137,7 +137,7 @@ class Connection(HttpToolsProtocol):
         self._watch_sending(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Continue to write."""
+        """Continue writing."""
         self._stop_send_timer()
         super().resume_writing()
 
@@ -173,7 +173,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, error: InpaintError) -> None:
-        """Respond to what is not yet a request, and close the connection."""
+        """Respond with an error before there is a complete request, and close the connection."""
         if self.transport.is_closing():
             return
         if not (self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete):
@@ -211,7 +211,7 @@ class Connection(HttpToolsProtocol):
 
 
 class _LingeringTransport:
-    """A transport that, when it is closed while the client still sends, first lets the client read the response.
+    """A transport that, when it is closed while the client is sending, first lets it read the response.
 
     The system resets a connection that is closed with data unread, and the client then loses the response.
     """
@@ -243,7 +243,7 @@ class _LingeringTransport:
             self._transport.close()
 
     def linger(self) -> None:
-        """Close the sending side, and the connection when the client has stopped sending, or after some time."""
+        """Close the sending side, and the connection when the client has stopped sending or after a time."""
         self._is_lingering = True
         self._end = self._loop.time() + _LINGER_SECONDS
         self.received()
@@ -256,7 +256,7 @@ class _LingeringTransport:
         self._wait()
 
     def received(self) -> None:
-        """Note that the client still sends."""
+        """Note that the client is still sending."""
         self._idle_end = self._loop.time() + _LINGER_IDLE_SECONDS
 
     def hurry(self) -> None:

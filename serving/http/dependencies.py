@@ -94,7 +94,7 @@ ServiceDep = Annotated[Service, Depends(_service)]
 
 _ModelName = Annotated[
     str,
-    Path(description="A model of `/v2/repository/index`; `inpaint` is the default.", examples=[MODEL_NAME]),
+    Path(description="A model in `/v2/repository/index`; `inpaint` is the default.", examples=[MODEL_NAME]),
 ]
 
 
@@ -113,7 +113,10 @@ async def _seconds(
         str | None,
         Header(
             alias=TIMEOUT_HEADER,
-            description="Seconds for the prediction, with its time in the queue. It is then cancelled: 503.",
+            description=(
+                "Seconds that the prediction may take, including its time in the queue. "
+                "After that it is cancelled, with a 503."
+            ),
             examples=["30"],
         ),
     ] = None,
@@ -122,7 +125,7 @@ async def _seconds(
 
 
 SecondsDep = Annotated[float, Depends(_seconds)]
-"""The seconds that the request gives the prediction."""
+"""The seconds that the request allows for the prediction."""
 
 
 async def client_disconnected(request: Request) -> None:

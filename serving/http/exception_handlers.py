@@ -1,4 +1,4 @@
-"""Exceptions to HTTP responses: in the REST contract's format, and under /v2 in the Open Inference Protocol's."""
+"""Convert exceptions to HTTP responses: the REST contract's or, under /v2, the Open Inference Protocol's."""
 
 from collections.abc import Mapping
 

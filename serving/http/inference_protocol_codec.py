@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's codec: tensors from JSON and raw bytes to arrays, and back.
+"""The Open Inference Protocol's codec: convert tensors from JSON and raw bytes to arrays, and back.
 
 With the binary tensor data extension a body is a JSON head, whose length a header states, followed by each tensor's
 raw little-endian bytes, in order.
@@ -35,10 +35,10 @@ MAX_BATCH = 64
 MAX_PIXELS = 512 * 512  # of one image: the memory of a run grows with them
 
 MAX_JSON_VALUES = 4_000_000
-"""Numbers of a request in JSON; the binary tensor data extension has no such limit."""
+"""Maximum count of numbers in a JSON request; the binary tensor data extension has no such limit."""
 
 _DTYPE = np.dtype("<f4")  # FP32
-# Parsing JSON keeps Python's global lock: a larger head is parsed in a process of its own.
+# Parsing JSON holds the GIL: a larger head is parsed in a process of its own.
 _MAX_HEAD_IN_PROCESS = 256 * 1024
 _MAX_DEPTH = 8  # of lists in lists: a tensor has four axes
 _MAX_ID = 1000  # characters
@@ -75,12 +75,12 @@ def decode_tensors(
     Args:
         body: the whole body.
         head_length: the header `Inference-Header-Content-Length`, or None if the body is JSON only.
-        checkpoint: called while a large body is parsed. An exception that it raises cancels that.
+        checkpoint: called while a large body is parsed. An exception that it raises cancels the parsing.
 
     Raises:
         InvalidRequestError: the request is malformed, or its tensors are not images and masks.
         TooManyPixelsError: its tensors are too large.
-        PayloadTooLargeError: it has too many numbers as JSON.
+        PayloadTooLargeError: it has too many numbers in JSON.
     """
     length = _head_length(head_length, len(body))
     if body.count(b",", 0, length) > MAX_JSON_VALUES:
@@ -149,7 +149,7 @@ def encode_output(
         request: what it responds to.
         model: the model's name.
         version: the model's version.
-        checkpoint: called while numbers are written. An exception that it raises cancels that.
+        checkpoint: called while numbers are written. An exception that it raises cancels the encoding.
 
     Returns:
         The body, and the length of its JSON head if raw bytes follow it.
@@ -171,7 +171,7 @@ def encode_output(
 
 
 def _numbers(values: Floats, checkpoint: Callable[[], None]) -> Iterator[str]:
-    """Write numbers as JSON in pieces: Python's global lock is released between two of them."""
+    """Write numbers as JSON in pieces: the GIL can be released between two of them."""
     for start in range(0, values.size, _NUMBERS_AT_ONCE):
         checkpoint()
         yield json.dumps(values[start : start + _NUMBERS_AT_ONCE].tolist())[1:-1]
@@ -245,7 +245,7 @@ def _from_json(name: str, data: Any, shape: list[int]) -> Floats:
 
 
 def _flat(name: str, data: Any) -> list[Any]:
-    """Return the numbers of nested lists, which must be all of the same depth and length."""
+    """Return the numbers of nested lists, which must all have the same depth and length."""
     for _ in range(_MAX_DEPTH):
         kinds = set(map(type, data)) if isinstance(data, list) else set()
         if kinds != {list}:

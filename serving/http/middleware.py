@@ -1,4 +1,4 @@
-"""Middleware: headers, metrics and unhandled exceptions of responses."""
+"""Middleware for response headers, metrics and unhandled exceptions."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ _NO_ROUTE = "(none)"
 
 
 class ResponseMiddleware:
-    """Outermost ASGI middleware: adds headers, records metrics and answers unhandled exceptions."""
+    """Outermost ASGI middleware: adds headers, records metrics and responds to unhandled exceptions."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, default: ServedModel) -> None:
         self._app = app

@@ -1,7 +1,8 @@
 """Scheduling: a bounded queue in front of the worker threads.
 
-Small and large requests have threads of their own, so that none of the large ones keeps a small one waiting. Large ones
-are limited by their pixels, and so by their memory. The model's runs of all of them take turns (`serving.core.turns`).
+Small and large requests have separate threads, so a large one never keeps a small one waiting. The total
+pixels of large ones are limited, and so is their memory. All of them take turns to run the model
+(`serving.core.turns`).
 """
 
 from collections import deque
@@ -20,7 +21,7 @@ from serving.core.errors import DeadlineExceededError, OverloadedError
 T = TypeVar("T")
 
 _MAX_RETRY_AFTER = 60  # seconds
-_MOST_LARGE = 8  # large predictions that run at the same time
+_MAX_LARGE = 8  # large predictions running at once
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Large(Generic[T]):
 
     Attributes:
         pixels: how many pixels it has.
-        work: what to do once as many pixels are free.
+        work: the work to run once that many pixels are free.
     """
 
     pixels: int
@@ -37,7 +38,7 @@ class Large(Generic[T]):
 
 
 def now_or_large(pixels: int, small_pixels: int, work: Callable[[], T]) -> T | Large[T]:
-    """Do the work at once if it has at most `small_pixels`; otherwise return it for later."""
+    """Do the work at once if it has at most `small_pixels` pixels; otherwise return it for later."""
     return work() if pixels <= small_pixels else Large(pixels, work)
 
 
@@ -50,10 +51,10 @@ class Scheduler:
         """Create a scheduler.
 
         Args:
-            threads: small predictions that run at the same time.
-            queue_size: predictions that may wait.
-            max_seconds: how long a request may take, from its headers on: its body, its time in the queue, its work.
-            max_large_pixels: pixels that the large predictions that run have together, at most.
+            threads: maximum number of small predictions running at once.
+            queue_size: maximum number of predictions waiting.
+            max_seconds: how long a request may take after its headers: its body, the queue and the work.
+            max_large_pixels: maximum total pixels of the large predictions running at once.
         """
         self._max_seconds = max_seconds
         self._small = CapacityLimiter(threads)
@@ -85,29 +86,29 @@ class Scheduler:
             )
 
     def _expected_seconds(self) -> float:
-        """Return how long what runs and what waits will probably take."""
+        """Estimate how many seconds the running and waiting predictions will take."""
         now = perf_counter()
         elapsed = [now - start for start in list(self._started.values())]
-        # What has taken longer than is typical is probably large: half done, for want of anything better.
+        # One that has taken longer than is typical is probably large: assume that it is half done.
         running = sum(max(self._typical_seconds - seconds, seconds) for seconds in elapsed)
         not_started = self._admitted - len(elapsed)
         return (running + not_started * self._typical_seconds) / self._small.total_tokens
 
     def stop(self) -> None:
-        """Cancel everything that runs and waits."""
+        """Cancel all running and waiting predictions."""
         self._is_stopping = True
         for scope in self._scopes:
             scope.cancel()
 
     @asynccontextmanager
     async def place(self, seconds: float = inf) -> AsyncIterator["Place"]:
-        """Take a place in the queue for the time of the `async with` block. Routes read the body inside it.
+        """Take a place in the queue during the `async with` block. Routes read the body inside it.
 
         Args:
             seconds: how long the block may take, if that is less than `max_seconds`.
 
         Raises:
-            OverloadedError: the queue is full, or the server stops.
+            OverloadedError: the queue is full, or the server is stopping.
             DeadlineExceededError: the block took too long. It was cancelled.
         """
         self.check()
@@ -149,17 +150,17 @@ class Scheduler:
 
 
 class _Pixels:
-    """The pixels that large predictions may have together, given in the order of arrival."""
+    """A total of pixels shared by large predictions, granted in order of arrival."""
 
     def __init__(self, total: int) -> None:
         self._total = self._free = total
         self._waiting: deque[tuple[int, Event]] = deque()
-        self._threads = CapacityLimiter(_MOST_LARGE)
+        self._threads = CapacityLimiter(_MAX_LARGE)
 
     @asynccontextmanager
     async def hold(self, pixels: int) -> AsyncIterator[CapacityLimiter]:
-        """Wait until so many pixels are free, and take them for the `async with` block."""
-        pixels = min(max(pixels, self._total // _MOST_LARGE), self._total)
+        """Wait until this many pixels are free, and take them for the `async with` block."""
+        pixels = min(max(pixels, self._total // _MAX_LARGE), self._total)
         ticket = pixels, Event()
         self._waiting.append(ticket)
         try:
@@ -190,9 +191,9 @@ class Place:
         """Wait in the queue, do the work in a thread, and return its result or raise its error.
 
         Args:
-            work: what to do, off the event loop; of a large prediction only so much that it is known to be one. If the
-                client disconnects or the time is over, it is cancelled at its next call of
-                `anyio.from_thread.check_cancelled`; without such a call it runs to its end.
+            work: the work to do off the event loop; for a large prediction, only what it takes to find that
+                out. If the client disconnects or the time is up, it is cancelled at its next call of
+                `anyio.from_thread.check_cancelled`; without such a call it runs to completion.
             disconnected: returns when the client has disconnected. A request that is still waiting then leaves the
                 queue.
 

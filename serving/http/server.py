@@ -68,7 +68,7 @@ def main(
 
 
 def create_server(app: FastAPI, settings: Settings) -> Server:
-    """Create the ASGI server of an application of `create_app`."""
+    """Create the ASGI server for an application made by `create_app`."""
     config = uvicorn.Config(
         app,
         http=partial(Connection, max_connections=max_connections()),  # type: ignore[arg-type] # called like a type

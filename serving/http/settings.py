@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535)
     """port to listen on; 0 for any free one"""
     model: Annotated[list[str], NoDecode] = []
-    """an ONNX file, NAME=FILE or a folder of ONNX files; may be repeated, or be several with commas in between;
+    """an ONNX file, NAME=FILE or a folder of ONNX files; repeat the flag or separate several with commas;
     without one, the model that ships, in 8 bits on a CPU and in float32 on a GPU"""
     page: Path = Path("clients/web/build")
     """folder of the built web page, served at /; without one, / redirects to /docs"""
@@ -59,13 +59,13 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(64 * 2**20, ge=1024)
     """maximum size of a request body in bytes"""
     max_total_body_bytes: int = Field(256 * 2**20, ge=1024)
-    """maximum size of all request bodies in memory together, at least that of one"""
+    """maximum total size in bytes of all request bodies in memory, at least that of one body"""
     max_pixels: int = Field(DEFAULT_MAX_PIXELS, ge=1024)
     """maximum number of pixels of an image"""
     api_key: CliSuppress[SecretStr | None] = None
     """the key that predictions must send as `Authorization: Bearer KEY`; none by default"""
     graceful_seconds: int = Field(30, ge=0, le=3600)
-    """seconds that a stop waits for requests in flight"""
+    """seconds to wait for requests in flight when stopping"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """the lowest level that is logged"""
 

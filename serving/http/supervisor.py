@@ -1,9 +1,9 @@
-"""The command `python -m serving`: run the server in a process of its own, and start it again when it crashes.
+"""The command `python -m serving`: run the server in a process of its own, and restart it when it crashes.
 
 This process keeps the listening socket, so clients that connect in the meantime wait for the next server process
 instead of being refused. It imports nothing but the standard library, and so takes little memory.
 
-A system without `fork`, as Windows, cannot pass on the socket: the server runs in this process there.
+A system without `fork`, such as Windows, cannot pass on the socket: the server runs in this process there.
 """
 
 import os
@@ -20,7 +20,7 @@ READY = b"."
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until stopped by a signal. Return the exit code, which is 0 then."""
+    """Serve until stopped by a signal. Return the exit code: 0 after such a stop."""
     if not hasattr(os, "fork"):
         from serving.http import server
 
@@ -50,13 +50,13 @@ class _Supervisor:
             is_stable = time.monotonic() - started > _STABLE_SECONDS
             pause = 0.0 if is_stable else min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
             how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-            print(f"ERROR: The server process {how}: starting it again.", file=sys.stderr, flush=True)
+            print(f"ERROR: The server process {how}: restarting it.", file=sys.stderr, flush=True)
             self._sleep(pause)
             if self._is_stopping:
                 return 0
 
     def _start(self) -> tuple["subprocess.Popen[bytes]", bool]:
-        """Start the server. Return its process, and whether it is ready, after it is or has ended."""
+        """Start the server; wait until it is ready or ended. Return its process and whether it is ready."""
         ours, theirs = socket.socketpair()
         with theirs:
             files = [theirs.fileno()] + ([self._listener.fileno()] if self._listener else [])
@@ -87,7 +87,7 @@ class _Supervisor:
         if self._listener is not None:  # the server refuses what is still in its queue, and then closes it
             self._listener.close()
         if self._process is not None and self._process.returncode is None:
-            # For uvicorn, a second stop without waiting is SIGINT.
+            # uvicorn stops without waiting if the second signal is SIGINT.
             os.kill(self._process.pid, signal.SIGTERM if first else signal.SIGINT)
 
 

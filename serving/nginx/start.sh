@@ -9,11 +9,11 @@
 #   PROXY_TLS_PORT        port for HTTPS; used if there is a certificate
 #   PROXY_TLS_CERTIFICATE, PROXY_TLS_KEY   PEM files
 #   PROXY_MAX_BODY_BYTES  maximum size of a request body in bytes: the engine's limit
-#   PROXY_READ_SECONDS    maximum time of a response
+#   PROXY_READ_SECONDS    maximum time for a response, in seconds
 #   PROXY_WORKERS         number of nginx's worker processes
 #   PROXY_ACCESS_LOG      file for one line of JSON per request; /dev/stdout by default
 #   PROXY_RUN             folder for nginx's own files, PROXY_BODIES for large request bodies
-#   PROXY_RESOLVE_SECONDS how often the engines' names are resolved again
+#   PROXY_RESOLVE_SECONDS how often the engines' names are resolved again, in seconds
 #   PROXY_MIME_TYPES      nginx's list of media types, if its package installs it elsewhere
 set -eu
 
@@ -26,7 +26,7 @@ PROXY_CONF=$(cd "$(dirname "$0")" && pwd)
 
 PROXY_SERVERS=""
 for engine in $PROXY_ENGINES; do
-    # max_fails=0: with every engine marked as failed, nginx would refuse requests for a while after they are back.
+    # max_fails=0: once every engine is marked as failed, nginx would refuse requests for a while after they are back.
     PROXY_SERVERS="$PROXY_SERVERS server $engine max_fails=0;"
 done
 

@@ -8,12 +8,12 @@ os.environ.update(
     {
         name: os.environ.get(name, value)
         for name, value in {
-            "RAY_USAGE_STATS_ENABLED": "0",  # Ray would report its use to its maker
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests go through HAProxy and not through a process in Python
+            "RAY_USAGE_STATS_ENABLED": "0",  # by default Ray reports its use to its vendor
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests go through HAProxy, not through a Python process
             "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
-            # How long a replica that stops still accepts requests. HAProxy, on this machine, needs less than a second.
+            # How long a stopping replica still accepts requests. HAProxy, on this machine, needs less than a second.
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
-            # By itself Ray kills a proxy that takes longer than 5 s to start, as on a busy machine, and then gives up.
+            # By default Ray kills a proxy that takes over 5 s to start, as on a busy machine, and then gives up.
             "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         }.items()
     }

@@ -49,7 +49,7 @@ def build(settings: RaySettings) -> Application:
     scaling = AutoscalingConfig(
         min_replicas=1,
         max_replicas=max(1, available_cores() // cores),
-        target_ongoing_requests=settings.concurrency / 2,  # half of the time idle: docs/scaling.md
+        target_ongoing_requests=settings.concurrency / 2,  # idle half of the time: docs/scaling.md
     )
     return serve.deployment(
         name=DEPLOYMENT,
@@ -72,7 +72,7 @@ class _Replica:
 
 
 def _add_metrics(app: FastAPI) -> None:
-    """Let `/metrics` return the metrics of all replicas, whichever is asked."""
+    """Let `/metrics` return the metrics of all replicas, whichever one receives the request."""
 
     async def metrics() -> Response:
         context = serve.get_replica_context()
@@ -81,7 +81,7 @@ def _add_metrics(app: FastAPI) -> None:
         answered = [answer for answer in answers if not isinstance(answer, BaseException)]
         return Response(generate_latest(_Replicas(answered)), media_type=CONTENT_TYPE_LATEST)
 
-    # The first route that matches is taken.
+    # The first matching route is used.
     app.router.routes.insert(0, APIRoute("/metrics", metrics, dependencies=[Depends(require_key)]))
 
 

@@ -20,7 +20,7 @@ from serving.ray.settings import RaySettings
 _PORTS_OF_RAY = range(10_002, 20_000)
 _PORTS_OF_REPLICAS = range(30_000, 31_000)
 _HAPROXY_CONNECTIONS = 4096  # Ray's default for RAY_SERVE_HAPROXY_MAXCONN
-_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum, about; nothing is put into it
+_OBJECT_STORE_BYTES = 80 * 2**20  # about Ray's minimum; nothing is stored in it
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         settings = load_settings(arguments, RaySettings)
         _check_address(settings)
         _check_open_files()
-        # What a replica would refuse is found before Ray is started.
+        # What a replica would reject is found before Ray is started.
         first = load_models(
             model_sources(settings.model), device=settings.device, require_gpu=settings.require_gpu, threads=1
         )[0]
@@ -57,8 +57,8 @@ def main(arguments: list[str]) -> int:
 def _check_address(settings: RaySettings) -> None:
     if settings.port in _PORTS_OF_RAY or settings.port in _PORTS_OF_REPLICAS:
         raise SettingsError(
-            f"--port: Ray itself uses the ports {_PORTS_OF_RAY[0]} to {_PORTS_OF_RAY[-1]} and from "
-            f"{_PORTS_OF_REPLICAS[0]}: choose another one than {settings.port}."
+            f"--port: Ray itself uses the ports {_PORTS_OF_RAY[0]} to {_PORTS_OF_RAY[-1]} and those from "
+            f"{_PORTS_OF_REPLICAS[0]}: choose a port other than {settings.port}."
         )
     try:
         socket.create_server((settings.host, settings.port)).close()
@@ -70,11 +70,11 @@ def _check_address(settings: RaySettings) -> None:
 
 
 def _check_open_files() -> None:
-    """HAProxy does not start without its files; Ray would try again for ever."""
+    """Check the limit of open files: if it is too low, HAProxy does not start, and Ray would retry for ever."""
     connections = int(os.environ.get("RAY_SERVE_HAPROXY_MAXCONN", _HAPROXY_CONNECTIONS))
     needed, limit = connections * 5 // 2 + 36, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if limit != resource.RLIM_INFINITY and limit < needed:
         raise StartupError(
             f"HAProxy needs {needed} open files, and the limit is {limit}: raise it (ulimit -n), or set "
-            f"RAY_SERVE_HAPROXY_MAXCONN={max(limit - 36, 0) * 2 // 5}, the connections that it accepts."
+            f"RAY_SERVE_HAPROXY_MAXCONN={max(limit - 36, 0) * 2 // 5}, the number of connections that it accepts."
         )

@@ -1,7 +1,7 @@
 """The TorchServe handler: runs the pipeline on the requests that a worker receives.
 
 `python -m export mar` packs this file and the package `serving.core` into the archive. TorchServe's `BaseHandler` is
-not used: it answers a request with the header `describe: True` with `null`, and runs ONNX on all cores.
+not used: it responds with `null` to a request with the header `describe: True`, and runs ONNX on all cores.
 """
 
 import json
@@ -49,7 +49,7 @@ class InpaintHandler:
 
         Raises:
             ModelFileError: the archive's model is not an inpainting model.
-            DeviceUnavailableError: a GPU was requested or assigned, and does not run the model.
+            DeviceUnavailableError: a GPU was requested or assigned, and cannot run the model.
         """
         config = context.model_yaml_config or {}
         folder, gpu = Path(context.system_properties["model_dir"]), context.system_properties["gpu_id"]
@@ -118,7 +118,7 @@ class InpaintHandler:
 
 
 def _checkpoint(seconds: float) -> Callable[[], None]:
-    """Return a function that raises an error after so many seconds. The time in TorchServe's queue is not known."""
+    """Return a function that raises an error once `seconds` have passed. The time in TorchServe's queue is unknown."""
     deadline = monotonic() + seconds
 
     def check() -> None:

@@ -59,7 +59,7 @@ class Instance:
         self.forward = options.verbose
         """Whether TorchServe's output is written to standard error."""
         self.address: Path | int
-        """Where TorchServe takes predictions once it is started: a Unix socket or a port on loopback."""
+        """Where TorchServe accepts predictions once it is started: a Unix socket or a port on loopback."""
         self._java_path = java
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._seen: set[psutil.Process] = set()
@@ -72,7 +72,7 @@ class Instance:
         Raises:
             ModelFileError: the file is not a model archive of this project.
         """
-        # The name is short because the workers' sockets are in it, and a socket's path may have about 100 characters.
+        # A short name: the workers' sockets are in this folder, and a socket's path is limited to about 100 characters.
         self._files = TemporaryDirectory(prefix="inpaint-ts-", ignore_cleanup_errors=True)
         folder = Path(self._files.name)
         self.address = _address(folder)
@@ -113,20 +113,20 @@ class Instance:
 
     @property
     def running(self) -> bool:
-        """Whether TorchServe's process runs; it may not be ready yet."""
+        """Whether TorchServe's process is running; it may not be ready yet."""
         return self._java.poll() is None
 
     def has_workers(self) -> bool:
         """Tell whether every model has a worker process, even one that is still starting.
 
-        TorchServe's API cannot tell: it reports UNLOADING for a worker that is starting and for one that it gave up.
+        TorchServe's API cannot tell: it reports UNLOADING both for a worker that is starting and for one it gave up on.
         """
         workers = self._processes() - {self._java}
         return all(any(self._works_for(worker, model) for worker in workers) for model in self.models)
 
     def workers_ready(self) -> bool:
         """Tell whether every worker has loaded its model."""
-        self._processes()  # remembers them from their start
+        self._processes()  # records the workers as soon as they start
         of_models = [self._description(model).get("workers", []) for model in self.models]
         return all(
             len(workers) == self.options.workers and all(w["status"] == "READY" for w in workers)
@@ -175,7 +175,7 @@ class Instance:
             return {}
 
     def _works_for(self, worker: psutil.Process, model: str) -> bool:
-        """Tell whether a worker is one of this model: TorchServe adds the model's folder to its PYTHONPATH."""
+        """Tell whether a worker serves this model: TorchServe adds the model's folder to its PYTHONPATH."""
         if len(self.models) == 1:
             return True
         with suppress(psutil.Error):
@@ -184,7 +184,7 @@ class Instance:
         return False
 
     def _processes(self) -> set[psutil.Process]:
-        """Return the processes that run, including any that java left behind."""
+        """Return the running processes, including any that java left behind."""
         with suppress(psutil.NoSuchProcess):
             self._seen.update(self._java.children(recursive=True))
         self._seen = {process for process in self._seen if process.is_running()}
@@ -229,7 +229,7 @@ def _has_no_checkout(entry: str) -> bool:
 
 
 def _address(folder: Path) -> Path | int:
-    """Return a Unix socket, or where TorchServe has none a port on loopback, for predictions."""
+    """Return the address for predictions: a Unix socket, or a port on loopback where TorchServe supports none."""
     return folder / "predictions.sock" if sys.platform == "linux" else _free_port()
 
 
@@ -239,14 +239,14 @@ def _free_port() -> int:
 
 
 def _properties(options: Options, address: Path | int) -> str:
-    """Return the project's configuration followed by the options: of a duplicate key, the last value applies."""
+    """Return the project's configuration followed by the options: for a duplicate key, the last value applies."""
     settings = {
         "inference_address": f"http://{LOOPBACK}:{address}"
         if isinstance(address, int)
         else f"unix:{address}",
         "management_address": f"http://{LOOPBACK}:{options.management_port}",
         "metrics_address": f"http://{options.host}:{options.metrics_port}",
-        # Of the first worker. With Unix sockets, as on Linux, it is only part of the socket's name.
+        # The first worker's port. With Unix sockets, as on Linux, it is only part of the socket's name.
         "initial_worker_port": _free_port(),
         "number_of_gpu": options.workers if options.gpu else 0,
         "enable_envvars_config": "false",
@@ -270,7 +270,8 @@ def _launch(java: str, folder: Path, models: list[str]) -> psutil.Popen:
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),
     }
-    # TorchServe appends the folder of a worker's model, whose modules must not be those of a checkout.
+    # TorchServe appends the model's folder to its workers' PYTHONPATH. A checkout that comes before it would replace
+    # the modules of the archive.
     entries = filter(_has_no_checkout, environment.pop("PYTHONPATH", "").split(os.pathsep))
     if path := os.pathsep.join(entries):
         environment["PYTHONPATH"] = path

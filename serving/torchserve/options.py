@@ -9,7 +9,7 @@ from serving.core.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
 
-_MAX_DEFAULT_WORKERS = 4  # by default; each takes about 350 MB
+_MAX_DEFAULT_WORKERS = 4  # each uses about 350 MB
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         ("port", int, 8080, "port for predictions; management uses the next port, metrics the one after"),
         ("workers", int, 0, "processes for each model; 0 for one per core, up to 4"),
         ("threads", int, 0, "CPU threads of each worker; 0 divides the cores among the workers"),
-        ("graceful-seconds", float, 30, "how long a stop waits for requests in flight"),
+        ("graceful-seconds", float, 30, "seconds that a stop waits for requests in flight"),
     ):
         parser.add_argument(f"--{name}", type=kind, default=default, help=text)
     device = "cuda gives each worker a GPU, and refuses to start without one"

@@ -21,7 +21,7 @@ from serving.torchserve.instance import Instance
 from serving.torchserve.options import LOOPBACK, Options, parse_options
 from serving.torchserve.relay import Relay
 
-_JAVA = 11  # the oldest that TorchServe runs on
+_JAVA = 11  # the oldest version that TorchServe runs on
 _STARTUP_SECONDS = 300.0
 _POLL_SECONDS = 0.5
 _NO_WORKER_SECONDS = 10.0  # TorchServe waits for up to 3 seconds before it restarts a worker
@@ -60,11 +60,11 @@ def _log(text: str) -> None:
 
 
 def _check(options: Options) -> str:
-    """Return the path of java, after checking what TorchServe would report with stack traces or not at all.
+    """Return the path of java. Check in advance for errors that TorchServe reports with stack traces or not at all.
 
     Raises:
         StartupError: TorchServe or a suitable Java is not installed.
-        AddressInUseError: one of TorchServe's two addresses is not available.
+        AddressInUseError: the management or the metrics address is not available.
     """
     if importlib.util.find_spec("ts") is None:
         raise StartupError('TorchServe is not installed: run pip install ".[torchserve]".')
@@ -86,7 +86,7 @@ def _bind(host: str, port: int) -> socket.socket:
     """Bind an address without listening: connections are accepted only once the model is ready.
 
     Raises:
-        AddressInUseError: it is not available.
+        AddressInUseError: the address is not available.
     """
     listener = socket.socket()
     try:

@@ -23,11 +23,11 @@ async def received(
 
     Args:
         request: the request, whose body has not been read.
-        from_json: reads what is asked for from a JSON body.
-        from_fields: reads it from the fields of a form: files as bytes, text as str.
+        from_json: parses the request from a JSON body.
+        from_fields: parses it from the fields of a form: files as bytes, text as str.
 
     Yields:
-        A function that reads what is asked for. Call it off the event loop: it takes long for a large body.
+        A function that parses the request. Call it off the event loop, because a large body takes long.
 
     Raises:
         UnsupportedMediaTypeError: the body is neither.
@@ -43,7 +43,7 @@ async def received(
 
 @asynccontextmanager
 async def _form(request: Request) -> AsyncIterator[FormData]:
-    """Parse a form. Starlette decodes names by the charset that the client states."""
+    """Parse a form. Starlette decodes names with the charset that the client states."""
     try:
         form = await request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS)
     except (UnicodeError, LookupError) as error:

@@ -37,7 +37,7 @@ from serving.http.version import package_version
 HEAD_LENGTH = "Inference-Header-Content-Length"
 
 _Answer = tuple[bytes, int | None, dict[str, float]]
-"""The body, the length of its head if it is binary, and the seconds of each stage."""
+"""The body, the length of its head if it is binary, and the seconds that each stage took."""
 
 
 async def _check_version(model: ModelDep, version: str | None = None) -> None:
@@ -75,19 +75,19 @@ async def server_metadata(service: ServiceDep) -> ServerMetadata:
     )
 
 
-@health.get("/health/live", summary="Is the server up")
+@health.get("/health/live", summary="Server liveness")
 async def live() -> Live:
     """Return 200 while the process runs."""
     return Live(live=True)
 
 
-@health.get("/health/ready", summary="Can the server infer")
+@health.get("/health/ready", summary="Server readiness")
 async def ready() -> Ready:
     """Return 200: the server starts to listen only after the model has run once on the configured device."""
     return Ready(ready=True)
 
 
-@repository.get("/index", summary="The models")
+@repository.get("/index", summary="List the models")
 @repository.post("/index", include_in_schema=False)  # the method of Triton's model repository extension
 async def repository_index(service: ServiceDep) -> list[IndexedModel]:
     """Return the name, version and state of every model, the default model first. All of them are ready."""
@@ -96,9 +96,9 @@ async def repository_index(service: ServiceDep) -> list[IndexedModel]:
 
 
 @models.get(f"{_VERSION}/ready", include_in_schema=False)
-@models.get("/ready", summary="Can the model infer")
+@models.get("/ready", summary="Model readiness")
 async def model_ready() -> Ready:
-    """Return 200, as the server's readiness does."""
+    """Return 200: the model is ready whenever the server is."""
     return Ready(ready=True)
 
 

@@ -19,7 +19,7 @@ class Health(BaseModel):
     status: Literal["Healthy"] = "Healthy"
 
 
-@router.get("/ping", summary="Is the server healthy")
+@router.get("/ping", summary="Server health")
 async def ping() -> Health:
     """Return 200: the server starts to listen only after the model is loaded and has run once."""
     return Health()

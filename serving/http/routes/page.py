@@ -12,17 +12,17 @@ from starlette.types import Receive, Scope, Send
 ASSETS = "_app"
 """The folder of the build with everything but `index.html` and the service worker."""
 SERVICE_WORKER = "service-worker.js"
-"""Lets the page work without a connection. A service worker is in charge of its own folder and those below."""
+"""Lets the page work without a connection. A service worker controls its own folder and those below."""
 
-_IMMUTABLE = f"/{ASSETS}/immutable/"  # files with their content's hash in their name
-_GZIPPED = ".bin"  # the model and the runtime for removing in the browser
+_IMMUTABLE = f"/{ASSETS}/immutable/"  # files with a hash of their content in the name
+_GZIPPED = ".bin"  # the model and the runtime for removal in the browser
 # The stricter policy of the page itself is in its `index.html`, so that it applies on any host.
 _HEADERS = {
-    # WebAssembly is for removing in the browser.
+    # WebAssembly is needed for removal in the browser.
     "Content-Security-Policy": (
         "script-src 'self' 'wasm-unsafe-eval'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    # Isolated from other origins, the page may use several threads.
+    # Only a page that is isolated from other origins may use several threads.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
 }

@@ -150,7 +150,7 @@ COMMON_ERRORS = {
     408: "The body was sent too slowly.",
     413: "Too many bytes, or too many pixels.",
     500: "The server failed.",
-    503: "The queue is full, the prediction took too long, or the server stops.",
+    503: "The queue is full, the prediction took too long, or the server is stopping.",
 }
 FILL_RESPONSES = error_responses(
     ErrorBody,
@@ -158,7 +158,7 @@ FILL_RESPONSES = error_responses(
     | {
         400: "A file is missing or cannot be decoded, image and mask differ in size, or a field is unknown.",
         404: "Unknown model.",
-        406: "The header Accept excludes JSON and the image's format.",
+        406: "The Accept header excludes JSON and the image's format.",
         415: "Neither multipart/form-data nor application/json.",
     },
 ) | {
@@ -173,7 +173,7 @@ MARKS_RESPONSES = error_responses(
     COMMON_ERRORS
     | {
         400: "The image is missing or cannot be decoded, or a field is invalid or unknown.",
-        406: "The header Accept excludes JSON and PNG.",
+        406: "The Accept header excludes JSON and PNG.",
         415: "Neither multipart/form-data nor application/json.",
     },
 ) | {

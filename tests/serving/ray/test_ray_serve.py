@@ -151,5 +151,5 @@ def test_too_few_open_files_for_haproxy_are_one_line() -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "serving.ray: HAProxy needs 10276 open files, and the limit is 1024: raise it (ulimit -n), or set "
-        "RAY_SERVE_HAPROXY_MAXCONN=395, the connections that it accepts.\n"
+        "RAY_SERVE_HAPROXY_MAXCONN=395, the number of connections that it accepts.\n"
     )

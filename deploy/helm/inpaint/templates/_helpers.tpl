@@ -31,7 +31,7 @@ labels:
 {{- max 1 (div (include "inpaint.cores" . | int) .Values.server.concurrency) -}}
 {{- end -}}
 
-{{- /* A model that is not the image's. */ -}}
+{{- /* The path of a model that is not in the image. */ -}}
 {{- define "inpaint.modelPath" -}}
 {{- if eq .Values.model.source "pvc" -}}
 /models/{{ .Values.model.pvc.file }}
@@ -161,7 +161,7 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 10
   failureThreshold: 6
-# The pod stops only after it has been removed from the Service everywhere, or new requests would meet a closed port.
+# The pod stops only after it has been removed from the Service everywhere: otherwise new requests would reach a closed port.
 lifecycle:
   preStop: {exec: {command: [sleep, "10"]}}
 {{- end -}}
