@@ -1,1 +1,1 @@
-"""What the README's figures are made with: `python -m benchmarks` and `python -m benchmarks.example`."""
+"""Benchmarks behind the README's figures, `python -m benchmarks`, and its picture, `python -m benchmarks.example`."""

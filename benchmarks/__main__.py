@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: speed and memory on this machine, as Markdown, and as JSON where asked."""
+"""`python -m benchmarks`: speed and memory on this machine, as Markdown and optionally as JSON."""
 
 from __future__ import annotations
 
@@ -51,12 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights", type=Path, default=Path("models/inpaint.safetensors"), help="the checkpoint"
     )
-    parser.add_argument("--model", type=Path, default=default_model(), help="what the server serves")
-    parser.add_argument("--threads", type=int, default=available_cores(), help="of every contestant")
+    parser.add_argument("--model", type=Path, default=default_model(), help="the model to serve")
     parser.add_argument(
-        "--rounds", type=int, default=30, help="how often each is timed; the server 3 times that"
+        "--threads", type=int, default=available_cores(), help="CPU threads of each contestant"
     )
-    parser.add_argument("--output", type=Path, help="a JSON file to write, too")
+    parser.add_argument(
+        "--rounds", type=int, default=30, help="how often each is timed; the server 3 times as often"
+    )
+    parser.add_argument("--output", type=Path, help="JSON file to write as well")
     return parser
 
 

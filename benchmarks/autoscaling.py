@@ -1,8 +1,8 @@
 """`python -m benchmarks.autoscaling`: a simulation of replicas, their queues and an autoscaler, with a plot.
 
 Requests arrive at random at a rate that changes. Each goes to a replica, which works on `slots` requests at a time and
-lets `queue` wait; a further one is answered 503. The autoscaler is that of the Helm chart: it looks every 15 seconds,
-doubles the replicas at most, and removes them only after five quieter minutes.
+queues up to `queue` more; any further request is answered 503. The autoscaler is the Helm chart's: it runs every 15
+seconds, at most doubles the replicas, and removes them only after five quieter minutes.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ Metric = Literal["inFlight", "waiting", "cpu"]
 Balance = Literal["least", "random"]
 
 PERIOD: Final = 15.0
-"""Seconds between two looks of the autoscaler."""
+"""Seconds between two runs of the autoscaler."""
 STABILISATION: Final = 300.0
 TOLERANCE: Final = 0.1
 
-# (minute, requests a second): between two points the rate changes steadily.
+# (minute, requests a second): between two points the rate changes linearly.
 TRACE: Final = ((0, 20), (10, 20), (15, 200), (30, 200), (30.1, 400), (32, 400), (32.1, 20), (50, 20))
 
 
 @dataclass(frozen=True)
 class Service:
-    """What is simulated.
+    """The simulated service.
 
     Attributes:
         seconds: mean seconds of a prediction in one slot.
         spread: standard deviation of these seconds, as a share of the mean; 1 is an exponential distribution.
-        slots: predictions of a replica at a time.
-        queue: predictions that wait in a replica, at most.
-        balance: whether a request goes to the replica with the fewest requests, or to any.
-        metric: what the autoscaler looks at.
+        slots: predictions that a replica runs at a time.
+        queue: maximum predictions waiting in a replica.
+        balance: whether a request goes to the replica with the fewest requests, or to a random one.
+        metric: what the autoscaler scales by.
         target: predictions running and waiting per replica, or waiting per replica, or the used share of its slots.
-        least: replicas, at least.
-        most: replicas, at most.
-        start_seconds: from the decision for a replica to its first request.
+        least: minimum replicas.
+        most: maximum replicas.
+        start_seconds: from the decision to add a replica to its first request.
     """
 
     seconds: float = 0.031
@@ -83,12 +83,12 @@ class Replica:
 
 @dataclass(frozen=True)
 class Result:
-    """What happened.
+    """The result of a simulation.
 
     Attributes:
         arrivals: second at which each request arrived.
         latency: seconds until its answer; NaN if it was answered 503.
-        looks: second of each look of the autoscaler.
+        looks: second of each run of the autoscaler.
         replicas: how many replicas took requests then.
     """
 
@@ -177,7 +177,7 @@ def _scale(
         added = min(desired, max(2 * count, count + 2)) - count
         starting.extend([now + service.start_seconds] * added)
     elif (highest := max(number for _, number in wanted)) < len(replicas):
-        # A fifth a minute, or one, and a quarter of a minute has passed.
+        # A fifth a minute, or one; this runs every quarter of a minute.
         step = max(1, math.floor(0.2 * len(replicas))) if now % 60 < PERIOD else 0
         del replicas[max(highest, len(replicas) - step) :]
 
@@ -224,14 +224,18 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seconds", type=float, default=Service.seconds, help="of a prediction in one slot")
-    parser.add_argument("--slots", type=int, default=Service.slots, help="predictions of a replica at a time")
-    parser.add_argument("--queue", type=int, default=Service.queue, help="waiting predictions of a replica")
+    parser.add_argument(
+        "--slots", type=int, default=Service.slots, help="predictions a replica runs at a time"
+    )
+    parser.add_argument(
+        "--queue", type=int, default=Service.queue, help="maximum predictions waiting in a replica"
+    )
     parser.add_argument(
         "--start-seconds", type=float, default=Service.start_seconds, help="until a new replica answers"
     )
-    parser.add_argument("--most", type=int, default=Service.most, help="replicas, at most")
+    parser.add_argument("--most", type=int, default=Service.most, help="maximum replicas")
     parser.add_argument("--balance", choices=("least", "random"), default=Service.balance)
-    parser.add_argument("--plot", type=Path, help="where to draw the plot: a PNG, SVG or WebP file")
+    parser.add_argument("--plot", type=Path, help="PNG, SVG or WebP file to draw the plot to")
     options = parser.parse_args()
     shared = {
         key: getattr(options, key)

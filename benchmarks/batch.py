@@ -24,7 +24,7 @@ def photos_per_second(model: Path, workers: int, threads: int, photos: int) -> f
         model: an ONNX file.
         workers: number of processes.
         threads: CPU threads of each.
-        photos: how many are counted; 100 for each process are filled before.
+        photos: how many are timed; 100 for each process are filled first, as a warm-up.
     """
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("photo.png", "mask.png")]
@@ -45,10 +45,10 @@ def photos_per_second(model: Path, workers: int, threads: int, photos: int) -> f
 
 
 def main() -> None:
-    """Measure the ways in turns, and print their medians as Markdown."""
+    """Measure the ways in turn, and print their medians as Markdown."""
     parser = argparse.ArgumentParser("python -m benchmarks.batch", description=__doc__)
     parser.add_argument("--model", type=Path, default=default_model(), help="the ONNX model")
-    parser.add_argument("--photos", type=int, default=200, help="photos of each measurement")
+    parser.add_argument("--photos", type=int, default=200, help="photos per measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each way")
     parser.add_argument("--workers", type=int, default=available_cores(), help="processes, one thread each")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.capacity`: core-seconds of a photo on this machine, and the cores for so many photos a day."""
+"""`python -m benchmarks.capacity`: core-seconds per photo on this machine, and a table of cores by photos a day."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ LARGE: Final = (3000, 4000)
 
 
 def cores(photos_a_day: float, seconds: float, peak: float, utilisation: float) -> int:
-    """Return the cores for so many photos a day.
+    """Return the cores needed for a number of photos a day.
 
     Args:
         photos_a_day: photos in 24 hours.
         seconds: core-seconds of one photo.
         peak: requests a second in the busiest minutes, as a multiple of the day's mean.
-        utilisation: share of the cores' time that is used in these minutes, at most.
+        utilisation: maximum share of the cores' time that is used in these minutes.
     """
     return math.ceil(photos_a_day / SECONDS_OF_A_DAY * peak * seconds / utilisation)
 
@@ -83,19 +83,21 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.capacity", description=__doc__)
     parser.add_argument("--model", type=Path, default=default_model(), help="the ONNX model")
     parser.add_argument("--rounds", type=int, default=10, help="how often each photo is filled")
-    parser.add_argument("--seconds", type=float, help="core-seconds of a photo; measured if not given")
+    parser.add_argument("--seconds", type=float, help="core-seconds per photo; measured if not given")
     parser.add_argument("--peak", type=float, default=3, help="busiest minutes, as a multiple of the mean")
-    parser.add_argument("--utilisation", type=float, default=0.6, help="of the cores in these minutes")
-    parser.add_argument("--replica", type=int, default=2, help="cores of a replica")
+    parser.add_argument(
+        "--utilisation", type=float, default=0.6, help="of the cores in these minutes, at most"
+    )
+    parser.add_argument("--replica", type=int, default=2, help="cores per replica")
     options = parser.parse_args()
     seconds = options.seconds
     if seconds is None:
         pipeline = Pipeline(Runtime(options.model, threads=1))
         seconds = measure(pipeline, small_photo(), options.rounds)
-        print(f"178x178: {seconds:.3f} s, {1 / seconds:.1f} photos/s of one core")
+        print(f"178x178: {seconds:.3f} s, {1 / seconds:.1f} photos/s per core")
         large = measure(pipeline, large_photo(), options.rounds)
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"12 megapixels: {large:.3f} s, {1 / large:.2f} photos/s of one core")
+        print(f"12 megapixels: {large:.3f} s, {1 / large:.2f} photos/s per core")
         print(f"peak memory of this process: {peak_mib:.0f} MiB\n")
     print(to_markdown(seconds, options.peak, options.utilisation, options.replica))
 

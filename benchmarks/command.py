@@ -1,4 +1,4 @@
-"""How the commands of the benchmarks end."""
+"""Exit statuses of the benchmark commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def exit_status(work: Callable[[], None]) -> int:
-    """Do a command's work and return its exit status; an expected error is one line on stderr."""
+    """Do a command's work and return its exit status; an expected error is printed as one line on stderr."""
     try:
         work()
     except InpaintError as error:

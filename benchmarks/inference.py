@@ -1,4 +1,4 @@
-"""How long one 178×178 picture takes: eager PyTorch, as the report has it and as we have it, and ONNX Runtime."""
+"""Time of one 178×178 picture in eager PyTorch, with the report's code and with ours, and in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _time(
     with tempfile.TemporaryDirectory() as folder:
         fp32, int8, photo = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx"), Path(folder, "photo.png")
         export_onnx(weights, fp32)
-        # How fast 8 bits are does not depend on how well they were calibrated.
+        # The speed of the 8-bit model does not depend on how well it was calibrated.
         photo.write_bytes(png(picture))
         quantise(fp32, int8, [Case(photo, "report-text", (0, 0))])
         ways |= {"ONNX Runtime, float32": _onnx(fp32, inputs, threads)}

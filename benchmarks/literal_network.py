@@ -1,6 +1,6 @@
-"""The report's network as its listing has it: masks with as many channels as features, convolved like them.
+"""The report's network exactly as in its listing: masks with as many channels as features, convolved like them.
 
-It computes what `training.network.report_unet.PartialConvUNet` does, at the price that the report paid.
+It computes the same as `training.network.report_unet.PartialConvUNet`, at the cost of the report's own code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LiteralPartialConv(nn.Module):
 
 
 class LiteralDoubleConv(nn.Module):
-    """Two of them."""
+    """Two literal partial convolutions."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class LiteralDoubleConv(nn.Module):
 
 
 class LiteralUNet(nn.Module):
-    """The report's U-Net at a width; the same parameters and multiplications as ours, and the masks' beside them."""
+    """The report's U-Net at a given width; the parameters and multiplications of ours, plus those for the masks."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

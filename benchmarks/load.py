@@ -1,4 +1,4 @@
-"""What a server answers under load: at eight connections, a large photo alone, and a small one beside a large one."""
+"""A server under load: small photos at eight connections, a large photo alone, and a small one beside a large one."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class LoadFigures:
     """One server under load.
 
     Attributes:
-        answers_a_second: At `CONNECTIONS` connections that send a small photo each, again and again.
-        possible_a_second: The cores over the seconds that the model alone takes on one thread.
-        large_seconds: A 12-megapixel JPEG with a scratch, answered as JPEG, at the median.
-        beside_p50: A small photo beside a 12-megapixel one that is scratched all over, in ms.
+        answers_a_second: Throughput at `CONNECTIONS` connections that each send a small photo repeatedly.
+        possible_a_second: Cores divided by the seconds that the model alone takes on one thread.
+        large_seconds: Median for a 12-megapixel JPEG with a scratch, answered as JPEG.
+        beside_p50: Median for a small photo beside a 12-megapixel one that is scratched all over, in ms.
         beside_p99: The same, 99th percentile.
-        alone_p50: A small photo alone, in ms.
+        alone_p50: Median for a small photo alone, in ms.
     """
 
     answers_a_second: float
@@ -57,12 +57,12 @@ def measure(
     Args:
         url: The prediction's URL.
         small: The files of a small photo.
-        alone_p50: What it takes alone, in ms.
-        possible_a_second: The cores over the seconds that the model alone takes on one thread.
-        rounds: How many small photos each connection sends, and 30 times the number of large ones.
+        alone_p50: Median time that it takes alone, in ms.
+        possible_a_second: Cores divided by the seconds that the model alone takes on one thread.
+        rounds: Number of small photos that each connection sends; a thirtieth as many large ones are sent.
 
     Raises:
-        requests.RequestException: It did not answer, or with an error.
+        requests.RequestException: It did not answer, or answered with an error.
     """
     request = capacity.large_photo()
     large = {"image": request.image, "mask": request.mask or b""}
@@ -89,12 +89,12 @@ def to_markdown(figures: LoadFigures) -> str:
     """Return a table of the figures and their ratios."""
     share = figures.answers_a_second / figures.possible_a_second
     rows = [
-        ("", "measured", "in relation to", "ratio"),
+        ("", "measured", "relative to", "ratio"),
         ("---",) * 4,
         (
             f"answers a second, {CONNECTIONS} connections",
             f"{figures.answers_a_second:.1f}",
-            f"cores over the model's seconds on one thread: {figures.possible_a_second:.1f}",
+            f"cores divided by the model's seconds on one thread: {figures.possible_a_second:.1f}",
             f"{share:.2f}",
         ),
         (
@@ -109,7 +109,7 @@ def to_markdown(figures: LoadFigures) -> str:
 
 
 def session() -> requests.Session:
-    """Return one that keeps its connection and asks no proxy on the way to loopback."""
+    """Return a session that keeps its connection and uses no proxy for loopback."""
     connection = requests.Session()
     connection.trust_env = False
     return connection
@@ -121,10 +121,10 @@ def multipart(url: str, files: dict[str, bytes], headers: dict[str, str] | None 
 
 
 def answers_a_second(request: PreparedRequest, rounds: int) -> float:
-    """Return how many answers `CONNECTIONS` connections get, each sending a request so many times.
+    """Return the answers a second at `CONNECTIONS` connections, each sending a request `rounds` times.
 
     Raises:
-        requests.RequestException: The server did not answer, or with an error.
+        requests.RequestException: The server did not answer, or answered with an error.
     """
 
     def client(_: int) -> None:
@@ -133,7 +133,7 @@ def answers_a_second(request: PreparedRequest, rounds: int) -> float:
                 _seconds(connection, request)
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(client, range(CONNECTIONS)))  # its threads and the server's are warm
+        list(pool.map(client, range(CONNECTIONS)))  # warms up its threads and the server's
         start = perf_counter()
         list(pool.map(client, range(CONNECTIONS)))
         return CONNECTIONS * rounds / (perf_counter() - start)
@@ -147,7 +147,7 @@ def _seconds(connection: requests.Session, request: PreparedRequest) -> float:
 
 @contextmanager
 def _in_progress(request: PreparedRequest) -> Iterator[Callable[[], bool]]:
-    """Send a request and provide whether it is not yet answered. Then hang up."""
+    """Send a request and yield a function that tells whether it is still unanswered; then close the connection."""
     address = urlsplit(request.url or "")
     connection = HTTPConnection(address.hostname or "", address.port)
     try:

@@ -1,4 +1,4 @@
-"""What figures are measured on: without it they say nothing."""
+"""The machine that figures are measured on, without which they mean nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from serving.core.cpus import available_cores
 PACKAGES: Final = ("torch", "onnxruntime", "numpy", "opencv-python-headless", "fastapi", "uvicorn")
 CPUINFO: Final = Path("/proc/cpuinfo")
 INT8_INSTRUCTIONS: Final = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-"""What makes 8-bit multiplications faster than float32's, by the names that Linux gives them."""
+"""Instructions that make 8-bit multiplications faster than float32's, by Linux's names for them."""
 
 
 def facts(threads: int) -> dict[str, str | int | float]:
-    """Return the processor, its load before anything runs, and the versions of what is measured."""
+    """Return the processor, its load before anything runs, and the versions of the packages measured."""
     cpuinfo = _cpuinfo()
     flags = set(cpuinfo.get("flags", cpuinfo.get("Features", "")).split())
     return {
@@ -40,7 +40,7 @@ def to_markdown(machine: dict[str, str | int | float]) -> str:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Return what Linux says of the first processor; nothing on other systems."""
+    """Return Linux's description of the first processor; nothing on other systems."""
     if not CPUINFO.exists():
         return {}
     first = CPUINFO.read_text().split("\n\n")[0]

@@ -28,17 +28,17 @@ class ServerFailedError(Exception):
 def running(
     command: list[str], is_ready: Callable[[], bool], settings: Mapping[str, str] | None = None
 ) -> Iterator[tuple[psutil.Process, float]]:
-    """Run a server until the block is left; provide its process, and the seconds until it was ready.
+    """Run a server until the block is left; yield its process, and the seconds until it was ready.
 
     Args:
-        command: What starts it.
-        is_ready: Asked again and again.
+        command: The command that starts it.
+        is_ready: Called repeatedly until it returns True.
         settings: Environment variables.
 
     Raises:
-        ServerFailedError: It stopped, or was not ready in time. The message has the end of its output.
+        ServerFailedError: It stopped, or was not ready in time. The message includes the end of its output.
     """
-    # The user's own settings of the server, an API key among them, are not what is measured.
+    # The user's own server settings, such as an API key, must not affect what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INPAINT_")}
     start = perf_counter()
     with (
@@ -62,7 +62,7 @@ def running(
 
 
 def free_port(following: int = 0) -> int:
-    """Return a TCP port of the loopback interface that is free, as are so many that follow it."""
+    """Return a free TCP port of the loopback interface; the next `following` ports are free as well."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as first:
             port: int = first.getsockname()[1]
@@ -75,7 +75,7 @@ def free_port(following: int = 0) -> int:
 def memory_mib(process: psutil.Process) -> float:
     """Return the resident memory of a process and its descendants, in MiB.
 
-    Memory that several of them share counts once, where the system tells (Linux).
+    Memory that several of them share counts once, where the system reports it (Linux).
     """
     total, files = 0, dict[str, int]()
     for each in [process, *process.children(recursive=True)]:
@@ -92,7 +92,7 @@ def memory_mib(process: psutil.Process) -> float:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop a server as an operator would. What is left of it is killed."""
+    """Stop a server as an operator would, then kill the processes that are left."""
     if process.poll() is not None:
         return
     family = psutil.Process(process.pid).children(recursive=True)

@@ -1,4 +1,4 @@
-"""What the benchmarks fill: NASA's portrait of Eileen Collins (public domain), which scikit-image ships."""
+"""The photo that the benchmarks fill: NASA's portrait of Eileen Collins (public domain), from scikit-image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ONNX server adds to the bare model, how much memory it takes, and how soon it is ready."""
+"""The ONNX server's overhead over the bare model, its memory, and its time to readiness."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class ServerFigures:
-    """One server, measured.
+    """Measurements of one server.
 
     Attributes:
-        ready_seconds: From the start of the process to the first good readiness answer.
+        ready_seconds: From the start of the process to the first successful readiness answer.
         idle_mib: Memory of its processes when ready, in MiB.
         loaded_mib: The same after the requests.
         timings: The bare model and a request in either encoding.
-        overhead_ms: What a request takes beyond the bare model at the median, in ms, by encoding.
-        load: What it answers under load.
+        overhead_ms: What a request adds to the bare model at the median, in ms, by encoding.
+        load: Its figures under load.
     """
 
     ready_seconds: float
@@ -51,14 +51,14 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
     """Start `python -m serving` on loopback, measure it, and stop it.
 
     Args:
-        model: What it serves.
+        model: The model to serve.
         runtime: The same model in this process.
-        threads: Cores of either.
+        threads: Cores of each.
         rounds: How often each is timed.
 
     Raises:
         ServerFailedError: The server did not start.
-        requests.RequestException: It did not answer, or with an error.
+        requests.RequestException: It did not answer, or answered with an error.
     """
     photo, hole = sample()
     files = {"image": png(photo), "mask": png(hole)}
@@ -106,7 +106,7 @@ def to_markdown(figures: ServerFigures) -> str:
 
 
 def command(model: Path, threads: int, port: int) -> list[str]:
-    """Return what starts the server."""
+    """Return the command that starts the server."""
     start = [sys.executable, "-m", "serving", f"--port={port}", f"--model={model}"]
     return [*start, f"--concurrency={threads}", "--threads=1", "--log-level=error"]
 

@@ -1,4 +1,4 @@
-"""Timing several ways of doing one thing, in turns, so that what else the machine does hits all alike."""
+"""Timing several ways of doing one thing in turn, so that other load on the machine affects all alike."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ class Timing:
 def time_in_turns(
     ways: Mapping[str, Callable[[], object]], rounds: int, title: str, warmup: int = 3
 ) -> list[Timing]:
-    """Time every way once a round, at least 2 `rounds` after `warmup` uncounted ones; `title` names the progress bar.
+    """Time every way once a round, for `rounds` rounds, at least 2, after `warmup` uncounted ones.
 
-    Each is called once before it is timed: what ran before it leaves spinning threads and other caches behind.
+    Each is called once before it is timed, because the one before it leaves spinning threads and other data in the
+    caches. `title` names the progress bar.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in tqdm(range(-warmup, rounds), desc=title, unit="round"):
@@ -57,7 +58,7 @@ def time_in_turns(
 
 
 def to_markdown(timings: Sequence[Timing], bases: Sequence[str] = ()) -> str:
-    """Return a table; a last column for each of `bases` says how many times as fast as that one each is, at p50."""
+    """Return a table with a last column for each of `bases`: how many times as fast as that base each is, at p50."""
     medians = {timing.name: timing.p50 for timing in timings}
     header = ["", "p50 (ms)", "p90 (ms)", "least (ms)", *(f"times as fast as {base}" for base in bases)]
     rows = [

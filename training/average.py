@@ -31,7 +31,7 @@ def average(paths: Sequence[Path], output: Path, weights: Sequence[float] | None
 
     Raises:
         SettingsError: There are fewer than two files, or the weights do not fit them.
-        CheckpointError: A file is missing, damaged, or of another network than the first.
+        CheckpointError: A file is missing or damaged, or holds a different network from the first.
         OSError: The output cannot be written.
     """
     weights = [1.0] * len(paths) if weights is None else weights
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
 
     Raises:
         SettingsError: There are fewer than two files, or the weights do not fit them.
-        CheckpointError: A file is missing, damaged, or of another network than the first.
+        CheckpointError: A file is missing or damaged, or holds a different network from the first.
         OSError: The output cannot be written.
     """
     parser = argparse.ArgumentParser(

@@ -33,7 +33,7 @@ LAST = "last.ckpt"
 LOGS = "logs"
 
 LOG_EVERY, POINTS = 50, 50
-"""Steps between two points of the training curve; fewer in a run that would have less than this many points."""
+"""Steps between two points of the training curve, and the number of points below which a run logs more often."""
 
 PRODUCT_SIDE = 8192
 """Side of the square matrices used to measure a GPU's peak throughput."""
@@ -42,7 +42,7 @@ PRODUCT_SIDE = 8192
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes each checkpoint to a temporary file in the same folder, then renames it.
 
-    Lightning writes to the system's temporary folder, so its rename is not atomic if that is another disk.
+    Lightning writes to the system's temporary folder, so its rename is not atomic if that is on another disk.
     """
 
     def save_checkpoint(
@@ -58,10 +58,10 @@ class RunRecord(Callback):
     """Stores the run's configuration, draws the curves and writes a checkpoint at the end.
 
     Args:
-        config: The sections model, data and trainer of the configuration, as plain JSON values.
+        config: The configuration's sections model, data and trainer, as plain JSON values.
         folder: The run's folder.
-        loggers: What the run is logged to. They are attached when the data has been found, because Lightning opens them
-            before, and a refused start would leave empty logs.
+        loggers: The run's loggers. They are attached once the data has been found: Lightning would open them earlier,
+            and a start that fails would leave empty logs.
     """
 
     def __init__(self, config: dict[str, Any], folder: Path, loggers: list[Logger]) -> None:
@@ -107,8 +107,9 @@ class RunRecord(Callback):
     ) -> None:
         """Keep the best score of the run's folder.
 
-        Lightning would reset it after the folder was moved, and would otherwise take that of the checkpoint, which is
-        older than the best one if the run was killed after a validation: a worse one would replace the best weights.
+        Lightning would reset it if the folder was moved. Otherwise it would take the score stored in this checkpoint,
+        which is older than the best one if the run was killed after a validation; worse weights would then replace the
+        best ones.
         """
         if Path(str(trainer.ckpt_path)).resolve().parent != self.folder.resolve():
             return
@@ -134,7 +135,7 @@ class RunRecord(Callback):
 
 
 def _best_score(state: dict[str, Any]) -> float:
-    """Return the best score in the state of a `ModelCheckpoint` whose scores are better the higher they are."""
+    """Return the best score in the state of a `ModelCheckpoint` for which higher scores are better."""
     score = state["best_model_score"]
     return -math.inf if score is None else float(score)
 
@@ -181,7 +182,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Save a checkpoint if a picture that is decoded in training cannot be read."""
+        """Save a checkpoint if a picture decoded during training cannot be read."""
         if isinstance(exception, DataError) and trainer.global_step and trainer.world_size == 1:
             trainer.save_checkpoint(self.path, weights_only=False)
 
@@ -200,8 +201,8 @@ class LastCheckpoint(ModelCheckpoint):
 def write_weights(folder: Path) -> None:
     """Write the weights of a run's best checkpoint as safetensors.
 
-    They are those of its last checkpoint if the run was never validated, or has an adversary, which does not train for
-    what PSNR measures.
+    The last checkpoint's are written instead if the run was never validated, or has an adversary, which trains for
+    something that PSNR does not measure.
 
     Raises:
         CheckpointError: The folder has no checkpoint, or it is damaged.
@@ -225,7 +226,7 @@ def write_weights(folder: Path) -> None:
     elif source.name == LAST:
         note = f" (step {run['step']}; the run has no validation yet)"
     elif run["step"] == 0:
-        note = " (those of the start: no validation was better than its own)"
+        note = " (the starting weights: no later validation was better)"
     print(f"weights: {target}{note}")
 
 

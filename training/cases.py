@@ -85,7 +85,7 @@ def cases_of(
         mask_folder: Masks from files.
 
     Raises:
-        DataError: As `files_of` does, or a picture has no mask of its name.
+        DataError: As for `files_of`, or a picture has no mask with its name.
     """
     files = files_of(root, split, count)
     paired = mask_folder.of(root, files) if mask_folder is not None and PAIRED in presets else ()
@@ -100,7 +100,7 @@ def cases_with(
     mask_folder: MaskFolder | None,
     paired: Sequence[Path] = (),
 ) -> list[Case]:
-    """List the cases of given pictures; `paired` has the mask of each. Other arguments are those of `cases_of`."""
+    """List the cases of given pictures; `paired` has the mask of each. Other arguments are as for `cases_of`."""
 
     def mask_file(preset: str, number: int) -> Path | None:
         if preset == PAIRED:

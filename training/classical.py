@@ -22,7 +22,7 @@ RADIUS: Final = 3.0
 TV_STEPS: Final = 40
 TV_ITERATIONS: Final = 20
 TV_WEIGHT: Final = 0.1
-"""Total variation: steps, iterations of the denoising in each, and its weight, which is the size of a step."""
+"""Total variation: steps, denoising iterations per step, and the denoising weight, which is the step size."""
 
 PATCH_RADIUS: Final = 3
 """Radius of PatchMatch's patches, in pixels: 7×7, as in its package's examples."""
@@ -48,8 +48,8 @@ def biharmonic(image: Image, mask: Mask) -> Image:
 def total_variation(image: Image, mask: Mask) -> Image:
     """Fill with the least total variation that fits the surroundings (Chan and Shen, 2002); arguments as for `telea`.
 
-    Forward-backward splitting from Telea's answer: a step of TV denoising (Chambolle, 2004; scikit-image), then the
-    known pixels again.
+    Forward-backward splitting, starting from Telea's answer: each step is TV denoising (Chambolle, 2004; scikit-image),
+    after which the known pixels are restored.
     """
     hole = mask[..., None] > 0
     known = image / 255
@@ -80,7 +80,7 @@ CLASSICAL: Final[dict[str, Callable[[Image, Mask], Image]]] = {
     "Navier-Stokes": navier_stokes,
     "biharmonic": biharmonic,
 }
-"""Methods by display name, those that are always compared with."""
+"""The methods in every comparison, by display name."""
 
 BASELINES: Final = {**CLASSICAL, "total variation": total_variation, "PatchMatch": patch_match}
-"""Those, a slower one, and one with a package of its own."""
+"""The methods above, a slower one, and one that needs its own package."""

@@ -1,9 +1,9 @@
 """Training and validation data: pictures with masks, drawn reproducibly.
 
 Draw number d of a training run is a pure function of the seed and d (`training.draws`). A run that was killed therefore
-resumes with exactly the draws that it would have made. Pictures that fit the memory budget are held decoded, on the
-training device if possible; others are decoded in each draw, by the loader processes. They are augmented on the
-training device.
+resumes with exactly the draws that it would have made. If the pictures fit into the memory budget, they are held
+decoded, on the training device if possible; otherwise the loader processes decode them for each draw. They are
+augmented on the training device.
 """
 
 from __future__ import annotations
@@ -95,18 +95,18 @@ class InpaintingData(L.LightningDataModule):
         size: Side length that pictures are cropped and resized to, in pixels.
         mask_folder: Folder of masks, white at the hole. They replace the presets, unless `masks` has "folder" or
             "paired".
-        validation_mask: Preset of the validation masks; None is "report-text", and with a mask folder "paired" or
+        validation_mask: Preset of the validation masks; None means "report-text", or with a mask folder "paired" or
             "folder", as in training.
         validation_pictures: Number of validation pictures to use, from the beginning of the split.
         training_pictures: Number of training pictures of each folder to use, from the beginning of the split; None
             uses all.
         augmentation: Range of the random changes to training pictures.
         memory: Memory for decoded pictures, on each machine: a share of what is available if at most 1, else bytes.
-            Pictures that need more are decoded by the loader processes, in every epoch.
+            If the pictures need more, the loader processes decode them in every epoch.
         workers: Number of loader processes; 0 loads in the training process.
         seed: Seed of all random draws.
-        cache: Folder for shards that are downloaded; shared by all runs of the machine.
-        cache_bytes: Bytes that it may take.
+        cache: Folder for downloaded shards, shared by all runs on the machine.
+        cache_bytes: Maximum size of the downloaded shards, in bytes.
 
     Raises:
         SettingsError: A number is too small, a mask preset is unknown, a frequency is negative, or all are 0.
@@ -215,7 +215,7 @@ class InpaintingData(L.LightningDataModule):
         files = files_of(Path(root), "train", self.training_pictures)
         if len(self.roots) == 1:
             return files
-        # An epoch may take a part of a folder only, which should be a mixed one.
+        # An epoch may take only part of a folder, which should then be a random part.
         return [files[i] for i in np.random.default_rng(self.seed).permutation(len(files))]
 
     def train_dataloader(self) -> ResumableLoader:
@@ -241,7 +241,7 @@ class InpaintingData(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Image, Mask]]:
-        """Return the validation pictures under fixed masks; every process evaluates all of them."""
+        """Return the validation pictures with fixed masks; every process evaluates all of them."""
         total = sum(self.roots.values())
         cases: list[Case] = []
         for root, weight in self.roots.items():
@@ -278,10 +278,10 @@ class InpaintingData(L.LightningDataModule):
 
 
 def loader_processes(count: int) -> dict[str, Any]:
-    """Return a loader's arguments for so many processes, which stay from one epoch to the next.
+    """Return a loader's arguments for this many processes, which persist from one epoch to the next.
 
-    They are not forked: a fork of a process with threads, of which the distributed strategies have many, may wait for
-    ever for a lock that one of them held.
+    They are not forked: the distributed strategies run many threads, and a forked process may wait for ever for a lock
+    that one of them held.
     """
     if count == 0:
         return {}
@@ -294,7 +294,7 @@ def loader_processes(count: int) -> dict[str, Any]:
 
 
 def prepare_worker(worker: int) -> None:
-    """Let a loader process use one thread, and keep it running on Ctrl-C or SIGTERM: the training process ends it."""
+    """Limit a loader process to one thread, and keep it running on Ctrl-C or SIGTERM: the training process ends it."""
     cv2.setNumThreads(0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -16,7 +16,7 @@ MarkKind = Literal["scratches", "pen", "lines", "dust"]
 MARK_KINDS: tuple[MarkKind, ...] = get_args(MarkKind)
 
 _FRACTION_BITS = 4  # of OpenCV's coordinates
-_LEAST_OPACITY = 0.25  # a pixel that a mark covers less does not count as marked
+_LEAST_OPACITY = 0.25  # below this, a pixel does not count as marked
 
 
 class MarkedPicture:
@@ -37,7 +37,7 @@ class MarkedPicture:
         return np.clip(np.rint(self._samples), 0, 255).astype(np.uint8)
 
     def draw(self, kind: MarkKind, random: np.random.Generator) -> None:
-        """Draw a few marks of one kind, whose widths follow the picture's shorter side."""
+        """Draw a few marks of one kind, with widths in proportion to the picture's shorter side."""
         side = min(self._height, self._width)
         if kind == "dust":
             self._blend(self._specks(random, side), _light_or_dark(random), random.uniform(0.7, 1))

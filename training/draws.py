@@ -1,4 +1,4 @@
-"""Training draws: which picture, which augmentation, which mask, as a pure function of a seed and a number."""
+"""Training draws: which picture, which augmentation, which mask, as a pure function of a seed and a draw number."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Mixture:
-    """The pictures of several folders, numbered one folder after the other, and how often each folder is drawn.
+    """The pictures of several folders, numbered consecutively, and how often each folder is drawn.
 
     Attributes:
         counts: Number of pictures of each folder.
-        draws: Draws from each folder in an epoch. Each folder takes its pictures in turn, over all epochs.
+        draws: Draws from each folder in an epoch. Each folder's pictures are taken in turn, across epochs.
     """
 
     counts: tuple[int, ...]
@@ -75,9 +75,9 @@ class TrainingDraws(Dataset[Draw]):
         kinds: How each kind of mask is drawn.
         augmentation: Range of the random changes to pictures.
         seed: Seed of all random draws.
-        files: The pictures' files, decoded in each draw; None if the training process holds the decoded pictures.
+        files: The pictures' files, decoded for each draw; None if the training process holds the decoded pictures.
         paired: The mask of each picture, for the kind "paired".
-        window: Pictures that are shuffled among each other, while each folder is read in turn; None shuffles all.
+        window: Size of the shuffle window, in pictures, if each folder is read in order; None shuffles all.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def check_at_least(name: str, value: float, least: float) -> None:
     """Check a lower bound of an option.
 
     Raises:
-        SettingsError: The value is less.
+        SettingsError: The value is lower.
     """
     if value < least:
         raise SettingsError(f"{name} must be at least {least}, not {value}")

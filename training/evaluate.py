@@ -1,4 +1,4 @@
-"""`python -m training evaluate`: quality on pictures with known truth, beside classical methods."""
+"""`python -m training evaluate`: quality against the ground truth, compared with classical methods."""
 
 from __future__ import annotations
 
@@ -110,12 +110,12 @@ def evaluate(
     """Measure the model and the classical methods on every case, with a progress bar.
 
     Args:
-        model: The model, on the device that it is to run on.
-        cases: What is measured.
+        model: The model, on the device to run it on.
+        cases: The cases to measure.
         baselines: Names of classical methods.
-        workers: Processes that run the classical methods and measure.
+        workers: Number of processes that run the classical methods and measure.
         backbone: The network behind ST-LPIPS; None leaves ST-LPIPS out.
-        perceptual_count: How many pictures of each preset ST-LPIPS is measured on, from the first.
+        perceptual_count: Number of pictures per preset that ST-LPIPS is measured on, from the beginning.
     """
     rows: list[Figures] = []
     with (
@@ -141,7 +141,7 @@ def _groups(cases: list[Case], size: int) -> Iterator[list[Case]]:
 
 
 def _installed(backbone: Backbone | Literal["none"]) -> Backbone | None:
-    """Return the backbone to measure ST-LPIPS with; None, with a remark, where its weights are not installed."""
+    """Return the backbone to measure ST-LPIPS with; None, with a message, if its weights are not installed."""
     if backbone == "none":
         return None
     try:
@@ -156,9 +156,9 @@ def main(argv: list[str]) -> None:
     """Run the command.
 
     Raises:
-        SettingsError: An option has a value that cannot work.
-        CheckpointError: The weights are missing, damaged or of another kind.
-        DataError: The pictures are not what they should be.
+        SettingsError: An option has an invalid value.
+        CheckpointError: The weights are missing, damaged or not from this project.
+        DataError: A folder is invalid, or a picture or mask cannot be read.
         OSError: The output cannot be written.
     """
     parser = argparse.ArgumentParser("python -m training evaluate", description=__doc__)
@@ -178,7 +178,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--mask-folder",
         type=Path,
-        help=f"folder of masks, white at the hole; the default of --masks is then {FOLDER!r}, any of them, and"
+        help=f"folder of masks, white at the hole; --masks then defaults to {FOLDER!r}, which takes any of them;"
         f" {PAIRED!r} takes the one with the picture's own name",
     )
     parser.add_argument(
@@ -187,10 +187,10 @@ def main(argv: list[str]) -> None:
         choices=list(BASELINES),
         default=list(CLASSICAL),
         metavar="METHOD",
-        help=f"classical methods beside the model, of {', '.join(BASELINES)} (default: %(default)s)",
+        help=f"classical methods to compare with, from {', '.join(BASELINES)} (default: %(default)s)",
     )
     parser.add_argument(
-        "--size", type=int, default=MODEL_SIZE, help="side that the pictures are brought to, in pixels"
+        "--size", type=int, default=MODEL_SIZE, help="side length that pictures are resized to, in pixels"
     )
     parser.add_argument(
         "--moved",
@@ -207,11 +207,11 @@ def main(argv: list[str]) -> None:
         "--perceptual-count",
         type=int,
         default=100,
-        help="pictures of each preset that ST-LPIPS is measured on",
+        help="pictures per preset that ST-LPIPS is measured on",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the masks")
     parser.add_argument(
-        "--output", type=Path, required=True, help="folder for the JSON, the table and the sheet"
+        "--output", type=Path, required=True, help="folder for the JSON, the table and the contact sheet"
     )
     parser.add_argument("--rows", type=int, default=4, help="pictures per preset on the contact sheet")
     parser.add_argument(

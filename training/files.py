@@ -33,9 +33,9 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     A temporary file that a killed process left for the same path is removed.
 
     Raises:
-        OSError: The file cannot be written, or the path is not that of a regular file. The error names it.
+        OSError: The file cannot be written, or the path is not a regular file. The error names it.
     """
-    path = path.resolve()  # a symbolic link is followed, and not replaced
+    path = path.resolve()  # a symbolic link is followed, not replaced
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:  # a failed write names no file
+    except OSError as error:  # the error of a failed write names no file
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
@@ -68,7 +68,7 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove the temporary files for a path that no process writes any more."""
+    """Remove the temporary files for a path that no process is writing any more."""
     if fcntl is None:
         return
     for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.part"):

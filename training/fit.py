@@ -54,7 +54,7 @@ PRECISION = "INPAINT_TRAINING_PRECISION"
 
 
 class OneLineParser(LightningArgumentParser):
-    """Reports a mistake in one line."""
+    """Reports errors in one line."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong, without the usage, and exit with status 2."""
@@ -144,7 +144,7 @@ class FitCommand(LightningCLI):
             return
         model, run = model_from_lightning(path)
         expect_network(model, ModelConfig(**settings["model"]["network"].as_dict()), path)
-        if settings["trainer"]["precision"] == AUTO:  # the choice of the run's first start
+        if settings["trainer"]["precision"] == AUTO:  # the choice made at the run's first start
             settings["trainer"]["precision"] = run["config"]["trainer"]["precision"]
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -200,7 +200,7 @@ class FitCommand(LightningCLI):
             raise SettingsError(f"invalid trainer options: {error}") from error
 
     def _chosen_precision(self) -> Chosen:
-        """Choose the precision once per machine; processes that this one starts take its choice."""
+        """Choose the precision once per machine; processes that this one starts reuse its choice."""
         if "LOCAL_RANK" in os.environ and PRECISION in os.environ:
             return cast("Chosen", os.environ[PRECISION])
         accelerator = self.config_init[self.subcommand]["trainer"]["accelerator"]
@@ -234,7 +234,7 @@ class FitCommand(LightningCLI):
 
 
 def _silence_remarks() -> None:
-    """Suppress messages of Lightning that do not apply here."""
+    """Suppress Lightning messages that do not apply here."""
     # Advertisement.
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     logger.addFilter(lambda record: "litlogger" not in record.getMessage())

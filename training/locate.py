@@ -1,8 +1,8 @@
 """`python -m training locate`: train the small network that finds and aligns faces, and measure it.
 
-Aligned pictures are rotated, scaled and shifted at random, and partly covered; the network learns by what. Most are
-cropped first and laid over others, so that it cannot learn from the picture's edges instead of the face. Where the
-picture is enlarged until no feature of the face is left in it, the network learns that there is none.
+Aligned pictures are rotated, scaled and shifted at random, and partly covered; the network learns to predict by how
+much. Most are first cropped and pasted over others, so that it cannot learn from the picture's edges instead of the
+face. Some are enlarged until no facial feature is left in the window; for these it learns that there is no face.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ ROTATION: Final = 13.0
 ZOOM: Final = (0.45, 2.4)
 """Range of the face's size, as a multiple of an aligned one's."""
 SHIFT: Final = 0.45
-"""Its largest shift along an axis, as a position."""
+"""Largest shift of the face along either axis, in units of positions."""
 FACELESS: Final = 0.2
 """Share of the windows without features."""
 FACELESS_ZOOM: Final = (2.5, 6.0)
-"""How much these are enlarged."""
+"""Range of their enlargement."""
 STRETCH: Final = 0.18
-"""Largest change of a face's height, in proportion to its width, as a natural logarithm."""
+"""Largest change in a face's ratio of height to width, as a natural logarithm."""
 CENTRE: Final = 0.2
-"""Position down of what a stretched face keeps in place, between eyes and mouth."""
+"""Vertical position that stretching leaves in place, between eyes and mouth."""
 CROPPED: Final = 0.7
 """Share of the pictures that are cropped."""
 CROP: Final = 0.4
-"""The most that is cropped on each side, as a position: all features stay."""
+"""Largest crop on each side, in units of positions: all features stay."""
 BRIGHTNESS: Final = 0.25
 """Largest relative change of brightness."""
 GREY: Final = 0.1
@@ -70,9 +70,9 @@ LEARNING_RATE: Final = 2e-3
 WARMUP: Final = 0.05
 """Share of the steps in which the learning rate rises."""
 CLOSE: Final = 0.03
-"""Errors below this, in an aligned picture, count with their square."""
+"""Errors below this, in positions of an aligned picture, count quadratically."""
 PRESENCE: Final = 0.1
-"""Weight of the loss of whether there is a face, beside that of where it is."""
+"""Weight of the loss for whether there is a face, relative to the loss for where it is."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class WindowDraws:
         return F.grid_sample(pictures, places, padding_mode="border", align_corners=False)
 
     def _over_others(self, images: Tensor, places: Tensor, behind: Tensor) -> Tensor:
-        """Crop most pictures, and show others at N×4 alignments beyond."""
+        """Crop most pictures, and show others beyond the crop, at N×4 alignments."""
         count = len(images)
         crop = self._uniform(CROP, 4, count, 1, 1).abs() * self._chance(CROPPED, count)[:, None, None]
         across, down = places.unbind(3)
@@ -203,7 +203,7 @@ class WindowDraws:
 
 
 def fit(root: Path, output: Path, config: LocatorConfig) -> None:
-    """Train the network on a folder's training pictures and write its weights; an interrupt writes them, too.
+    """Train the network on a folder's training pictures and write its weights, also after an interrupt.
 
     Raises:
         DataError: The folder is invalid.
@@ -230,7 +230,7 @@ def fit(root: Path, output: Path, config: LocatorConfig) -> None:
 
 
 def locator_loss(locator: FaceLocator, windows: Windows) -> Tensor:
-    """Return the loss, a scalar: how far the features are from where they are found, and whether there are any."""
+    """Return the loss, a scalar: the error of the features' positions, and of whether there is a face."""
     loss = torch.zeros(())
     for alignment, logit in locator.looks(windows.masked, windows.known):
         errors = feature_errors(alignment, windows)
@@ -243,7 +243,7 @@ def locator_loss(locator: FaceLocator, windows: Windows) -> Tensor:
 
 
 def feature_errors(found: Tensor, windows: Windows) -> Tensor:
-    """Return how far each feature is from where an alignment finds it, N×3×2, as positions in the aligned picture."""
+    """Return each feature's offset from its true position, N×3×2, in units of positions in the aligned picture."""
     return (transform(found, torch.tensor(FEATURES)) - windows.features) / windows.zoom[:, None, None]
 
 
@@ -251,8 +251,9 @@ def evaluate(weights: Path, root: Path, count: int) -> tuple[float, float]:
     """Measure the network on windows of a folder's test pictures.
 
     Returns:
-        The median over faces of the mean distance of eyes and mouth from where they are found, in pixels of an aligned
-        picture of `MODEL_SIZE`; and the share of windows in which it is right whether there is a face.
+        The median over faces of the mean distance between the found and true positions of eyes and mouth, in pixels of
+        an aligned picture of `MODEL_SIZE`; and the share of windows for which it is right about whether there is a
+        face.
 
     Raises:
         CheckpointError, DataError: The weights or the folder cannot be used.
@@ -281,7 +282,7 @@ def main(argv: list[str]) -> None:
     """
     parser = argparse.ArgumentParser("python -m training locate", description=__doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="CelebA's folder, or one of faces aligned like it"
+        "--data", type=Path, required=True, help="CelebA's folder, or one of faces aligned like CelebA's"
     )
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("-o", "--output", type=Path, help="train, and write the weights to this file")
@@ -295,5 +296,6 @@ def main(argv: list[str]) -> None:
         return
     distance, right = evaluate(options.evaluate, options.data, options.count)
     print(
-        f"eyes and mouth are found within {distance:.1f} pixels (median), and a face or none in {right:.1%}"
+        f"eyes and mouth are found within {distance:.1f} pixels (median); whether there is a face is right in"
+        f" {right:.1%}"
     )

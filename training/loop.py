@@ -25,12 +25,12 @@ def train(
     Args:
         network: The network.
         loss: Draws a batch and returns its loss, a scalar.
-        optimizer: Of the network's parameters.
-        schedule: Of its learning rate.
+        optimizer: Optimiser of the network's parameters.
+        schedule: Schedule of its learning rate.
         steps: Number of steps.
 
     Returns:
-        The number of steps that were made.
+        The number of steps taken.
     """
     done = 0
     try:

@@ -42,7 +42,7 @@ MARKED, KIND_FREQUENCIES = 0.8, (0.3, 0.25, 0.2, 0.25)
 """Share of the crops with marks, and how often each of `MARK_KINDS` is drawn."""
 LEARNING_RATE, WARMUP = 2e-3, 100
 DICE = 0.3
-"""Weight of the Dice loss beside the cross-entropy: marks are few pixels."""
+"""Weight of the Dice loss relative to the cross-entropy: few pixels are marks."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class MarksConfig:
 
 
 def fit(root: Path, output: Path, config: MarksConfig) -> None:
-    """Train the network on a folder's training pictures and write its weights; an interrupt writes them, too.
+    """Train the network on a folder's training pictures and write its weights, also after an interrupt.
 
     Raises:
         DataError: The folder is invalid.
@@ -172,7 +172,7 @@ def evaluate(weights: Path, root: Path, count: int) -> dict[tuple[MarkKind, floa
     """Measure the network on a folder's test pictures with drawn marks, of one kind at a time.
 
     Returns:
-        Precision and recall by kind and sensitivity, which is 1 minus the least probability of a mark.
+        Precision and recall by kind and sensitivity, which is 1 minus the lowest probability that counts as a mark.
 
     Raises:
         CheckpointError, DataError: The weights or the folder cannot be used.

@@ -1,4 +1,4 @@
-"""Masks from files, beside the presets that are drawn."""
+"""Masks read from files, as an alternative to presets, which are drawn."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from training.masks import Mask
 
 FOLDER: Final = "folder"
-"""The name of these masks among the presets' names, each drawn for any picture."""
+"""Preset name of masks from files, any of which may be chosen for a picture."""
 
 PAIRED: Final = "paired"
-"""The name of these masks, each for the picture of its own name."""
+"""Preset name of masks from files, each for the picture with the same name."""
 
 
 class MaskFolder:
@@ -36,7 +36,7 @@ class MaskFolder:
         self.root, self.files = root, all_pictures(root)
 
     def __call__(self, rng: np.random.Generator, height: int, width: int) -> Mask:
-        """Choose a mask and bring it to a square of `height` = `width` pixels. HW uint8, 255 = hole.
+        """Choose a mask, and crop and resize it to a square of `height` = `width` pixels. HW uint8, 255 = hole.
 
         Raises:
             DataError: The file cannot be decoded, or marks nothing or everything.
@@ -48,7 +48,7 @@ class MaskFolder:
         return self.files[rng.integers(len(self.files))]
 
     def of(self, root: Path, pictures: Sequence[Path]) -> tuple[Path, ...]:
-        """Return the mask of each picture: the file of its path below `root`, without the suffix.
+        """Return the mask of each picture: the file with its path below `root`, whatever the suffix.
 
         Raises:
             DataError: A picture has no mask, or several.
@@ -62,7 +62,7 @@ class MaskFolder:
         missing = [name for name in names if name not in masks]
         if missing:
             raise DataError(
-                f"{len(missing)} of {len(names)} pictures have no mask of their name in {self.root}, such as"
+                f"{len(missing)} of {len(names)} pictures have no mask with their name in {self.root}, such as"
                 f" {missing[0]}"
             )
         return tuple(masks[name] for name in names)

@@ -1,4 +1,4 @@
-"""Hole masks: straight lines, free-form strokes, fine marks all over and facial features.
+"""Hole masks: straight lines, free-form strokes, fine marks all over the picture, and facial features.
 
 Every function draws an 8-bit mask with 255 = hole and 0 = known, the convention of the project's public interfaces,
 and takes all randomness from the given generator, so that a seed reproduces a mask exactly.

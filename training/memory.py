@@ -38,7 +38,7 @@ def budget(memory: float) -> int:
 
 
 def available_memory() -> int:
-    """Return the memory that can still be used, in bytes: the machine's, or less within a container's limit."""
+    """Return the available memory in bytes: the machine's, or less under a container's limit."""
     available = int(psutil.virtual_memory().available)
     try:
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
@@ -49,7 +49,7 @@ def available_memory() -> int:
 
 
 def hold_pictures(files: Sequence[PictureFile], size: int, limit: int, trainer: L.Trainer) -> Tensor | None:
-    """Decode pictures into memory if they fit; the processes of one machine decode a part each and share one copy.
+    """Decode pictures into memory if they fit; the processes on one machine each decode a part and share one copy.
 
     Args:
         files: The pictures, the same in every process.

@@ -1,4 +1,4 @@
-"""Quality figures, as the project reports them: per picture, on uint8 RGB, composited pictures."""
+"""Quality figures, as the project reports them: per picture, on composited uint8 RGB pictures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def l1(truth: Image, answer: Image) -> float:
 def precision_and_recall(found: NDArray[np.bool_], marks: NDArray[np.bool_]) -> tuple[float, float]:
     """Compare found marks with true ones, N pictures of HW bool.
 
-    Soft edges are not counted against either: a found pixel is right within 2 pixels of a mark, and a mark's pixel is
+    Soft edges do not lower either: a found pixel is correct within 2 pixels of a mark, and a mark's pixel counts as
     found within 1 pixel of a found one.
 
     Returns:
@@ -61,8 +61,8 @@ def _grow(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
 def sharpness(truth: Image, answer: Image, hole: NDArray[np.bool_]) -> float:
     """Return how sharp an answer is: its gradient energy in the hole over the truth's.
 
-    1 is as sharp as the truth, less is smoother, more is rougher; whether what is drawn is right does not count. Where
-    the truth is flat, an answer that is flat too has 1, and any other is infinitely sharp.
+    1 is as sharp as the truth, less is smoother, more is rougher; whether the content is right does not count. Where
+    the truth is flat, an answer that is also flat has 1, and any other is infinitely sharp.
 
     Args:
         truth: HWC uint8 RGB.
@@ -78,8 +78,8 @@ def sharpness(truth: Image, answer: Image, hole: NDArray[np.bool_]) -> float:
 def gradient_energy(picture: Image, hole: NDArray[np.bool_]) -> float:
     """Return the sum over the hole's pixels of the squared gradient of the luma (BT.601), in squared grey levels.
 
-    The gradient is taken by central differences, one-sided at the picture's border, before the hole is cut out: the
-    step from the hole's rim to what surrounds it counts, too.
+    The gradient is taken by central differences, one-sided at the picture's border, before the hole is cut out, so the
+    step from the hole's rim to its surroundings counts, too.
 
     Args:
         picture: HWC uint8 RGB, at least 2×2.

@@ -44,26 +44,27 @@ class OptimizerConfig:
 
 REPORT_DROP_EPOCH = 8
 ADVERSARY_BETAS = (0.5, 0.9)
-"""Adam's for a discriminator, which chases a moving target; its rate is twice the network's (Heusel et al., 2017)."""
+"""Adam's betas for a discriminator, whose target moves; its rate is twice the network's (Heusel et al., 2017)."""
 
 
 class InpaintingModule(L.LightningModule):
     """The network in training.
 
     Args:
-        network: What the network is built from.
+        network: Kind and width of the network.
         loss: What it is trained to lower.
         optimizer: Optimiser and learning rate.
-        compile: Compile the network for training (`torch.compile`); worth its minute on a GPU.
-        start: Weights to start from, safetensors; None starts from random ones. A coarse-to-fine network also starts
+        compile: Compile the network for training (`torch.compile`), which takes a minute and pays off on a GPU.
+        start: Weights to start from, safetensors; None starts from random ones. A coarse-to-fine network can also start
             from a residual network's, which become its second stage, and a correction network from the first stage of a
             coarse-to-fine one.
-        coarse: Weights of a correction network that a coarse-to-fine network's first stage starts from; None leaves it.
-        locator: Weights of the network that finds the face, of `python -m training locate`; a symmetric network does
-            not train it. None leaves it.
+        coarse: Weights of a correction network that a coarse-to-fine network's first stage starts from; None leaves
+            that stage as it is.
+        locator: Weights of the network that finds the face, from `python -m training locate`; a symmetric network does
+            not train it. None leaves it as it is.
 
     Raises:
-        CheckpointError: The weights to start from cannot be read or are of another network.
+        CheckpointError: The weights to start from cannot be read or belong to another network.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class InpaintingModule(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss, PSNR and SSIM of one batch, as `training.metrics` defines them."""
         images, masks = batch
-        # Compiling once more, for evaluation and its odd last batch, would take longer than it saves.
+        # Compiling again, for evaluation and its smaller last batch, would take longer than it saves.
         with torch.compiler.set_stance("force_eager"):
             prediction = self.model.predict(images, masks)
         filled = torch.where(masks > 0, images, prediction.clamp(0, 1))
@@ -133,7 +134,7 @@ class InpaintingModule(L.LightningModule):
     ) -> None:
         """Clip the gradients' norm, also under bf16."""
         if gradient_clip_val and self.trainer.precision == "bf16-mixed":
-            # Lightning refuses to with a fused optimiser, for float16's scaled gradients. bf16's have no scale.
+            # Lightning refuses this with a fused optimiser because float16's gradients are scaled. bf16's are not.
             clip_grad_norm_(self.parameters(), gradient_clip_val)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)

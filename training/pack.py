@@ -25,7 +25,7 @@ PER_SHARD = 1000
 
 
 def pack(files: Sequence[Path], split: Split, output: Path, per_shard: int, rng: np.random.Generator) -> None:
-    """Write the pictures of a split, in random order, to shards and their index; the files stay as they are.
+    """Write the pictures of a split, in random order, to shards and their index; their bytes are copied unchanged.
 
     Raises:
         DataError: A picture cannot be read.
@@ -68,11 +68,11 @@ def main(argv: list[str]) -> None:
     """
     parser = argparse.ArgumentParser(
         "python -m training shards",
-        description="Pack a folder of pictures into tar files of each split, for `fit --data.root OUT` or a URL of it.",
+        description="Pack a folder of pictures into tar files for each split, for `fit --data.root OUT` or its URL.",
     )
     parser.add_argument("folder", type=Path, help="CelebA's folder or any folder of pictures")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder to write to")
-    parser.add_argument("--per-shard", type=int, default=PER_SHARD, metavar="N", help="pictures in a shard")
+    parser.add_argument("--per-shard", type=int, default=PER_SHARD, metavar="N", help="pictures per shard")
     parser.add_argument("--seed", type=int, default=0, help="seed of the pictures' order")
     options = parser.parse_args(argv)
     check_at_least("--per-shard", options.per_shard, 1)
@@ -82,7 +82,7 @@ def main(argv: list[str]) -> None:
         raise SettingsError(f"{options.output} already holds shards; choose another folder")
     options.output.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(options.seed)
-    # The index of "train" comes last: with it, the output holds shards.
+    # The index of "train" is written last: its presence makes the output a folder of shards.
     names: list[Split] = ["test", "val", "train"]
     for split in names:
         pack(getattr(splits, split), split, options.output, options.per_shard, rng)

@@ -44,7 +44,7 @@ STAGES: Final[dict[Backbone, tuple[tuple[str, ...], ...]]] = {
         ("max 2", "blur", "conv 28", "relu", "conv 30", "relu", "conv 32", "relu"),
     ),
 }
-"""Layers of each backbone up to each of its five features; a convolution by its position in the weights file."""
+"""Layers of each backbone up to each of its five features; convolutions are numbered as in the weights file."""
 
 
 class STLPIPS(nn.Module):
@@ -61,7 +61,7 @@ class STLPIPS(nn.Module):
         super().__init__()
         self.stages = STAGES[backbone]
         state = _weights(backbone)
-        # Buffers that no checkpoint keeps: whoever needs them has the package.
+        # Buffers that checkpoints leave out: whoever needs them has the package.
         for stage, layers in enumerate(self.stages, start=1):
             for layer in layers:
                 name, _, position = layer.partition(" ")

@@ -25,7 +25,7 @@ _PARTITION: Final[dict[str, Split]] = {"0": "train", "1": "val", "2": "test"}
 
 
 class PictureFile(Protocol):
-    """Where a picture is read from: a path, or a picture in a shard. As text it is what an error names."""
+    """Where a picture is read from: a path, or a picture in a shard. Errors name it by its `str()`."""
 
     @property
     def name(self) -> str:
@@ -49,8 +49,8 @@ def find_pictures(root: Path) -> Splits:
 
     A folder that holds `img_align_celeba/` is read as CelebA, with the official split of
     `list_eval_partition.csv` or `.txt` beside it. In any other folder, each picture is assigned to a split 8:1:1 by a
-    hash of its relative path, so adding pictures never moves existing ones. In a folder of few pictures, a split that
-    is empty takes one from the largest split; that one alone may move when pictures are added.
+    hash of its relative path, so adding pictures never moves existing ones. In a folder with few pictures, an empty
+    split takes one from the largest split; only that one may move when pictures are added.
 
     Raises:
         DataError: The folder is missing or has fewer than three pictures, or CelebA's partition file is missing,

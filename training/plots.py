@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = ("masked input", "filled", "truth", "difference x 4")
 GAP, HEADER = 4, 16
 FEW = 30
-"""Up to this many points of a curve are marked."""
+"""Curves of up to this many points get markers."""
 MARK = np.uint8(255)
 """Grey value of the hole in the masked picture."""
 
@@ -74,7 +74,7 @@ def draw_curves(logs: Path, picture: Path) -> None:
     ):
         whole_lines, _, _ = log.read_text(encoding="utf-8").rpartition(
             "\n"
-        )  # a killed run may leave half a one
+        )  # a killed run may leave half a line
         for row in csv.DictReader(whole_lines.splitlines()):
             for name in ("train_loss", "val_loss", "val_psnr"):
                 if row.get(name):

@@ -17,7 +17,7 @@ Chosen = Literal["32-true", "bf16-mixed"]
 
 STEPS: Final = 3
 GAIN: Final = 1.1
-"""How many times as fast as float32 bf16 has to be: rounding to 8 bits is not worth less."""
+"""Minimum speed-up of bf16 over float32: a smaller one is not worth rounding to 8 bits."""
 
 
 class Trainer(L.Trainer):
@@ -39,10 +39,10 @@ def choose_precision(module: InpaintingModule, batch_size: int, size: int, devic
     """Time training steps in float32 and in bf16 on this machine, and print the choice.
 
     Args:
-        module: What is trained; it stays as it is.
+        module: The module to train; it is left unchanged.
         batch_size: Pictures per process and step.
         size: Side length of the pictures.
-        device: Where it is trained.
+        device: The device to train on.
     """
     if device.type == "cuda" and not torch.cuda.is_bf16_supported():
         return "32-true"

@@ -1,7 +1,7 @@
-"""Pictures in shards: tar files in WebDataset's layout, in a folder or wherever fsspec reaches.
+"""Pictures in shards: tar files in WebDataset's layout, in a folder or at any URL that fsspec supports.
 
 A folder of shards holds, for each split, numbered tar files and an index, `train.json`, in the form of WebDataset's
-`wids`. A shard that is not on this machine is downloaded as a whole into a cache when a picture of it is drawn.
+`wids`. A shard that is not on this machine is downloaded as a whole into a cache when a picture from it is drawn.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 INDEX_KIND: Final = "wids-shard-index-v1"
 SHUFFLE_WINDOW: Final = 4096
-"""Pictures that are drawn in a random order among each other; the shards are read in turn."""
+"""Size of the shuffle window, in pictures; the shards are read in order."""
 
 OPEN_SHARDS: Final = 256
-"""Shards whose lists of members a process remembers."""
+"""Number of shards whose lists of members a process caches."""
 
 
 def is_sharded(root: str | Path) -> bool:
@@ -50,11 +50,11 @@ def index_name(split: Split) -> str:
 
 @dataclass(frozen=True)
 class ShardCache:
-    """A folder for downloaded shards. Processes of one machine share it.
+    """A folder for downloaded shards, shared by the processes of one machine.
 
     Attributes:
         folder: Created on first use.
-        limit: Bytes that the shards may take; the ones that were not used for longest are removed.
+        limit: Maximum size of the shards, in bytes; the least recently used ones are removed.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ class ShardCache:
             try:
                 os.utime(target)  # used now
                 return target.open("rb")
-            except FileNotFoundError:  # not yet, or no longer
+            except FileNotFoundError:  # not cached yet, or no longer
                 self._download(system, path, target)
 
     def _download(self, system: Any, path: str, target: Path) -> None:
@@ -95,7 +95,7 @@ class ShardCache:
 
 @dataclass(frozen=True)
 class ShardPicture:
-    """A picture in a shard, with what the training code uses of a path."""
+    """A picture in a shard, with the part of a path's interface that the training code uses."""
 
     url: str
     position: int
@@ -113,7 +113,7 @@ class ShardPicture:
         """Read the picture's file.
 
         Raises:
-            DataError: The shard cannot be read, or has fewer pictures.
+            DataError: The shard cannot be read, or has fewer pictures than its index says.
         """
         try:
             with self.cache.open(self.url) as file:
@@ -143,7 +143,7 @@ class ShardedPictures(Sequence[ShardPicture]):
 
     Args:
         root: Folder or URL of the shards.
-        split: Which index.
+        split: Which split.
         cache: Where downloaded shards are kept.
         count: Number of pictures, from the beginning; None takes all.
 

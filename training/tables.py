@@ -1,4 +1,4 @@
-"""Quality figures: one row per picture and method, and what they come to by mask preset and share of hole."""
+"""Quality figures: one row per picture and method, and their summary by mask preset and hole ratio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUCKETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Edges of the hole-ratio buckets, as in Liu et al."""
 
 PERFECT = 100.0
-"""What a perfect answer counts for in a mean of PSNR, in dB: more than one grey level off in one sample does."""
+"""Value of a perfect answer in a mean PSNR, in dB: above that of an answer off by one grey level in one sample."""
 
 METRICS: Final = {
     "psnr": ("PSNR (dB), mean", "{:.2f}", max),
@@ -79,7 +79,7 @@ class Summary:
 
 
 def bucket(hole_ratio: float) -> str:
-    """Return the name of the bucket that a share of hole falls into, "60-100 %" beyond the last edge."""
+    """Return the name of the bucket that a hole ratio falls into, "60-100 %" beyond the last edge."""
     for low, high in pairwise(BUCKETS):
         if hole_ratio < high:
             return f"{low * 100:.0f}-{high * 100:.0f} %"
@@ -87,7 +87,7 @@ def bucket(hole_ratio: float) -> str:
 
 
 def summarise(rows: list[Figures]) -> list[Summary]:
-    """Sum up by preset, bucket and method: presets and methods in the order of appearance, "all" before the buckets."""
+    """Summarise by preset, bucket and method: presets and methods in order of appearance, "all" before the buckets."""
     groups: dict[tuple[str, str, str], list[Figures]] = defaultdict(list)
     for row in rows:
         groups[row.preset, "all", row.method].append(row)
@@ -117,7 +117,7 @@ def to_markdown(summary: list[Summary], backbone: str | None, remark: str = "") 
     Args:
         summary: What `summarise` returns.
         backbone: The network behind ST-LPIPS; None where it was not measured.
-        remark: What to say in place of ST-LPIPS's table; without a remark, the table is left out.
+        remark: Text in place of ST-LPIPS's table; without a remark, the table is left out.
     """
     methods = list(dict.fromkeys(line.method for line in summary))
     groups: dict[tuple[str, str], dict[str, Summary]] = defaultdict(dict)

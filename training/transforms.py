@@ -72,9 +72,9 @@ class AugmentConfig:
 
 
 MOVED = AugmentConfig(rotation=15.0, flip=0.0, brightness=0.0, zoom=0.6, shift=0.2)
-"""How pictures are moved to measure a network on faces that are not where it learned them."""
+"""How pictures are moved to measure a network on faces that are not where they were in training."""
 LEAST_MOVED = 0.25
-"""Share of the hole's pixels that are left after that, at least."""
+"""Minimum share of the hole's pixels that are left after that."""
 
 
 def draw_augmentation(rng: np.random.Generator, config: AugmentConfig) -> tuple[Matrix, Matrix]:
@@ -116,15 +116,15 @@ def warp_mask(mask: Mask, warp: Matrix) -> Mask:
 
 
 def move(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
-    """Rotate, scale and shift a square picture and its mask together, within `MOVED`; some of the hole stays in sight.
+    """Rotate, scale and shift a square picture and its mask together, within `MOVED`; some of the hole stays in view.
 
     Args:
         image: HWC uint8 RGB.
         mask: HW uint8, 255 = hole.
-        rng: The source of the draw.
+        rng: Source of all randomness.
 
     Returns:
-        The same of the moved picture.
+        The moved picture and its mask.
     """
     hole = np.count_nonzero(mask)
     while True:

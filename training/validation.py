@@ -1,4 +1,4 @@
-"""Callbacks around validation: the start's own validation, and sample pictures."""
+"""Validation callbacks: validation of the starting weights, and sample pictures."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Samples(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Fill the first pictures again, with the weights that are validated."""
+        """Fill the first pictures again, with the weights being validated."""
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if batch_idx or not boards or not trainer.is_global_zero or trainer.sanity_checking:
             return

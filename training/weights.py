@@ -59,7 +59,7 @@ def load_weights(path: Path) -> tuple[InpaintingModel, dict[str, Any]]:
 
 
 def save_locator(path: Path, locator: FaceLocator, provenance: dict[str, Any]) -> None:
-    """Write the weights of a network that finds faces; the arguments are those of `save_weights`."""
+    """Write the weights of a network that finds faces; the arguments are as for `save_weights`."""
     save_tensors(path, LOCATOR_FORMAT, locator, {"provenance": provenance})
 
 
@@ -90,13 +90,13 @@ def save_tensors(path: Path, file_format: str, network: nn.Module, facts: dict[s
 def load_network(
     network: Network, path: Path, file_format: str, command: str
 ) -> tuple[Network, dict[str, Any]]:
-    """Load a file of `save_tensors` into a network; the other arguments are those of `read_tensors`.
+    """Load a file written by `save_tensors` into a network; the other arguments are as for `read_tensors`.
 
     Returns:
         The network in evaluation mode, and its provenance.
 
     Raises:
-        CheckpointError: As `read_tensors` does.
+        CheckpointError: As for `read_tensors`.
     """
     tensors, facts = read_tensors(path, file_format, command)
     network.load_state_dict(tensors)
@@ -106,7 +106,7 @@ def load_network(
 def read_tensors(
     path: Path, file_format: str, command: str
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Read a file of `save_tensors`: its tensors in float32, and its facts as JSON texts.
+    """Read a file written by `save_tensors`: its tensors in float32, and its facts as JSON texts.
 
     Args:
         path: The file.
@@ -147,10 +147,10 @@ def expect_network(model: InpaintingModel, wanted: ModelConfig, path: Path) -> N
 
 
 def start_from(model: InpaintingModel, path: Path) -> None:
-    """Load a file's weights into a model; stages of coarse-to-fine networks are models of their own, too.
+    """Load a file's weights into a model; the file or the model may also be one stage of a coarse-to-fine network.
 
     A residual network's weights become the second stage of a coarse-to-fine one, and a correction network takes those
-    of the first stage. A symmetric network also takes those of one that is not.
+    of the first stage. A symmetric network also takes the weights of one that is not symmetric.
 
     Raises:
         CheckpointError: The weights cannot be read or belong to another network.
@@ -165,17 +165,17 @@ def start_from(model: InpaintingModel, path: Path) -> None:
 
 
 def _starts_of(config: ModelConfig) -> set[ModelConfig]:
-    """Return the networks whose weights are all parts of one, or that one but for the channels of symmetry."""
+    """Return the networks whose weights a network can start from: parts of it, also without its symmetry channels."""
     kinds: set[Kind] = {config.kind, "residual"} if config.kind == "coarse-to-fine" else {config.kind}
     return {replace(config, kind=kind, symmetric=s) for kind in kinds for s in {config.symmetric, False}}
 
 
 def _enlarged(given: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Enlarge tensors to the shapes of a larger network's own: further rows are its own, further columns zero."""
+    """Enlarge tensors to the shapes of a larger network's own: additional rows are its own, additional columns zero."""
     tensors = dict(own)
     for name, tensor in given.items():
         larger = own[name].clone()
-        if larger.dim() > 1:  # further input channels have no effect
+        if larger.dim() > 1:  # additional input channels have no effect
             larger[:, tensor.shape[1] :] = 0
         larger[tuple(map(slice, tensor.shape))] = tensor
         tensors[name] = larger

@@ -1,1 +1,1 @@
-"""The project beside what a user would take instead: `python -m benchmarks.comparison`."""
+"""The project compared with what a user would use instead: `python -m benchmarks.comparison`."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.comparison`: this project beside what a user would take instead, in one table and one plot."""
+"""`python -m benchmarks.comparison`: this project compared with alternatives to it, in one table and one plot."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COLUMNS: Final = {
 }
 """Figures by their names in `Figures`, with the table's headers and formats."""
 RATIOS: Final = ("alone_ms", "answers_a_second", "memory_mib")
-"""Figures that are given in relation to this project's, too."""
+"""Figures that are also given relative to this project's."""
 
 
 def cases_of(data: Path | None, count: int) -> list[Case]:
@@ -62,7 +62,7 @@ def cases_of(data: Path | None, count: int) -> list[Case]:
 
 
 def to_markdown(figures: Sequence[Figures], left_out: Sequence[str]) -> str:
-    """Return the table, with ratios to the first row, and who is left out."""
+    """Return the table, with ratios to the first row, and what is left out."""
     header = ["", *(title for title, _ in COLUMNS.values())]
     rows = [header, ["---"] * len(header)]
     for each in figures:
@@ -78,7 +78,7 @@ def to_markdown(figures: Sequence[Figures], left_out: Sequence[str]) -> str:
 
 
 def plot(figures: Sequence[Figures], path: Path) -> None:
-    """Draw a panel of bars for each figure but SSIM: a PNG, SVG or WebP file."""
+    """Draw a panel of bars for each figure except SSIM to a PNG, SVG or WebP file."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -125,14 +125,14 @@ def _compare(options: argparse.Namespace) -> None:
                     runs.setdefault(each.name, []).append(measure_server(each, cases, options.rounds))
                 except (ServerFailedError, requests.RequestException) as error:
                     end = " ".join(str(error).split())[-300:]
-                    failed[each.name] = f"{each.name} is left out, since it failed: {end}"
+                    failed[each.name] = f"{each.name} is left out because it failed: {end}"
             for method in measure_methods(runtime, cases, options.rounds):
                 runs.setdefault(method.name, []).append(method)
     if OURS in failed:
         raise ServerFailedError(failed[OURS])
     figures = [median_of(each) for name, each in runs.items() if name not in failed]
     print(machine.to_markdown(facts))
-    print(f"\n{options.model}, one 178x178 photo; × is in relation to the first row:\n")
+    print(f"\n{options.model}, one 178x178 photo; × is relative to the first row:\n")
     print(to_markdown(figures, [*left_out, *failed.values()]))
     if options.plot:
         plot(figures, options.plot)
@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights", type=Path, default=Path("models/inpaint.safetensors"), help="the checkpoint"
     )
-    parser.add_argument("--threads", type=int, default=available_cores(), help="of every server")
+    parser.add_argument("--threads", type=int, default=available_cores(), help="CPU threads of each server")
     parser.add_argument(
         "--rounds", type=int, default=30, help="requests that are timed, and that each connection sends"
     )
@@ -159,8 +159,8 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("artifacts/environments"),
         help="folder of virtual environments for servers that this project does not install",
     )
-    parser.add_argument("--plot", type=Path, help="where to draw the plot: a PNG, SVG or WebP file")
-    parser.add_argument("--output", type=Path, help="a JSON file to write, too")
+    parser.add_argument("--plot", type=Path, help="PNG, SVG or WebP file to draw the plot to")
+    parser.add_argument("--output", type=Path, help="JSON file to write as well")
     return parser
 
 

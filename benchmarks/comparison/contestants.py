@@ -1,4 +1,4 @@
-"""The servers that are compared, and what is missing for those that are left out."""
+"""The servers to compare, and what is missing for those that are left out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PACKAGES: Final = {
     "bentoml": "bentoml",
     "triton": "nvidia-pytriton",
 }
-"""What is installed, with onnxruntime and pillow, into an environment that is named after the server."""
+"""Packages to install, with onnxruntime and pillow, into an environment named after the server."""
 OURS: Final = "this project, ONNX Runtime server"
 
 
@@ -41,16 +41,16 @@ def _body(response: Response) -> bytes:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server.
+    """A server to compare.
 
     Attributes:
-        name: What the table calls it.
-        command: What starts it.
+        name: Its name in the table.
+        command: The command that starts it.
         url: Where it fills photos.
         settings: Environment variables.
         request: Makes a request of the URL and files.
         answer: Returns the PNG in a response.
-        trained: Whether its network is trained, so that its answers have a quality.
+        trained: Whether its network is trained, so that measuring the quality of its answers makes sense.
     """
 
     name: str
@@ -65,13 +65,13 @@ class Contestant:
 def contestants(
     model: Path, weights: Path, threads: int, environments: Path, scratch: Path
 ) -> tuple[list[Contestant], list[str]]:
-    """Return the servers that can run here, this project's first, and a sentence for each other one.
+    """Return the servers that can run here, this project's first, and a sentence about each that cannot.
 
     Args:
         model: The ONNX file.
         weights: The checkpoint that it was exported from.
-        threads: CPU threads of each server: of one prediction, or of several at a time where it runs several.
-        environments: Folder of virtual environments for servers that are no dependency of this project.
+        threads: CPU threads of each server, for one prediction or shared by the several that it runs at a time.
+        environments: Folder of virtual environments for servers that are not dependencies of this project.
         scratch: Folder for files that are needed while the servers run.
     """
     found: list[Contestant] = []
@@ -124,7 +124,7 @@ def _settings(model: Path, threads: int, path: str) -> tuple[dict[str, str], str
         "PORT": str(port),
         "THREADS": str(threads),
         "PYTHONPATH": str(Path(__file__).parents[2]),
-        "BENTOML_DO_NOT_TRACK": "True",  # BentoML would report its use to its maker
+        "BENTOML_DO_NOT_TRACK": "True",  # BentoML would send usage data to its maker
     }
     return settings, f"http://127.0.0.1:{port}{path}"
 

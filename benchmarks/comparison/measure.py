@@ -1,4 +1,4 @@
-"""What is measured of each server and of each method without one."""
+"""Measurements of each server, and of each method without a server."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ Case = tuple["Picture", "Picture"]
 
 @dataclass(frozen=True)
 class Figures:
-    """A server or a method, measured.
+    """Measurements of a server or a method.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         alone_ms: Median time of a 178×178 photo while nothing else runs, in ms.
-        answers_a_second: At several connections (`benchmarks.load`); None without a server.
+        answers_a_second: Throughput at several connections (`benchmarks.load`); None without a server.
         memory_mib: Memory of its processes when ready; None without a server.
         psnr: Mean against the photos, in dB; None for an untrained network.
         ssim: The same.
@@ -61,12 +61,12 @@ def measure_server(contestant: Contestant, cases: Sequence[Case], rounds: int) -
 
     Args:
         contestant: The server.
-        cases: What it fills; the first is what is timed.
+        cases: What it fills; the first is timed.
         rounds: Requests that are timed, and that each connection sends.
 
     Raises:
         ServerFailedError: The server did not start.
-        requests.RequestException: It did not answer, or with an error.
+        requests.RequestException: It did not answer, or answered with an error.
     """
     made = [contestant.request(contestant.url, _files(case)) for case in cases]
     timed = made[0]
@@ -92,7 +92,7 @@ def measure_server(contestant: Contestant, cases: Sequence[Case], rounds: int) -
 
 
 def measure_methods(runtime: Runtime, cases: Sequence[Case], rounds: int) -> list[Figures]:
-    """Measure the model in this process, without a server, and the methods without learning."""
+    """Measure the model in this process, without a server, and the classical methods."""
 
     def model(photo: Picture, mask: Picture) -> Picture:
         inputs = graph_inputs(photo[np.newaxis], mask[np.newaxis])

@@ -147,7 +147,8 @@ def test_training_lowers_the_loss_and_writes_weights(
     assert 0 < right <= 1
     assert main(["locate", "--data", str(celeba), "--evaluate", str(path), "--count", "2"]) == 0
     assert (
-        f"within {distance:.1f} pixels (median), and a face or none in {right:.1%}" in capsys.readouterr().out
+        f"within {distance:.1f} pixels (median); whether there is a face is right in {right:.1%}"
+        in capsys.readouterr().out
     )
 
 

@@ -317,7 +317,7 @@ class TestDataModule:
 
     def test_a_picture_without_a_mask_of_its_name_is_told(self, celeba: Path, mask_folder: Path) -> None:
         with pytest.raises(
-            DataError, match=r"14 of 14 pictures have no mask of their name in .*, such as img"
+            DataError, match=r"14 of 14 pictures have no mask with their name in .*, such as img"
         ):
             self.ready(celeba, mask_folder=mask_folder, masks={"paired": 1.0})
 

@@ -335,7 +335,7 @@ def test_without_a_better_validation_the_weights_of_the_start_remain_the_best(
     )
     assert runs.run_here(runs.arguments("finetune", celeba, tmp_path, *options)) == 0
     assert capsys.readouterr().out.endswith(
-        "inpaint.safetensors (those of the start: no validation was better than its own)\n"
+        "inpaint.safetensors (the starting weights: no later validation was better)\n"
     )
     validated = runs.curves(tmp_path)["val_psnr"]
     assert sorted(validated) == [0, 1, 3]

@@ -1,7 +1,7 @@
-"""Alignments of faces: similarities of the plane, and pictures sampled by them.
+"""Alignments of faces: similarity transforms of the plane, and sampling pictures by them.
 
-Positions are pairs (x, y) in a square that the picture fills in its longer direction, [-1, 1] along either axis. An
-alignment maps positions in a picture that is aligned as CelebA's are to positions in another one: (a, b, x, y) for
+Positions are pairs (x, y) in a square, [-1, 1] along either axis, that the picture spans along its longer side. An
+alignment maps positions in a picture aligned like CelebA's to positions in another one: (a, b, x, y) for
 p ↦ (a + bi)·p + (x + yi), with positions as complex numbers.
 """
 
@@ -16,11 +16,11 @@ from torch import Tensor
 FEATURES: Final = ((-0.219, 0.028), (0.208, 0.028), (-0.006, 0.5))
 """Positions of the eyes and the mouth in an aligned picture: at 178×178, (69, 91), (107, 91) and (88, 133)."""
 MIDDLE: Final = -0.0055
-"""Position across of the middle between the eyes, about which an aligned face is symmetrical."""
+"""Horizontal position of the middle between the eyes, about which an aligned face is symmetrical."""
 
 
 def positions(height: int, width: int, like: Tensor) -> Tensor:
-    """Return the positions of a picture's pixels, H×W×2, on the device of another tensor and of its type."""
+    """Return the positions of a picture's pixels, H×W×2, with the device and type of another tensor."""
     side = _longer(height, width)
     rows, columns = (
         (torch.arange(length, device=like.device, dtype=like.dtype) * 2 + 1 - length) / side
@@ -39,8 +39,8 @@ def transform(alignment: Tensor, places: Tensor) -> Tensor:
 def mirror(alignment: Tensor, places: Tensor) -> Tensor:
     """Map positions, …×2, to their counterparts on the other side of faces with N alignments, N×4. Return N×…×2.
 
-    The middle m of an aligned face is mirrored by q ↦ 2m - conj(q), so with an alignment p = c·q + t, p is mirrored to
-    2mc + t - u·conj(t) + u·conj(p), where u = -c/conj(c).
+    An aligned face with the middle m is mirrored by q ↦ 2m - conj(q), so with an alignment p = c·q + t, p is mirrored
+    to 2mc + t - u·conj(t) + u·conj(p), where u = -c/conj(c).
     """
     a, b, x, y = alignment.unbind(1)
     norm = (a * a + b * b).clamp(min=1e-4)
@@ -50,7 +50,7 @@ def mirror(alignment: Tensor, places: Tensor) -> Tensor:
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
-    """Return the alignments that map positions by the inner ones and then by the outer ones; all N×4."""
+    """Return the alignments that apply the inner ones and then the outer ones; all N×4."""
     a, b, x, y = outer.unbind(1)
     inner_a, inner_b, inner_x, inner_y = inner.unbind(1)
     return torch.stack(
@@ -81,7 +81,7 @@ def resample(colour: Tensor, weight: Tensor, places: Tensor) -> tuple[Tensor, Te
         places: The positions; beyond the picture nothing is known.
 
     Returns:
-        The same, N3hw and N1hw.
+        The sampled colours and weights, N3hw and N1hw.
     """
     height, width = colour.shape[2:]
     side = _longer(height, width)

@@ -1,7 +1,7 @@
 """The first fill of a coarse-to-fine model: a network's answer at half size, with the detail around the hole.
 
-What is missing in a wide hole is settled at half size, where a window covers four times the picture and a picture costs
-a quarter; another network then corrects it at full size, as in Yu et al., "Generative Image Inpainting with Contextual
+Wide holes are first filled at half size, where a window covers four times the area and a picture costs a quarter;
+another network then corrects the fill at full size, as in Yu et al., "Generative Image Inpainting with Contextual
 Attention" (CVPR 2018).
 """
 
@@ -26,17 +26,17 @@ def coarse_fill(masked: Tensor, known: Tensor, coarse: nn.Module) -> Tensor:
     Args:
         masked: N3HW float32 in [0, 1], zero in the hole.
         known: N1HW float32, 1 = known, 0 = hole.
-        coarse: The network, which takes the same at half size and predicts the picture.
+        coarse: The network, which takes both at half size and predicts the picture.
 
     Returns:
         N3HW float32, unbounded in the hole; known pixels equal those of `masked` to rounding.
     """
     half, half_known = downsample(masked, known, any_size=True)
     answer = torch.where(half_known > 0, half, coarse(half, half_known))
-    # An odd side was rounded up: by a factor of two, and cropped, every pixel stays where it was.
+    # An odd side was rounded up: upsampling by exactly two, then cropping, keeps every pixel where it was.
     upsampled = F.interpolate(answer, scale_factor=2, mode="bilinear", align_corners=False)
     upsampled = upsampled[..., : masked.shape[2], : masked.shape[3]]
-    # In the hole the gradient of the sum is that of `upsampled` alone, but for its rim.
+    # In the hole, except at its rim, the gradient of the sum is that of `upsampled` alone.
     with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
         detail = interpolate_hole((masked - upsampled) * known, known, DETAIL)
     return upsampled + detail

@@ -1,4 +1,4 @@
-"""Networks that find the face in a picture, also where it is partly covered: how it is rotated, scaled and shifted."""
+"""Networks that find the face in a picture, even if partly covered: how it is rotated, scaled and shifted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.network.alignment import compose, positions, resample, transform
 LOCATOR_SIZE: Final = 64
 """Side of the picture that the networks see, in pixels."""
 CHANNELS: Final = (16, 32, 64, 128)
-"""Channels of a network's levels, each of half the size of the one before."""
+"""Channels of a network's levels, each half the size of the one before."""
 HIDDEN: Final = 128
 
 
@@ -36,10 +36,12 @@ class AlignmentNetwork(nn.Module):
         self.out = nn.Linear(HIDDEN, 4 + 1)
         nn.init.zeros_(self.out.weight)
         with torch.no_grad():
-            self.out.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))  # the picture is aligned already
+            self.out.bias.copy_(
+                torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0])
+            )  # before training, pictures count as aligned
 
     def forward(self, colour: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the face in a picture of `resample`; the result is that of `FaceLocator.forward`."""
+        """Find the face in a picture from `resample`; the result is as in `FaceLocator.forward`."""
         x = torch.cat([(colour - 0.5 * weight) * 4, weight * 2 - 1], 1).to(self.out.weight.dtype)
         found = self.out(F.relu(self.hidden(self.layers(x).flatten(1)))).to(colour.dtype)
         return found[:, :4], found[:, 4]
@@ -48,7 +50,7 @@ class AlignmentNetwork(nn.Module):
 class FaceLocator(nn.Module):
     """Finds the alignment of the face in a picture with holes, in two looks. 1.1 million parameters.
 
-    The second look is at the picture as the first aligns it, so it sees faces that are nearly alike.
+    The second look is at the picture as aligned by the first, so the faces that it sees are nearly alike.
     """
 
     def __init__(self) -> None:
@@ -69,7 +71,7 @@ class FaceLocator(nn.Module):
         return self.looks(masked, known)[1]
 
     def looks(self, masked: Tensor, known: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Return what either look finds, as `forward` does; the second's gradient does not reach the first."""
+        """Return what each look finds, as `forward` does; the second's gradient does not reach the first."""
         square = positions(LOCATOR_SIZE, LOCATOR_SIZE, masked)
         found, logit = self.first(*resample(masked, known, square[None]))
         start = found.detach()

@@ -25,7 +25,7 @@ MIN_SIZE = 32
 
 Kind = Literal["report", "residual", "correction", "coarse-to-fine"]
 INITIAL_SHARE = 1.5
-"""Logit of the share of the other side's detail that is taken before training: 0.8. A squared error alone takes 0.4."""
+"""Logit of the share of the other side's detail that is added before training, 0.8; squared error alone learns 0.4."""
 SYMMETRIC_KINDS: tuple[Kind, ...] = ("residual", "coarse-to-fine")
 
 
@@ -40,7 +40,7 @@ class ModelConfig:
             twice the width at half size, whose answer is the first fill of a residual one.
         width: Channels of the first block; 64 in the report.
         symmetric: Whether a network with a first fill also sees what the other side of the face offers for the hole,
-            and takes over a share of it; another small network finds the face.
+            and adds a share of it to the fill; another small network finds the face.
 
     Raises:
         SettingsError: `width` is less than 1, or the kind cannot be symmetric.
@@ -58,7 +58,7 @@ class ModelConfig:
             )
 
     def settings(self) -> dict[str, object]:
-        """Return a plain mapping, which is stored with the weights: "symmetric" only where it is true."""
+        """Return a plain mapping, which is stored with the weights; it has "symmetric" only if that is true."""
         return {name: value for name, value in asdict(self).items() if value is not False}
 
 
@@ -71,7 +71,7 @@ class InpaintingModel(nn.Module):
         self.unet: PartialConvUNet | CorrectionUNet
         in_two_stages = config.kind == "coarse-to-fine"
         self.coarse = CorrectionUNet(self.coarse_config().width) if in_two_stages else None
-        # It is trained on its own, on faces whose alignment is known.
+        # It is trained separately, on faces whose alignment is known.
         self.locator = FaceLocator().requires_grad_(False) if config.symmetric else None
         if config.kind == "correction":
             self.unet = CorrectionUNet(config.width)
@@ -86,7 +86,7 @@ class InpaintingModel(nn.Module):
             nn.init.constant_(self.unet.out.bias[3:], INITIAL_SHARE)
 
     def coarse_config(self) -> ModelConfig:
-        """Return what the first stage of a coarse-to-fine model is built from."""
+        """Return the configuration of a coarse-to-fine model's first stage."""
         return ModelConfig("correction", 2 * self.config.width)
 
     def predict(self, image: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""FastAPI and eager PyTorch, as the report serves; MODEL is a checkpoint, or `literal`: the report's, untrained."""
+"""FastAPI and eager PyTorch, as in the report; MODEL is a checkpoint, or `literal`: the report's network, untrained."""
 
 from typing import Annotated
 
