@@ -2,8 +2,8 @@ import { defineConfig } from '@playwright/test';
 import { use } from './tests/browser/chromium';
 
 /**
- * Real Chromium against the real server. Timeouts are generous: these tests do not measure speed. Without animations, which
- * would take most of the processor while a test waits.
+ * Real Chromium against the real server. Timeouts are generous: these tests do not measure speed. Animations are
+ * off: they would take most of the processor while a test waits.
  */
 export default defineConfig({
 	testDir: 'tests/browser',

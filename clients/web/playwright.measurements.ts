@@ -1,7 +1,7 @@
 import { defineConfig } from '@playwright/test';
 import { use } from './tests/browser/chromium';
 
-/** `npm run measure`: print what README.md says of the page. */
+/** `npm run measure`: print the figures that README.md gives for the page. */
 export default defineConfig({
 	testDir: 'tests/measurements',
 	testMatch: '*.ts',

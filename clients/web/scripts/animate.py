@@ -1,4 +1,4 @@
-"""Join screenshots to an animated WebP file.
+"""Join screenshots into an animated WebP file.
 
     python animate.py FOLDER OUTPUT
 
@@ -14,7 +14,7 @@ QUALITY = 80
 
 
 def animate(folder: Path, output: Path) -> None:
-    """Write the frames of a folder to `output`. It repeats without end."""
+    """Write the frames of a folder to `output`. It loops forever."""
     files = sorted(folder.glob("*.png"))
     first, *others = [Image.open(file).convert("RGB") for file in files]
     durations = [int(file.stem.split("-")[1]) for file in files]

@@ -6,7 +6,7 @@ const drawing = await readFile(new URL('../src/lib/assets/icon.svg', import.meta
 const ICONS = [
 	{ name: 'icon-192', side: 192, whole: false },
 	{ name: 'icon-512', side: 512, whole: false },
-	// Systems cut their own shape out of this one.
+	// Operating systems crop this one to a shape of their own.
 	{ name: 'icon-maskable', side: 512, whole: true }
 ];
 

@@ -1,4 +1,4 @@
-"""Make the constants and the test vectors that the page's work on the device shares with the server's.
+"""Write the constants and the test vectors that `src/lib/local/` shares with `serving/core`.
 
 From the repository root, with its environment:
 
@@ -26,7 +26,7 @@ VECTORS = WEB / "tests/unit/local-vectors.json"
 SIZES = [(178, 178), (151, 267), (300, 268), (431, 600)]
 HOLES = ("disc", "lines", "both")
 LIMITS = (pyramid.THICK / 4, (pyramid.THICK / 2 - pyramid.RIM) / 2)
-"""The distances that decide what is filled at which scale, in pixels."""
+"""The distances that decide at which scale a pixel is filled, in pixels."""
 SEARCHES = [((37, 52), (21, 30)), ((48, 40), (24, 20)), ((31, 30), (30, 29))]
 """Sizes of photos, and the sizes to which they are reduced for the search: height, width."""
 
@@ -51,7 +51,7 @@ def constants() -> dict[str, float]:
 
 
 def image(height: int, width: int) -> NDArray[np.uint8]:
-    """Return an image that is easily computed elsewhere, too: HW3 uint8."""
+    """Return an image that the TypeScript tests can easily compute, too: HW3 uint8."""
     y, x, channel = np.ogrid[:height, :width, :3]
     return np.asarray((x * x * 3 + y * 7 + x * y + channel * 50) // 16 % 256, np.uint8)
 
@@ -78,7 +78,7 @@ def digest(array: NDArray[Any]) -> str:
 
 
 def vectors() -> dict[str, list[dict[str, Any]]]:
-    """Return what OpenCV and `serving.core` make of the images and holes above."""
+    """Return the results of OpenCV and `serving.core` for the images and holes above."""
     model = tiling.Model(stand_in, MODEL_SIZE)
     pieces, fills = [], []
     for height, width in SIZES:
@@ -91,7 +91,7 @@ def vectors() -> dict[str, list[dict[str, Any]]]:
         pieces.append(
             size
             | {
-                # OpenCV's distances differ by some millionths between its builds.
+                # OpenCV's distances differ by a few millionths between its builds.
                 "further": [digest(distance > limit) for limit in LIMITS],
                 "dilated": digest(cv2.dilate(area, np.ones((3, 3), np.uint8))),
                 "halved": digest(pyramid._halved(canvas, gap)),
@@ -105,7 +105,7 @@ def vectors() -> dict[str, list[dict[str, Any]]]:
 
 
 def searches() -> list[dict[str, Any]]:
-    """Return what OpenCV makes of images that are reduced for a search, and of what it finds, enlarged."""
+    """Return OpenCV's results of reducing images for a search and enlarging the areas found."""
     found = []
     for (height, width), (rows, columns) in SEARCHES:
         reduced = cv2.resize(image(height, width), (columns, rows), interpolation=cv2.INTER_AREA)
@@ -117,7 +117,7 @@ def searches() -> list[dict[str, Any]]:
 
 
 def text(content: object) -> str:
-    """Return the content of a file."""
+    """Return the text of a JSON file."""
     return json.dumps(content, indent="\t") + "\n"
 
 

@@ -15,7 +15,7 @@ const worker = globalThis as unknown as ServiceWorkerGlobalScope;
 
 const CACHE = `inpaint-page-${version}`;
 const INDEX = new URL('.', worker.location.href).href;
-/** Files with their content's hash in their name. */
+/** Files with a content hash in their names. */
 const hashed = [...build, ...(globalThis.START_UP ?? [])].map(absolute).filter((url) => !url.endsWith('.bin'));
 const kept = new Set([INDEX, ...hashed, ...files.map(absolute)]);
 
@@ -40,7 +40,7 @@ worker.addEventListener('fetch', (event) => {
 	else event.respondWith(stored(own).then((answer) => answer ?? fetch(event.request)));
 });
 
-/** What the host has, or without an answer what is stored. */
+/** The host's version of a file, or the stored one if the host does not send it. */
 async function newest(request: Request, url: string): Promise<Response> {
 	const answer = await fetch(request).catch(() => null);
 	if (answer?.ok) return answer;

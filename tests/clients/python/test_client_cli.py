@@ -131,7 +131,7 @@ def test_a_name_of_another_format_is_told(
 ) -> None:
     code, _, err = inpaint("fill", photo_path, mask_path, "-o", tmp_path / "a.png", "--output-format", "jpeg")
     assert (code, err.count("\n")) == (2, 1)
-    assert "a.png is no name for --output-format jpeg" in err
+    assert "a.png does not match --output-format jpeg" in err
     assert not server.predictions
 
 

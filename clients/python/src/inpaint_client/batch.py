@@ -141,7 +141,7 @@ def fill_batch(
     output_format: OutputFormat = "png",
     metadata: Metadata = "all",
 ) -> Generator[FillResult | Failure, None, None]:
-    """Fill the photos as `run_batch` does."""
+    """Fill the photos with `run_batch`."""
 
     def fill(job: Job) -> FillResult:
         photo = load_image(job.photo)
@@ -171,14 +171,14 @@ def run_batch(
     max_concurrency: int,
     progress: bool,
 ) -> Generator[T | Failure, None, None]:
-    """Do the jobs concurrently, write the results, and yield them in order.
+    """Run the jobs concurrently, write the results, and yield them in order.
 
-    Stops after a fatal failure: the server cannot be reached any more, or rejects every request.
+    Stops after a fatal failure: the server can no longer be reached, or rejects every request.
 
     Args:
         client: the client that `work` uses.
-        jobs: what to do.
-        work: does one job and returns its result, or raises `InpaintError`.
+        jobs: the jobs to run.
+        work: runs one job and returns its result, or raises `InpaintError`.
         content: returns the file to write for a result.
         max_concurrency: maximum number of concurrent requests.
         progress: whether to show a progress bar.

@@ -31,10 +31,10 @@ Fill the marked parts of one photo or of many.
   inpaint fill a.jpg b.jpg --mask mask.png -o filled/  (one mask for all photos)
   inpaint fill photos/ --masks masks/ -o filled/       (the mask of photos/a.jpg is masks/a.png)
 
-White pixels (128 and above) of the mask are the hole. A result has the format of its name; in a JPEG filled
-to a JPEG, only the blocks that the hole touches are encoded again. The results of several photos are named
-after the photos, and are PNG files unless --output-format says otherwise. Existing results are skipped, so
-an interrupted command can be run again to continue."""
+White pixels (128 and above) of the mask are the hole. The suffix of a result's name sets its format; in a
+JPEG filled to a JPEG, only the blocks that the hole touches are encoded again. The results of several photos
+are named after the photos, and are PNG files unless --output-format says otherwise. Existing results are
+skipped, so an interrupted command can be run again to continue."""
 
 
 _MASK_HELP = """\
@@ -46,7 +46,7 @@ Propose masks that cover the scratches, dust, pen strokes and lines of photos. C
 
 TorchServe does not find marks; the ONNX Runtime server and Ray Serve do."""
 
-# What the server encodes, by Pillow's names. Other formats are made from its PNG.
+# The formats that the server encodes, by their Pillow names. Other formats are converted from its PNG.
 _FORMATS: dict[str, OutputFormat] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp"}
 
 
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PHOTO",
         nargs="+",
         help="photos, folders of photos or patterns such as 'photos/*.jpg', or - for stdin; "
-        "of exactly two files, without --mask or --masks, the second is the mask",
+        "if there are exactly two, and no --mask or --masks, the second is the mask",
     )
     one_of = fill.add_mutually_exclusive_group()
     one_of.add_argument("--mask", metavar="FILE", help="one mask for all photos")
@@ -162,20 +162,20 @@ def _parser() -> argparse.ArgumentParser:
         "--output-size",
         choices=get_args(OutputSize),
         default="original",
-        help="size of the result: that of the photo (default), or the model's 178x178",
+        help="size of the result: the photo's (default), or the model's 178x178",
     )
     fill.add_argument(
         "--output-format",
         choices=get_args(OutputFormat),
-        help="format of the result (default: that of the output's name; PNG for folders and stdout); "
-        "same: that of the photo, if it is JPEG, PNG or WebP",
+        help="format of the result (default: from the output's suffix; PNG for folders and stdout); "
+        "same: the photo's format, if it is JPEG, PNG or WebP",
     )
     fill.add_argument(
         "--metadata",
         choices=get_args(Metadata),
         default="all",
-        help="what the result keeps of EXIF, XMP and the color profile (default: all); "
-        "no-location: EXIF without the place, and no XMP; none: only the color profile",
+        help="what the result keeps of EXIF, XMP and the colour profile (default: all); "
+        "no-location: EXIF without the location, and no XMP; none: only the colour profile",
     )
     fill.set_defaults(run=_fill)
 
@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.5,
         metavar="S",
-        help="from 0, only what is certainly a mark, to 1, whatever may be one (default: 0.5)",
+        help="from 0 (only what is certainly a mark) to 1 (whatever may be one); default: 0.5",
     )
     mask.set_defaults(run=_mask)
 
@@ -243,7 +243,7 @@ def _expand(given: Sequence[str]) -> list[str]:
 
 
 def _are_several(photos: Sequence[str], options: argparse.Namespace, *, folder_output: bool) -> bool:
-    """Tell whether there may be several results; `folder_output`: a folder as the output decides it, too."""
+    """Return whether there may be several results; with `folder_output`, also if the output is a folder."""
     to_folder = options.output != "-" and (
         Path(options.output).is_dir() or options.output.endswith(("/", os.sep))
     )
@@ -261,7 +261,7 @@ def _fill_one(client: InpaintClient, photo: str, mask: str | None, options: argp
     to_stdout = options.output == "-"
     image_format = None if to_stdout else _check_output_file(Path(options.output))
     if image_format and options.output_format not in (None, "same", image_format.lower()):
-        raise InvalidInputError(f"{options.output} is no name for --output-format {options.output_format}")
+        raise InvalidInputError(f"{options.output} does not match --output-format {options.output_format}")
     url_seconds = options.timeout if options.allow_urls else None
     photo_bytes = load_image(_path_or_stdin(photo), url_seconds=url_seconds)
     mask_bytes = None if mask is None else load_mask(_path_or_stdin(mask), url_seconds=url_seconds)

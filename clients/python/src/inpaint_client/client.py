@@ -19,7 +19,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_TIMEOUT = 120.0
 DEFAULT_RETRY_FOR = 60.0
 
-# A photo and its mask, or None where the photo has an alpha channel.
+# A photo and its mask, or None if the photo has an alpha channel.
 Pair = tuple[ImageInput, ImageInput | None]
 
 
@@ -80,11 +80,12 @@ class InpaintClient(_BaseClient):
             variable `INPAINT_URL`, or `http://127.0.0.1:8080` if that is not set.
         api_key: sent as `Authorization: Bearer …`. Defaults to the environment variable `INPAINT_API_KEY`.
         timeout: seconds for one fill in total, including downloads and retries. The server is told how many are
-            left and then cancels its work. The fill fails with `RequestTimeoutError` and is not retried.
-        retry_for: seconds to keep retrying after the first temporary failure; 0 disables retries. Temporary
-            are connection errors, the status codes 429, 502, 503 and 507, and TorchServe's 500
-            "Worker died". The waits between retries grow exponentially, are random, and are never shorter
-            than the server's `Retry-After`.
+            left, and cancels its work after that. The fill then fails with `RequestTimeoutError` and is not
+            retried.
+        retry_for: seconds to keep retrying after the first temporary failure; 0 disables retries. Connection
+            errors, the status codes 429, 502, 503 and 507, and TorchServe's 500 "Worker died" are temporary.
+            The waits between retries grow exponentially, with random jitter, and are never shorter than the
+            server's `Retry-After`.
         model: name of the model that fills, where a server has several.
 
     Raises:
@@ -132,17 +133,17 @@ class InpaintClient(_BaseClient):
     def find_marks(self, image: ImageInput, *, sensitivity: float = 0.5, allow_urls: bool = False) -> Marks:
         """Propose a mask that covers the photo's scratches, dust, pen strokes and lines.
 
-        Check the mask before filling: a network finds the marks, and takes some details of the photo for marks.
+        Check the mask before filling: the network that finds the marks can mistake details of the photo for marks.
         TorchServe does not find marks; the ONNX Runtime server and Ray Serve do.
 
         Args:
             image: as for `fill`.
-            sensitivity: from 0, only what is certainly a mark, to 1, whatever may be one.
+            sensitivity: from 0 (only what is certainly a mark) to 1 (whatever may be one).
             allow_urls: as for `fill`.
 
         Raises:
             InvalidInputError: the image cannot be sent, or the sensitivity is invalid.
-            InpaintError: as for `fill`; a server that does not find marks answers with a `ClientError` of code 404.
+            InpaintError: as for `fill`; a server that cannot find marks answers with a `ClientError` with code 404.
         """
         return run_sync(request_marks(self._transport, image, sensitivity=sensitivity, allow_urls=allow_urls))
 
@@ -160,11 +161,11 @@ class InpaintClient(_BaseClient):
         If an image fails, its exception is yielded in place of a result, and the other images are still
         filled; use `isinstance(result, InpaintError)` to tell them apart.
 
-        `pairs` can be infinite: at most 2 · `max_concurrency` items are read ahead. Closing the generator
-        starts no new requests and does not wait for the running ones.
+        `pairs` can be infinite: at most 2 · `max_concurrency` items are read ahead. After the
+        generator is closed, no new requests are started; closing does not wait for the running ones.
 
         Args:
-            pairs: the image and the mask of each, as for `fill`.
+            pairs: pairs of an image and its mask, as for `fill`.
             max_concurrency: maximum number of concurrent requests.
             progress: whether to show a progress bar.
             total: number of pairs for the progress bar, if `pairs` has no length.

@@ -26,9 +26,9 @@ def is_url(source: object) -> bool:
 def download(url: str, name: str, seconds: float) -> bytes:
     """Return the file at an HTTP or HTTPS URL.
 
-    Private, loopback and other addresses that are not on the public internet are refused, also after a redirect:
-    otherwise whoever chooses the URL could read from the network that this process is in. The connection goes to the
-    address that was checked.
+    Private, loopback and other addresses that are not on the public internet are refused, including after a redirect:
+    otherwise whoever chooses the URL could read from this process's own network. The connection is made to the address
+    that was checked.
 
     Args:
         url: the URL, without a user name or password.
@@ -61,7 +61,7 @@ def _get(client: httpx2.Client, url: httpx2.URL, deadline: float) -> Iterator[ht
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
         raise _RefusedError("only http and https URLs without a user name are supported")
     port = url.port or (443 if url.scheme == "https" else 80)
-    # The checked address, instead of the name, which could resolve to another one now.
+    # Connect to the checked address, not to the name, which could resolve to another address by now.
     pinned = url.copy_with(host=_public_address(url.host, port))
     with client.stream(
         "GET",

@@ -47,7 +47,7 @@ async def read_health(transport: Transport) -> Health:
         raise InvalidResponseError(
             f"GET {transport.url}/ping reports no status; check that the URL points to an inpainting server"
         )
-    # The Open Inference Protocol reports the versions; TorchServe's own is in its API description.
+    # The Open Inference Protocol reports the versions; TorchServe gives its own in its API description.
     server = await _get_optional_json(transport, "GET", "/v2")
     if not server:
         info = (await _get_optional_json(transport, "OPTIONS", "/")).get("info")
@@ -112,7 +112,7 @@ async def _get_json(transport: Transport, method: str, path: str) -> dict[str, A
 
 
 async def _get_optional_json(transport: Transport, method: str, path: str) -> dict[str, Any]:
-    """Return an empty dict if the server does not support the request."""
+    """Return the response's JSON object, or an empty dict if the server does not support the request."""
     try:
         return await _get_json(transport, method, path)
     except (HTTPStatusError, InvalidResponseError):

@@ -40,8 +40,8 @@ _PNG_MODE = {"CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "RGBX": "RGB", "PA": "
 def load_image(source: ImageInput, *, url_seconds: float | None = None) -> bytes:
     """Return the image as an encoded file.
 
-    Files and bytes are returned unchanged, including their bit depth, color profile and EXIF orientation.
-    Pillow images and arrays are encoded as PNG. Arrays have shape HW or HWC with C = 1 (grayscale),
+    Files and bytes are returned unchanged, including their bit depth, colour profile and EXIF orientation.
+    Pillow images and arrays are encoded as PNG. Arrays have shape HW or HWC with C = 1 (greyscale),
     3 (RGB) or 4 (RGBA), and dtype uint8 in [0, 255].
 
     Args:

@@ -1,4 +1,4 @@
-"""Fill images and find their marks in this process, without a server. It needs `inpaint-client[local]`.
+"""Fill images and find their marks in this process, without a server. Requires `inpaint-client[local]`.
 
 from inpaint_client.local import fill
 

@@ -27,10 +27,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Marks:
-    """The mask that is proposed for a photo. Notebooks display it. `fill` takes `mask` as it is.
+    """The mask proposed for a photo. Notebooks display it. Pass `mask` to `fill` unchanged.
 
     Attributes:
-        mask: an 8-bit grayscale PNG, white = mark, of the photo's size with its EXIF orientation applied.
+        mask: an 8-bit greyscale PNG, white = mark, of the photo's size with its EXIF orientation applied.
         width: width in pixels.
         height: height in pixels.
         share: fraction of pixels that belong to marks, in [0, 1].

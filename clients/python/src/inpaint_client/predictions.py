@@ -27,7 +27,7 @@ OutputSize: TypeAlias = Literal["original", "model"]
 OutputFormat: TypeAlias = Literal["png", "jpeg", "webp", "same"]
 Metadata: TypeAlias = Literal["all", "no-location", "none"]
 
-# How a file starts, by its format's name in Pillow. WebP has four bytes of its length in between.
+# The first bytes of a file, by its format's name in Pillow. In WebP, four of them are the file's length.
 _SIGNATURES = {
     "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "JPEG": re.compile(rb"\xff\xd8\xff"),
@@ -45,14 +45,14 @@ class FillResult:
     """A filled image. Notebooks display it.
 
     Attributes:
-        image: the image as an encoded file, as sent by the server: a PNG, if no other format was asked for.
+        image: the image as an encoded file, as sent by the server: a PNG, unless another format was requested.
         width: width in pixels.
         height: height in pixels.
         hole_ratio: fraction of pixels marked by the mask, in [0, 1].
         model: name of the model.
         model_version: version of the model.
         request_id: the request's id in the server's logs, or None if the server sent none.
-        seconds: the server's time by stage, such as `decode` and `run`; empty for TorchServe.
+        seconds: the server's time for each stage, such as `decode` and `run`; empty for TorchServe.
     """
 
     image: bytes = field(repr=False)
@@ -90,9 +90,9 @@ class FillResult:
         return image
 
     def to_array(self) -> "NDArray[np.uint8 | np.uint16]":
-        """Decode the image to a new array of shape HWC (HW for grayscale), RGB(A), uint8 in [0, 255].
+        """Decode the image to a new array of shape HWC (HW for greyscale), RGB(A), uint8 in [0, 255].
 
-        16-bit grayscale images are decoded to uint16 in [0, 65535]. Pillow decodes 16-bit color images to
+        16-bit greyscale images are decoded to uint16 in [0, 65535]. Pillow decodes 16-bit colour images to
         8 bits; `png` has all 16.
 
         Raises:
@@ -108,7 +108,7 @@ class FillResult:
     def to_bytes(self, format: str = "PNG") -> bytes:  # noqa: A002
         """Encode the image in a format that Pillow can write, such as `PNG`, `WEBP` (lossless) or `JPEG`.
 
-        The format that the server sent returns `image` unchanged.
+        If the server sent this format, `image` is returned unchanged.
 
         Raises:
             InvalidInputError: the format is unknown, or does not support the mode of this image.
@@ -127,7 +127,7 @@ class FillResult:
         return buffer.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the image to `path` atomically, in the format of its suffix: as it was sent, if that is the same.
+        """Write the image to `path` atomically, in the format of its suffix; unchanged if that is the format sent.
 
         Raises:
             InvalidInputError: the format is unknown, or does not support the mode of this image.
@@ -158,14 +158,14 @@ class FillOptions(TypedDict, total=False):
 
     Attributes:
         output_size: `original` (the default) for the size of the image, `model` for the model's 178x178.
-        output_format: the format of the result: `png` or `webp`, which are lossless, `jpeg`, or `same` for the image's
-            own of these three, and PNG for other formats. None, the default, is PNG. If a JPEG is returned as a JPEG,
-            only the blocks that the hole touches are encoded again.
-        metadata: `all` (the default) keeps EXIF, XMP and the color profile; `no-location` keeps EXIF without the place,
-            and no XMP; `none` keeps only the color profile.
+        output_format: the format of the result: `png` or `webp`, which are lossless, `jpeg`, or `same`, which keeps the
+            image's format if it is one of these three, and is PNG otherwise. None, the default, is PNG. If a JPEG is
+            returned as a JPEG, only the blocks that the hole touches are encoded again.
+        metadata: `all` (the default) keeps EXIF, XMP and the colour profile; `no-location` keeps EXIF without the
+            location, and no XMP; `none` keeps only the colour profile.
         allow_urls: whether image and mask may be `http://` and `https://` URLs; the default is False. They are
-            downloaded by this process, up to 64 MiB each, and only from public addresses: not from the network that it
-            is in.
+            downloaded by this process, up to 64 MiB each, and only from public addresses, not from the network
+            of this process.
     """
 
     output_size: OutputSize
@@ -189,7 +189,7 @@ async def predict(
     """Send `POST /predictions/{model}`. Arguments and exceptions are those of `InpaintClient.fill`."""
     check_options(output_size, output_format, metadata)
     texts: dict[str, str] = {"output_size": output_size}
-    # An older server knows neither of these fields.
+    # Sent only if needed: older servers do not know these two fields.
     if output_format is not None:
         texts["output_format"] = output_format
     if metadata != "all":

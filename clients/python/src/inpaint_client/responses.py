@@ -1,4 +1,4 @@
-"""The JSON of a response, and the errors of one that is not as expected."""
+"""Convert the errors of parsing a JSON response."""
 
 import binascii
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from .exceptions import InvalidResponseError
 
 @contextmanager
 def parsing_response() -> Iterator[None]:
-    """Convert the exceptions of parsing a response, in the `with` block, to `InvalidResponseError`."""
+    """Convert exceptions raised by parsing a response in the `with` block to `InvalidResponseError`."""
     try:
         yield
     except KeyError as error:

@@ -1,7 +1,7 @@
 """Send requests to one server, with a deadline, retries and typed errors.
 
 `Transport` is written once, with `async`, on top of a backend: `AsyncBackend` suspends, `SyncBackend`
-blocks the thread and never suspends, so that `run_sync` can run its coroutines without an event loop.
+blocks the thread and never suspends, so `run_sync` can run its coroutines without an event loop.
 """
 
 import asyncio
@@ -48,15 +48,15 @@ _CONNECT_SECONDS = 5.0
 _BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 8.0
 
-# 503 is a full queue. 507 is a TorchServe worker that died; so is 500 with the first message below. The second one is
-# that of a 500 without the contract's body: Ray Serve's proxy, whose replica died. Not 504: the server may still be
-# working on the request that the proxy gave up.
+# 503 means that the queue is full. 507, and 500 with the first message below, mean that a TorchServe worker died. The
+# second message is that of a 500 without the contract's body, which Ray Serve's proxy sends when its replica died. 504
+# is not retried: the server may still be working on the request that the proxy gave up on.
 _RETRIED_CODES = frozenset({429, 502, 503, 507})
 _WORKER_DIED = ("Worker died", HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
-# A 503 of this type took longer than the server or the request allows, and would again.
+# A request with a 503 of this type took longer than the server or the request itself allows, and would again.
 _DEADLINE_EXCEEDED = "DeadlineExceededException"
 
-# The server cancels its work after so many seconds.
+# The server cancels its work after this many seconds.
 _TIMEOUT_HEADER = "X-Server-Timeout"
 
 _CHECK_SERVER = "check that the server is running and that the URL (INPAINT_URL) is correct"
@@ -90,7 +90,7 @@ class SyncBackend:
         self._closed = threading.Event()
 
     async def send(self, method: str, url: str, *, seconds: float, **options: Any) -> Response:
-        """Send a request and return the response, which must be complete after `seconds`."""
+        """Send a request and return the response, which must be complete within `seconds`."""
         deadline = time.monotonic() + seconds
         with self._client.stream(method, url, timeout=_timeout(seconds), **options) as response:
             content = bytearray()
@@ -98,12 +98,12 @@ class SyncBackend:
                 content += chunk
                 if time.monotonic() > deadline:
                     raise httpx2.ReadTimeout("the response was not complete in time")
-            if self._closed.is_set():  # meanwhile: it did not reach a connection that was still being opened
+            if self._closed.is_set():  # `close` missed a connection that was still being opened
                 response.extensions["network_stream"].close()
         return Response(status_code=response.status_code, headers=response.headers, content=bytes(content))
 
     async def sleep(self, seconds: float) -> None:
-        """Block the thread, at most until the connections are closed."""
+        """Block the thread for `seconds`, or until the connections are closed."""
         self._closed.wait(seconds)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -117,13 +117,13 @@ class SyncBackend:
 
 
 class AsyncBackend:
-    """The same as `SyncBackend`, on asyncio."""
+    """The same as `SyncBackend`, for asyncio."""
 
     def __init__(self, **options: Any) -> None:
         self._client = httpx2.AsyncClient(**options)
 
     async def send(self, method: str, url: str, *, seconds: float, **options: Any) -> Response:
-        """Send a request and return the response, which must be complete after `seconds`."""
+        """Send a request and return the response, which must be complete within `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 response = await self._client.request(method, url, timeout=_timeout(seconds), **options)
@@ -208,7 +208,7 @@ class Transport:
         """Send a request, retry it after temporary failures, and return the 200 response.
 
         Every request of the REST contract, including POST, can be repeated safely, since none of them
-        changes anything on the server. A request that took too long, for this client, the server or a proxy,
+        changes anything on the server. A request that timed out, whether in this client, the server or a proxy,
         is not retried: it would take as long again. Each attempt tells the server the remaining seconds.
 
         Args:
@@ -217,12 +217,12 @@ class Transport:
             data: text fields of a multipart form.
             files: files of a multipart form by field name.
             timeout: overrides the transport's timeout.
-            retry_for: overrides the transport's time for retries.
+            retry_for: overrides the transport's `retry_for`.
 
         Raises:
             TransportError: there was no complete response.
             HTTPStatusError: the response has a 4xx or 5xx status code.
-            InvalidResponseError: the response has any other status code than 200.
+            InvalidResponseError: the response has any other status code except 200.
         """
         timeout = self.timeout if timeout is None else timeout
         retry_for = self.retry_for if retry_for is None else retry_for
@@ -344,7 +344,7 @@ def _is_temporary(error: ConnectError | HTTPStatusError) -> bool:
 
 
 def _backoff(retries: int) -> float:
-    """Return the seconds to wait after so many retries."""
+    """Return the seconds to wait after this many retries."""
     longest = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** min(retries, 16))
     return random.uniform(0, longest)  # noqa: S311 - not used for security
 

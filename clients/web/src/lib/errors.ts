@@ -1,5 +1,5 @@
 /** An error that the user can fix. The message is shown as it is, and says how. */
 export class UserError extends Error {}
 
-/** What working on this device needs could not be downloaded. */
+/** The files needed to work on this device could not be downloaded. */
 export class OfflineError extends Error {}

@@ -25,7 +25,7 @@ import { abandon, add, begin, hasProposal, nextJob, photosOf, propose, redo, set
 import type { Job, Removal, Timeline } from './timeline';
 import { Work } from './work.svelte';
 
-/** A removal in progress: uploading, running, or waiting for a busy server; on this device, loading what it needs. */
+/** A removal in progress: uploading, running, or waiting for a busy server; on this device, loading its files. */
 export type Progress =
 	| { readonly phase: 'loading'; readonly fraction: number }
 	| { readonly phase: 'uploading'; readonly fraction: number }
@@ -47,7 +47,7 @@ const DISCARD_QUESTION = 'Discard your work on this photo?';
 const ON_RELEASE = 'remove-on-release';
 const MODEL = 'model';
 const PLACE = 'place';
-/** Opening a photo waits this long for the server's limits. Without them, the server checks the photo when it has it. */
+/** Opening a photo waits this long for the server's limits. Without them, the server checks it after the upload. */
 const LIMITS_MS = 3000;
 /** Growing and shrinking the paint moves its edge by this fraction of the photo's longer side. */
 const GROW_FRACTION = 1 / 400;
@@ -76,7 +76,7 @@ export class Session {
 	#onRelease = $state(remembered(ON_RELEASE) !== 'no');
 	#running: { readonly removal: Removal; readonly stop: AbortController } | null = null;
 	#searching: { readonly photo: Photo; readonly stop: AbortController } | null = null;
-	/** Does again what the last error prevented. */
+	/** Retries what the last error prevented. */
 	#failed = () => this.remove();
 	readonly #autosave = new Autosave();
 	/** The access key for this server, '' for none. */
@@ -117,21 +117,21 @@ export class Session {
 		this.closeSearch();
 		this.notice =
 			place === 'device'
-				? `Photos stay on this device now. The first removal downloads ${DOWNLOAD_MEGABYTES} MB.`
-				: 'Photos are sent to the server now.';
+				? `Photos now stay on this device. The first removal downloads ${DOWNLOAD_MEGABYTES} MB.`
+				: 'Photos are now sent to the server.';
 	}
 
-	/** Whether marks can be found: this device can, and a server of this contract, except TorchServe. */
+	/** Whether marks can be found: on this device, and by every server of this contract except TorchServe. */
 	get canFindMarks(): boolean {
 		return this.place === 'device' || this.#serverFindsMarks === true;
 	}
 
-	/** Whether strokes are collected for the Remove button: always, or because there is or will be paint already. */
+	/** Whether strokes are collected for the Remove button: by choice, or because there is or will be paint. */
 	get collecting(): boolean {
 		return !this.#onRelease || this.work?.isBlank === false || this.search?.share === null;
 	}
 
-	/** The tool to paint with: without paint, there is nothing for the eraser. */
+	/** The tool to paint with: the brush instead of the eraser if there is no paint to erase. */
 	tool({ tool }: Brush): Tool {
 		return tool === 'eraser' && !this.collecting ? 'brush' : tool;
 	}
@@ -198,9 +198,9 @@ export class Session {
 	}
 
 	/**
-	 * Add a mark, and remove what it covers if that is not left to the Remove button.
+	 * Add a mark, and remove what it covers unless that is left to the Remove button.
 	 *
-	 * @returns false if it lies beside the photo
+	 * @returns false if it lies outside the photo
 	 */
 	mark(mark: Mark): boolean {
 		const { work, collecting } = this;
@@ -227,7 +227,7 @@ export class Session {
 		this.#set(add(this.work.timeline, { kind: 'removal', onRelease: false, transparent: true, photo: null }));
 	}
 
-	/** Try again on this device what failed, and do whatever else is done before the page is reloaded there, too. */
+	/** Retry on this device what failed, and use this device for everything until the page is reloaded. */
 	retryOnDevice(): void {
 		this.#place = 'device';
 		this.retry();
@@ -402,7 +402,7 @@ export class Session {
 		this.#set(work.timeline);
 	}
 
-	/** Replace the timeline of the open work, with all that follows from it. */
+	/** Replace the timeline of the open work, and update all that depends on it. */
 	#set(timeline: Timeline): void {
 		const { work } = this;
 		if (!work) return;
@@ -523,7 +523,7 @@ export class Session {
 		return importMask(file, photo);
 	}
 
-	/** Close the open work. @returns false if that would lose something, and the user does not want to */
+	/** Close the open work. @returns false if work would be lost and the user decided to stay */
 	async #leave(): Promise<boolean> {
 		const { work } = this;
 		if (!work) return true;
@@ -558,7 +558,7 @@ export class Session {
 	}
 }
 
-/** @returns never: it throws when the signal is aborted */
+/** @returns never: the promise is rejected when the signal is aborted */
 function aborted(signal: AbortSignal): Promise<never> {
 	return new Promise((_, reject) => {
 		signal.addEventListener('abort', () => reject(signal.reason as DOMException), { once: true });

@@ -40,8 +40,8 @@ export function add(timeline: Timeline, entry: Entry): Timeline {
 }
 
 /**
- * Propose a mask: in place of the last proposal, under what was painted and erased since, or in addition to the paint if
- * there is no proposal in it. Without a mask the last proposal is taken back.
+ * Propose a mask. It replaces the last proposal, below what was painted and erased since, or is added to the paint if
+ * that contains no proposal. Without a mask, the last proposal is withdrawn.
  */
 export function propose(timeline: Timeline, mask: Mask | null): Timeline {
 	const at = proposalIn(timeline);
@@ -51,7 +51,7 @@ export function propose(timeline: Timeline, mask: Mask | null): Timeline {
 	return { ...timeline, done, undone: [] };
 }
 
-/** Whether the paint that no removal has taken yet contains a proposal that can be replaced. */
+/** Whether the paint added since the last removal contains a proposal that can be replaced. */
 export function hasProposal(timeline: Timeline): boolean {
 	return proposalIn(timeline) >= 0;
 }
@@ -81,7 +81,7 @@ export function photoOf({ original, done }: Timeline): Photo {
 	return done.reduce((photo, entry) => (entry.kind === 'removal' && entry.photo) || photo, original);
 }
 
-/** The paint that no removal has taken yet. */
+/** The paint added since the last removal. */
 export function paintOf({ done }: Timeline): readonly Edit[] {
 	const start = done.findLastIndex((entry) => entry.kind === 'removal');
 	return edits(done.slice(start + 1));
@@ -119,7 +119,7 @@ export function abandon(timeline: Timeline): Timeline {
 	return { ...timeline, done, undone: [] };
 }
 
-/** Every photo of the timeline, the undone ones too. */
+/** Every photo of the timeline, including the undone ones. */
 export function photosOf({ original, done, undone }: Timeline): readonly Photo[] {
 	const results = [...done, ...undone].map((entry) => (entry.kind === 'removal' ? entry.photo : null));
 	return [original, ...results.filter((photo) => photo !== null)];

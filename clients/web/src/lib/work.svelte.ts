@@ -2,7 +2,7 @@ import type { Photo } from './image/photo';
 import { isBlank, type Edit } from './mask/edits';
 import { nextJob, paintOf, pendingPaintOf, photoOf, type Timeline } from './timeline';
 
-/** An open photo: everything done to it, and what that amounts to. */
+/** An open photo: its timeline, and the state derived from it. */
 export class Work {
 	timeline: Timeline;
 	/** The identifier of the photo that was downloaded last, or of the original. */
@@ -10,7 +10,7 @@ export class Work {
 
 	/** The newest photo. */
 	readonly photo: Photo = $derived.by(() => photoOf(this.timeline));
-	/** The paint that no removal has taken yet. */
+	/** The paint added since the last removal. */
 	readonly paint: readonly Edit[] = $derived.by(() => paintOf(this.timeline));
 	/** The paint of the removals that have no result yet. */
 	readonly pendingPaint: readonly Edit[] = $derived.by(() => pendingPaintOf(this.timeline));

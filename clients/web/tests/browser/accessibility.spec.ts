@@ -7,7 +7,7 @@ const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 360, height: 740 };
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
-/** Run axe's rules, by their names or by those of their groups, on the current page. */
+/** Run axe's rules, given by their names or by those of their groups, on the current page. */
 async function violations(page: Page, rules: string[]): Promise<string[]> {
 	// Colours change with a transition, however short.
 	await page.waitForFunction(() => document.getAnimations().length === 0);
@@ -93,7 +93,7 @@ test('axe finds no violations after a removal, nor while results are compared an
 	await expectNone(page);
 });
 
-test('in forced colours, the chosen tool and what is switched on can be told', async ({ page, server }) => {
+test('in forced colours, the chosen tool and active switches are recognisable', async ({ page, server }) => {
 	await page.emulateMedia({ forcedColors: 'active' });
 	const app = await App.open(page, server.url, { collecting: true });
 	await app.openSample();

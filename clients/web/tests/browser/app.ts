@@ -50,7 +50,7 @@ export class App {
 		await this.picture.waitFor();
 	}
 
-	/** Reload the page, when all that was done is stored: until then the page would ask before it is left. */
+	/** Reload the page once all work is stored: until then, the page would ask before it is left. */
 	async reload(): Promise<void> {
 		await this.stored();
 		await this.page.reload();
@@ -106,7 +106,7 @@ export class App {
 	async place(): Promise<{ x: number; y: number; width: number; height: number }> {
 		const picture = await this.picture.elementHandle();
 		await picture?.waitForElementState('stable');
-		await picture?.dispose(); // or the page could not release the photo
+		await picture?.dispose(); // otherwise the page could not release the photo
 		const box = await this.picture.boundingBox();
 		if (!box) throw new Error('no photo is shown');
 		return box;

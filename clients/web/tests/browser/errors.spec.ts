@@ -15,7 +15,7 @@ const LONG = [
 /**
  * Take a place in a server's queue with a request whose body does not end. It is sent fast enough for the server's limits.
  *
- * @returns gives the place back
+ * @returns a function that gives the place back
  */
 async function takePlace({ url }: Server): Promise<() => void> {
 	const headers = { 'Content-Type': 'application/json' };
@@ -32,7 +32,7 @@ async function takePlace({ url }: Server): Promise<() => void> {
 	};
 }
 
-test('a busy server is retried, or need not be waited for: the paint is kept', async ({ page, startServer }) => {
+test('a busy server is retried; the wait can be cancelled, and the paint is kept', async ({ page, startServer }) => {
 	const server = await startServer('--concurrency', '1', '--queue-size', '0', '--threads', '1');
 	const app = await App.open(page, server.url, { collecting: true });
 	await app.openSample();
@@ -79,7 +79,7 @@ test('an unreachable server is reported, the paint is kept, and the removal can 
 	expect(recorder.forms).toHaveLength(2);
 });
 
-test('a server that does not say what it can do is used all the same', async ({ page, server }) => {
+test('a server that does not report its capabilities in time is still used', async ({ page, server }) => {
 	await page.clock.install();
 	let answer = () => {};
 	const asked = new Promise<void>((resolve) => (answer = resolve));

@@ -18,7 +18,7 @@ interface WorkerFixtures {
 	lockedServer: Server;
 }
 
-/** An access key of any characters. */
+/** An access key with arbitrary characters. */
 export const KEY = 'ключ 鍵 é';
 
 async function serve(use: (server: Server) => Promise<void>, settings: Record<string, string> = {}): Promise<void> {

@@ -56,7 +56,7 @@ test('with the mouse: a stroke removes what it covers, in place', async ({ page,
 	expect((await recorder.file('image')).equals(first.file)).toBe(true);
 	const second = await app.saveResult();
 
-	// Undo and redo go across removals, without asking the server again.
+	// Undo and redo work across removals, without asking the server again.
 	await page.keyboard.press('Control+z');
 	expect((await app.saveResult()).file.equals(first.file)).toBe(true);
 	await page.keyboard.press('Control+z');

@@ -105,7 +105,7 @@ test('marks are proposed as paint, which is corrected and then removed', async (
 	await expect(status).toHaveText('Removed');
 });
 
-test('by keyboard: find, change the sensitivity, close; nothing found is said in words', async ({ page, recorder }) => {
+test('by keyboard: find, change the sensitivity, close; an empty result is announced', async ({ page, recorder }) => {
 	const app = await App.open(page, recorder.url);
 	const { panel, sensitivity, status } = controls(app);
 	await app.choose(await plainPhoto(page), 'plain.png', 'image/png');

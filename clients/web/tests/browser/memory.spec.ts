@@ -8,7 +8,7 @@ const PIXELS = 512 * 512;
 // Chromium logs that an object URL has been revoked.
 test.use({ allowedMessages: [/Failed to load resource: net::ERR_FILE_NOT_FOUND/] });
 
-test('of the photos that are not on the screen only the files are held', async ({ page, server }) => {
+test('of photos that are not on the screen, only the files are held', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	await app.openSample();
 	const session = await page.context().newCDPSession(page);
@@ -44,7 +44,7 @@ test('of the photos that are not on the screen only the files are held', async (
 	await expect.poll(held).toEqual({ ...first, Blob: first.Blob! + REMOVALS - 1 });
 	expect([first.OffscreenCanvas, first.ImageBitmap, first.Uint8Array]).toEqual([0, 0, 0]);
 
-	// A result that cannot be redone any more is released.
+	// A result that can no longer be redone is released.
 	const dropped = await app.picture.getAttribute('src');
 	const readable = () => page.evaluate((url) => fetch(url!).then(Boolean, () => false), dropped);
 	await app.button('Undo').click();
@@ -52,7 +52,7 @@ test('of the photos that are not on the screen only the files are held', async (
 	await removeOnce(REMOVALS);
 	expect(await readable()).toBe(false);
 
-	// And so are all results when another photo is opened; what is offered to go on with is one of them.
+	// And so are all results when the photo is closed; the one offered to continue with is one of them.
 	await app.button('New photo').click();
 	await page.getByRole('listitem').waitFor();
 	await expect.poll(() => alive('Blob')).toBeLessThanOrEqual(first.Blob!);

@@ -60,7 +60,7 @@ async function stored(png: Buffer): Promise<Samples> {
 	return { width, height, data: rgba };
 }
 
-/** The file of the photo on the screen: of a JPEG the lossless one that the next removal starts from. */
+/** The file of the photo on the screen: for a JPEG, the lossless one that the next removal starts from. */
 async function shownFile(app: App): Promise<Buffer> {
 	const encoded = await app.picture.evaluate(async (image: HTMLImageElement) => {
 		const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
@@ -132,7 +132,7 @@ const CASES: readonly Case[] = [
 	}
 ];
 
-test('with threads, the result is that of the server with the same model', async ({ page }) => {
+test('with threads, the result matches that of a server with the same model', async ({ page }) => {
 	const folder = await mkdtemp(join(tmpdir(), 'model-'));
 	const model = join(folder, 'model.onnx');
 	const assets = join(BUILD, '_app/immutable/assets');
@@ -299,10 +299,10 @@ test('this device takes over from a server that does not answer, or is chosen in
 	await app.button('More').click();
 	await expect(app.button('On the server')).toHaveAttribute('aria-pressed', 'true');
 	await app.button('On this device').click();
-	await expect(page.getByRole('status')).toHaveText(/Photos stay on this device now/);
+	await expect(page.getByRole('status')).toHaveText(/Photos now stay on this device/);
 	await app.onRelease.click();
 	await app.paint([0.7, 0.1], [0.8, 0.2]);
-	// Far more than what follows it, and cancelled long before it is done.
+	// Far more work than what follows, and cancelled long before it is done.
 	for (const x of [0.1, 0.3, 0.5, 0.7, 0.9]) await app.paint([x, 0.05], [x, 0.95]);
 	await app.remove.click();
 	await expect(page.getByText(/^Removing…/)).toBeVisible({ timeout: 300_000 });
@@ -334,6 +334,6 @@ test('it can be installed', async ({ page, server }) => {
 	expect(url).toBe(`${server.url}/_app/manifest.webmanifest`);
 	expect(errors).toEqual([]);
 	const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
-	// A window of a test is a private one.
+	// The windows of tests are private ones.
 	expect(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito')).toEqual([]);
 });

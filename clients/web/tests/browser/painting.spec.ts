@@ -73,7 +73,7 @@ test('hidden paint is kept, and painting shows it', async ({ page }) => {
 	await expect(canvas).not.toHaveCSS('opacity', '0');
 });
 
-test('strokes beside the photo, a click that closes the menu, and moving the photo do not paint', async ({ page }) => {
+test('strokes outside the photo, a click that closes the menu, and moving the photo do not paint', async ({ page }) => {
 	await app.paint([-0.2, 0.2], [-0.1, 0.9]);
 	await app.paint([1.2, 0.5], [1.2, 0.5]);
 	await expect(app.button('Undo')).toBeDisabled();

@@ -3,7 +3,7 @@ import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 /** Forward a request to another server, and return its response. */
 export function forward(incoming: IncomingMessage, body: Buffer, to: URL, answer: ServerResponse): void {
 	const { method, headers } = incoming;
-	// A connection of its own: a server may close one that is kept open at the moment in which it is used again.
+	// A new connection: a server may close one that is kept alive at the moment it is used again.
 	const options = { method, headers: { ...headers, host: to.host, connection: 'close' }, agent: false };
 	const onward = request(to, options, (response) => {
 		answer.writeHead(response.statusCode ?? 502, response.headers);

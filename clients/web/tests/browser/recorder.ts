@@ -57,7 +57,7 @@ export class Recorder {
 		return Buffer.from(await file.arrayBuffer());
 	}
 
-	/** Refuse connections, as a server does that is not running. */
+	/** Refuse connections, like a server that is not running. */
 	async stop(): Promise<void> {
 		if (!this.#server.listening) return;
 		this.#server.closeAllConnections();

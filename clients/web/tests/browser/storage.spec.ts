@@ -37,7 +37,7 @@ test('the photo, its paint and its history survive a reload, leaving and Back', 
 	await Promise.all([page.waitForEvent('close'), page.close({ runBeforeUnload: true })]);
 });
 
-test('a removal that a reload cut off is done again', async ({ page, recorder }) => {
+test('a removal interrupted by a reload is run again', async ({ page, recorder }) => {
 	const app = await App.open(page, recorder.url);
 	await app.openSample();
 	recorder.pause();
@@ -60,7 +60,7 @@ test('a reloaded tab waits for the lock of its former page, and a copy of the ta
 	await app.finished();
 	await app.stored();
 
-	// A page that does not answer, as one that is gone, gets the lock in between.
+	// A page that does not answer, like one that is gone, gets the lock in between.
 	const former = await context.newPage();
 	await former.goto(server.url);
 	await former.evaluate(async () => {

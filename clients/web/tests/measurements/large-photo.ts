@@ -8,7 +8,7 @@ const HEIGHT = 3000;
 const REMOVALS = 20;
 const KILOBYTES_PER_MB = 1000;
 
-/** A JPEG photo of 12 megapixels, about as large as one of a phone: a gradient with noise. */
+/** A JPEG photo of 12 megapixels, about as large as a phone's: a gradient with noise. */
 async function largePhoto(page: Page): Promise<Buffer> {
 	const encoded = await page.evaluate(
 		async ({ width, height }) => {
@@ -36,7 +36,7 @@ async function largePhoto(page: Page): Promise<Buffer> {
 	return Buffer.from(encoded, 'base64');
 }
 
-/** The proportional set size of the browser's processes in MB, by their kind, and their sum. */
+/** The proportional set size of the browser's processes in MB, by type, and their sum. */
 async function memory(session: CDPSession): Promise<Record<string, number>> {
 	const { processInfo } = await session.send('SystemInfo.getProcessInfo');
 	const sizes: Record<string, number> = { all: 0 };

@@ -172,7 +172,7 @@ test.describe('phone', () => {
 		const shots = [await page.screenshot()];
 		await painted(page, server.url, '22', 3);
 		shots.push(await page.screenshot());
-		// A new tab without settings: the first one would go on with what it has painted.
+		// A new tab without settings: the first one would continue with its painting.
 		await page.evaluate(() => localStorage.clear());
 		const dark = await context.newPage();
 		await dark.emulateMedia({ reducedMotion: 'reduce', colorScheme: 'dark' });

@@ -20,7 +20,7 @@ import type { Size } from '../../src/lib/view/view';
 // Made by scripts/local.py with OpenCV and the server's own modules.
 import vectors from './local-vectors.json';
 
-/** The distances that decide what is filled at which scale, in pixels. */
+/** The distances that decide at which scale a pixel is filled, in pixels. */
 const LIMITS = [THICK / 4, (THICK / 2 - RIM) / 2];
 
 function digest(data: Uint8Array): string {

@@ -127,7 +127,7 @@ describe('a proposal', () => {
 		expect(propose(START, null)).toBe(START);
 	});
 
-	test('does not replace one that a removal has taken, or that a reset has made part of the paint', () => {
+	test('does not replace one that a removal has used, or that a reset has made part of the paint', () => {
 		const removed = answer(press(propose(START, FEW)), FIRST);
 		expect(paintOf(propose(removed, MANY))).toEqual([many]);
 		expect(paintOf(undo(undo(propose(removed, MANY))))).toEqual([few]);

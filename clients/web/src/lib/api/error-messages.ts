@@ -6,7 +6,7 @@ export interface ErrorMessage {
 	readonly text: string;
 	/** What the user can do about it: try again, enter an access key, or choose another photo or mask ('none'). */
 	readonly action: 'retry' | 'key' | 'none';
-	/** Whether there was no answer from the server, so that this device may help. */
+	/** Whether the server did not answer, so that working on this device is offered. */
 	readonly unreachable?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Estimates how long a removal takes, from the removals before. */
+/** Estimates how long a removal takes, from earlier removals. */
 
 import { remember, remembered } from '../storage/settings';
 
@@ -6,9 +6,9 @@ import { remember, remembered } from '../storage/settings';
 export type Place = 'server' | 'device';
 
 const NAMES = { server: 'seconds-per-megapixel', device: 'seconds-per-megapixel-on-device' };
-/** Seconds for each megapixel of the photo, before the first removal: of two processor cores, or of one in a browser. */
+/** Seconds per megapixel of the photo, before the first removal: on two processor cores, or on one in a browser. */
 const DEFAULT_RATES = { server: 0.4, device: 3 };
-/** Of a smaller photo the time hardly depends on its size. */
+/** For smaller photos, the time hardly depends on the size. */
 const MIN_MEGAPIXELS = 1;
 /** The weight of the newest removal: the time also depends on what is painted. */
 const NEWEST = 0.5;

@@ -11,10 +11,10 @@ export interface FillOptions extends Omit<PostOptions, 'accept'> {
 }
 
 /**
- * Fill the white part of the mask, or without one the transparent part of the photo.
+ * Fill the white part of the mask or, without a mask, the transparent part of the photo.
  *
- * Returns the whole image at its original size, in its own format where the server can: of a JPEG it encodes again only
- * the blocks that the mask touches. Otherwise it is a PNG file. Throws as `postForImage`.
+ * Returns the whole image at its original size, in its own format if the server can encode it: in a JPEG, it encodes
+ * again only the blocks that the mask touches. Otherwise it is a PNG file. Throws the errors of `postForImage`.
  */
 export function fill(photo: Blob, mask: Blob | null, { model, ...options }: FillOptions): Promise<Blob> {
 	const form = new FormData();

@@ -6,13 +6,13 @@ export type Limits = components['schemas']['Limits'];
 export interface ServerFacts {
 	/** Whether a server answers at all: a plain web host has no API. */
 	readonly answers: boolean;
-	/** Its size limits; null if it does not report them, as TorchServe does not. */
+	/** Its size limits; null if it does not report them, as with TorchServe. */
 	readonly limits: Limits | null;
 }
 
 let cached: Promise<ServerFacts> | undefined;
 
-/** What the server says of itself. Requested once, unless there is no answer. */
+/** What the server reports about itself. Requested once; again only if there was no answer. */
 export function serverFacts(): Promise<ServerFacts> {
 	cached ??= fetchFacts().catch(() => {
 		cached = undefined;
@@ -21,7 +21,7 @@ export function serverFacts(): Promise<ServerFacts> {
 	return cached;
 }
 
-/** Every server of this contract answers in JSON, errors too; a web host's error page is HTML. */
+/** Every server of this contract answers in JSON, including errors; a web host's error page is HTML. */
 async function fetchFacts(): Promise<ServerFacts> {
 	const response = await fetch(apiUrl('/v2'));
 	const body = (await response.json()) as Partial<components['schemas']['ServerMetadata']>;

@@ -10,7 +10,7 @@ const NO_ROUTE = [404, 405];
 
 /**
  * Find scratches, dust, thin lines and pen strokes. Returns a mask of the photo's size as shown, white where the marks
- * are, as a PNG file. Throws as `postForImage`.
+ * are, as a PNG file. Throws the errors of `postForImage`.
  *
  * @param sensitivity in [0, 1]
  */

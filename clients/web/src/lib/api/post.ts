@@ -2,7 +2,7 @@ import { ApiError, errorFrom } from './errors';
 import { bearer } from './key';
 
 export interface PostOptions {
-	/** The media types of images to answer with, as in the header `Accept`. */
+	/** The media types of images that are accepted, as in the `Accept` header. */
 	accept: string;
 	/** The server's API key, or '' for none. */
 	key: string;
@@ -12,7 +12,7 @@ export interface PostOptions {
 }
 
 /**
- * Post a form and return the image that is the answer.
+ * Post a form and return the image in the response.
  *
  * Uses XMLHttpRequest because fetch does not report upload progress, and uploads from phones can be slow.
  *

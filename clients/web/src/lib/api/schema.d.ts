@@ -69,7 +69,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Is the server up
+         * Server liveness
          * @description Return 200 while the process runs.
          */
         get: operations["live_v2_health_live_get"];
@@ -89,7 +89,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Can the server infer
+         * Server readiness
          * @description Return 200: the server starts to listen only after the model has run once on the configured device.
          */
         get: operations["ready_v2_health_ready_get"];
@@ -109,7 +109,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The models
+         * List the models
          * @description Return the name, version and state of every model, the default model first. All of them are ready.
          */
         get: operations["repository_index_v2_repository_index_get"];
@@ -129,8 +129,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Can the model infer
-         * @description Return 200, as the server's readiness does.
+         * Model readiness
+         * @description Return 200: the model is ready whenever the server is.
          */
         get: operations["model_ready_v2_models__model__ready_get"];
         put?: never;
@@ -191,7 +191,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Is the server healthy
+         * Server health
          * @description Return 200: the server starts to listen only after the model is loaded and has run once.
          */
         get: operations["ping_ping_get"];
@@ -514,13 +514,13 @@ export interface components {
             output_size: "original" | "model";
             /**
              * Output Format
-             * @description `png` (default), `webp` (both lossless), `jpeg`, or `same`: the image's own of these three, for other formats PNG. May be omitted if `Accept` names an image type.
+             * @description `png` (default), `webp` (both lossless), `jpeg`, or `same`: the image's own format if it is one of these three, otherwise PNG. May be omitted if `Accept` names an image type.
              * @default null
              */
             output_format: ("png" | "jpeg" | "webp" | "same") | null;
             /**
              * Metadata
-             * @description What of EXIF, XMP and the colour profile is kept: `all` (default); `no-location`: EXIF without the place, no XMP; `none`: only the colour profile.
+             * @description Which metadata is kept: `all` (default): EXIF, XMP and the colour profile; `no-location`: the same without EXIF's location and without XMP; `none`: only the colour profile.
              * @default all
              * @enum {string}
              */
@@ -534,7 +534,7 @@ export interface components {
             /**
              * Mask
              * Format: binary
-             * @description The mask file, of the image's size: white (128 and above) = hole to fill. May be omitted if the image has transparency: transparent = hole.
+             * @description The mask file, of the same size as the image: white (128 and above) = hole to fill. May be omitted if the image has transparency: transparent = hole.
              * @default
              */
             mask: string;
@@ -616,13 +616,13 @@ export interface components {
             output_size: "original" | "model";
             /**
              * Output Format
-             * @description `png` (default), `webp` (both lossless), `jpeg`, or `same`: the image's own of these three, for other formats PNG. May be omitted if `Accept` names an image type.
+             * @description `png` (default), `webp` (both lossless), `jpeg`, or `same`: the image's own format if it is one of these three, otherwise PNG. May be omitted if `Accept` names an image type.
              * @default null
              */
             output_format: ("png" | "jpeg" | "webp" | "same") | null;
             /**
              * Metadata
-             * @description What of EXIF, XMP and the colour profile is kept: `all` (default); `no-location`: EXIF without the place, no XMP; `none`: only the colour profile.
+             * @description Which metadata is kept: `all` (default): EXIF, XMP and the colour profile; `no-location`: the same without EXIF's location and without XMP; `none`: only the colour profile.
              * @default all
              * @enum {string}
              */
@@ -635,7 +635,7 @@ export interface components {
             image: string;
             /**
              * Mask
-             * @description The mask file, of the image's size: white (128 and above) = hole to fill. May be omitted if the image has transparency: transparent = hole.
+             * @description The mask file, of the same size as the image: white (128 and above) = hole to fill. May be omitted if the image has transparency: transparent = hole.
              * @default null
              * @example iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAAAAABWESUoAAAAUklEQVQ4EYXBMQ4DMQzAMAH6ePLyFsh58iJSggQJEiRIkCBBggQJEiRIkPE7y+WRcVguj4zDcnlkHJbLI+OwXB4Zd+MjQYIECRIkSJAgQYIECX/EthZ2AqLH8QAAAABJRU5ErkJggg==
              */
@@ -648,7 +648,7 @@ export interface components {
         MarksFormRequest: {
             /**
              * Sensitivity
-             * @description A number from 0, only what is certainly a mark, to 1, whatever may be one.
+             * @description A number from 0 (only what is certainly a mark) to 1 (whatever may be one).
              * @default 0.5
              */
             sensitivity: number;
@@ -666,7 +666,7 @@ export interface components {
         MarksJsonRequest: {
             /**
              * Sensitivity
-             * @description A number from 0, only what is certainly a mark, to 1, whatever may be one.
+             * @description A number from 0 (only what is certainly a mark) to 1 (whatever may be one).
              * @default 0.5
              */
             sensitivity: number;
@@ -690,11 +690,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Seconds for the prediction, with its time in the queue. It is then cancelled: 503. */
+                /** @description Seconds that the prediction may take, including its time in the queue. After that it is cancelled, with a 503. */
                 "X-Server-Timeout"?: string | null;
             };
             path: {
-                /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
+                /** @description A model in `/v2/repository/index`; `inpaint` is the default. */
                 model: string;
             };
             cookie?: never;
@@ -753,7 +753,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The header Accept excludes JSON and the image's format. */
+            /** @description The Accept header excludes JSON and the image's format. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -798,7 +798,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The queue is full, the prediction took too long, or the server stops. */
+            /** @description The queue is full, the prediction took too long, or the server is stopping. */
             503: {
                 headers: {
                     /** @description Seconds to wait before retrying. */
@@ -815,7 +815,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Seconds for the prediction, with its time in the queue. It is then cancelled: 503. */
+                /** @description Seconds that the prediction may take, including its time in the queue. After that it is cancelled, with a 503. */
                 "X-Server-Timeout"?: string | null;
             };
             path?: never;
@@ -856,7 +856,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The header Accept excludes JSON and PNG. */
+            /** @description The Accept header excludes JSON and PNG. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -901,7 +901,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The queue is full, the prediction took too long, or the server stops. */
+            /** @description The queue is full, the prediction took too long, or the server is stopping. */
             503: {
                 headers: {
                     /** @description Seconds to wait before retrying. */
@@ -1010,7 +1010,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
+                /** @description A model in `/v2/repository/index`; `inpaint` is the default. */
                 model: string;
             };
             cookie?: never;
@@ -1053,7 +1053,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
+                /** @description A model in `/v2/repository/index`; `inpaint` is the default. */
                 model: string;
             };
             cookie?: never;
@@ -1095,11 +1095,11 @@ export interface operations {
                 version?: string | null;
             };
             header?: {
-                /** @description Seconds for the prediction, with its time in the queue. It is then cancelled: 503. */
+                /** @description Seconds that the prediction may take, including its time in the queue. After that it is cancelled, with a 503. */
                 "X-Server-Timeout"?: string | null;
             };
             path: {
-                /** @description A model of `/v2/repository/index`; `inpaint` is the default. */
+                /** @description A model in `/v2/repository/index`; `inpaint` is the default. */
                 model: string;
             };
             cookie?: never;
@@ -1183,7 +1183,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProtocolError"];
                 };
             };
-            /** @description The queue is full, the prediction took too long, or the server stops. */
+            /** @description The queue is full, the prediction took too long, or the server is stopping. */
             503: {
                 headers: {
                     /** @description Seconds to wait before retrying. */

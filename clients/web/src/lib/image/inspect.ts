@@ -1,4 +1,4 @@
-/** Checks of a file's structure that the browser does not report: it shows what it can of a truncated image. */
+/** Checks of a file's structure. The browser reports none of this: it shows what it can of a truncated image. */
 
 /** Whether the end of the file is missing. Data after the end, as some cameras append, is fine. */
 export function isTruncated(file: Uint8Array, type: string): boolean {
@@ -17,7 +17,7 @@ export function isAnimated(file: Uint8Array, type: string): boolean {
 
 /** Whether the file's pixels can be transparent. */
 export function hasAlpha(file: Uint8Array, type: string): boolean {
-	// The colour type of PNG: with alpha 4 (grey) and 6 (RGB).
+	// PNG's colour types with alpha are 4 (grey) and 6 (RGB).
 	if (type === 'PNG') return [4, 6].includes(file[25] ?? 0) || [...pngChunks(file)].includes('tRNS');
 	if (type !== 'WebP') return false;
 	const format = text(file, 12);

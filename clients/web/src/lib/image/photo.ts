@@ -46,7 +46,7 @@ export async function openPhoto(file: Blob, name: string, limits: Limits | null)
 	}
 	const bytes = new Uint8Array(await file.arrayBuffer());
 	if (isTruncated(bytes, type)) throw new UserError(DAMAGED);
-	// The media type that its content has: its name and declared type may be wrong.
+	// The media type of its content: its name and declared type may be wrong.
 	const typed = file.slice(0, file.size, mediaTypeOf(type));
 	const url = URL.createObjectURL(typed);
 	try {

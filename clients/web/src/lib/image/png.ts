@@ -1,5 +1,5 @@
 /**
- * PNG files of 8 bits per sample, encoded and decoded without a canvas: phones limit a canvas to fewer pixels than their
+ * Encodes and decodes PNG files of 8 bits per sample without a canvas: phones limit a canvas to fewer pixels than their
  * own photos have, and a canvas loses the colours of transparent pixels.
  */
 import type { Size } from '../view/view';
@@ -22,11 +22,11 @@ const COLOUR_TYPES = { 1: 0, 2: 4, 3: 2, 4: 6 } as const;
 const CHANNELS: Record<number, Samples['channels'] | undefined> = { 0: 1, 4: 2, 2: 3, 6: 4 };
 const BAND = 1 << 20;
 
-/** How each row is filtered: not at all, which suits masks, or by Paeth's predictor, which suits photos. */
+/** How each row is filtered: not at all, which suits masks, or by the Paeth predictor, which suits photos. */
 export type Filter = 'none' | 'paeth';
 const FILTER_TYPES = { none: 0, paeth: 4 } as const;
 
-/** @param chunks other chunks to write before the pixels */
+/** @param chunks additional chunks to write before the pixels */
 export async function encodePng(samples: Samples, filter: Filter, chunks: readonly Chunk[] = []): Promise<Blob> {
 	const header = new DataView(new ArrayBuffer(13));
 	header.setUint32(0, samples.width);
@@ -45,10 +45,10 @@ export async function encodePng(samples: Samples, filter: Filter, chunks: readon
 }
 
 /**
- * Decode a PNG file of 8 bits per sample without a palette, interlacing, rotation or a transparent colour: such as this
- * module's own.
+ * Decode a PNG file of 8 bits per sample without a palette, interlacing, rotation or a transparent colour, such as
+ * this module writes.
  *
- * @returns null if the file is of another kind
+ * @returns null for any other kind of file
  */
 export async function decodePng(
 	file: Uint8Array<ArrayBuffer>
@@ -99,7 +99,7 @@ function unfilter(filter: number, row: Uint8Array, data: Uint8Array, start: numb
 	return true;
 }
 
-/** The rows, each after its filter byte, about a megabyte at a time. */
+/** The rows, each preceded by its filter byte, about a megabyte at a time. */
 function bands(
 	{ data, width, height, channels }: Samples,
 	filter: Filter

@@ -10,8 +10,8 @@ const CACHE = 'inpaint-on-device';
 /**
  * Load gzipped files.
  *
- * @param current the URLs of all files of this version of the page; others are no longer kept
- * @param onProgress called with the fraction that has arrived, in [0, 1], unless everything was there
+ * @param current the URLs of all files of this version of the page; all others are deleted
+ * @param onProgress called with the fraction downloaded, in [0, 1], unless everything was stored already
  * @throws DownloadError
  */
 export async function load(
@@ -19,7 +19,7 @@ export async function load(
 	current: readonly string[],
 	onProgress: (fraction: number) => void
 ): Promise<ArrayBuffer[]> {
-	// Only pages with HTTPS, and those of this computer, have a cache.
+	// Only pages served over HTTPS or from this computer have a cache.
 	const cache = await globalThis.caches?.open(CACHE).catch(() => null);
 	const total = files.reduce((sum, { size }) => sum + size, 0);
 	let arrived = 0;
@@ -28,7 +28,7 @@ export async function load(
 			const kept = await cache?.match(url);
 			if (kept) return kept.blob();
 			const content = await download(url, (bytes) => onProgress(Math.min(1, (arrived += bytes) / total)));
-			// Without room in the browser's storage it is downloaded again the next time.
+			// If the browser's storage is full, it is downloaded again the next time.
 			await cache?.put(url, new Response(content)).catch(() => undefined);
 			return content;
 		})

@@ -31,7 +31,7 @@ export function areaWhere({ width, height }: Size, test: (i: number) => boolean)
 	return { width, height, data };
 }
 
-/** Round to the nearest integer, halves to the even one. */
+/** Round to the nearest integer, halves to even. */
 export function round(value: number): number {
 	const floor = Math.floor(value);
 	const rest = value - floor;
@@ -49,7 +49,7 @@ const BORDER = 2;
 
 /**
  * The distance of each pixel of an area to the nearest pixel outside it, in units of `DISTANCE_UNIT`: a chamfer distance
- * (`distanceTransform` with `DIST_L2` and `DIST_MASK_5`). Pixels beside the image do not count.
+ * (`distanceTransform` with `DIST_L2` and `DIST_MASK_5`). Pixels outside the image do not count.
  */
 export function distances({ width, height, data }: Area): Uint32Array<ArrayBuffer> {
 	const stride = width + 2 * BORDER;
@@ -142,8 +142,8 @@ export function quarterCounts({ width, height, data }: Area): Area {
 }
 
 /**
- * A picture at half the size: the mean of the known pixels among each four, zero if none is known. The picture is zero in
- * the hole. Four known pixels are averaged as by `INTER_AREA`.
+ * A picture at half the size: each pixel is the mean of the known ones among its four, or zero if none is known. The
+ * picture must be zero in the hole. Four known pixels are averaged as by `INTER_AREA`.
  */
 export function halved({ width, height, data }: Picture, hole: Area): Picture {
 	const half = { width: Math.ceil(width / 2), height: Math.ceil(height / 2) };

@@ -1,4 +1,4 @@
-/** Find marks: `serving/core/marks.py`, for 8-bit pictures. */
+/** Find marks: a port of `serving/core/marks.py`, for 8-bit pictures. */
 import { HOLE } from '../mask/mask';
 import type { Size } from '../view/view';
 import { MARKS_LOOSEST, MARKS_MAX_PIXELS, MARKS_STRICTEST } from './constants.json';

@@ -1,4 +1,4 @@
-/** What the page and the worker that works on this device say to each other. */
+/** The messages between the page and the worker that removes and finds marks on this device. */
 
 /** A file that the worker loads, and its size in bytes. */
 export interface LoadedFile {
@@ -38,13 +38,13 @@ export interface MarksJob {
 
 export type Job = FillJob | MarksJob;
 
-/** A job to do after those before it, or the number of one to cancel. */
+/** A job to run after those before it, or the number of a job to cancel. */
 export type ToWorker = { readonly id: number; readonly files: Files; readonly job: Job } | { readonly cancel: number };
 
 export interface Filled {
 	/** The lossless result, a PNG file. */
 	readonly file: Blob;
-	/** The result in the photo's own format, if that was wanted and could be made. */
+	/** The result in the photo's own format, if that was requested and could be encoded. */
 	readonly jpeg: Blob | null;
 }
 
@@ -54,7 +54,7 @@ export type Marks = Uint8Array<ArrayBuffer>;
 /** Why a job failed: it was cancelled, the files could not be downloaded, the photo is too large, or something else. */
 export type Failure = 'cancelled' | 'download' | 'size' | 'other';
 
-/** `loading` is about the job that waits for the files, whichever that is. */
+/** `loading` has no job number: it is about the job that is waiting for the files. */
 export type FromWorker =
 	| { readonly kind: 'loading'; readonly fraction: number }
 	| { readonly kind: 'started'; readonly id: number }

@@ -5,13 +5,13 @@ import type { MarksNetwork } from './marks';
 import type { Files, LoadedFile } from './messages';
 import type { Model } from './tiling';
 
-/** The most threads that a network uses. It uses one on pages that are not cross-origin isolated: others cannot share memory. */
+/** Maximum threads of a network. Pages that are not cross-origin isolated cannot share memory, so it uses one there. */
 const MAX_THREADS = 4;
 
 type OnProgress = (fraction: number) => void;
 
 /**
- * Load the model, and the runtime if it is not there yet.
+ * Load the model, and the runtime if it is not loaded yet.
  *
  * @param onProgress called with the fraction that has been downloaded, in [0, 1]
  * @throws DownloadError

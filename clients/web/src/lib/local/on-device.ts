@@ -29,7 +29,7 @@ let jobs = 0;
 const waiting = new Map<number, Waiting>();
 
 /**
- * Fill the white part of a mask, or without one the transparent part of the photo, in a worker.
+ * Fill the white part of a mask or, without a mask, the transparent part of the photo, in a worker.
  *
  * @throws OfflineError
  * @throws UserError the photo is too large
@@ -39,7 +39,7 @@ export function fillOnDevice(job: Omit<FillJob, 'kind'>, hooks: Hooks): Promise<
 	return work({ kind: 'fill', ...job }, hooks) as Promise<Filled>;
 }
 
-/** Find scratches, dust, thin lines and pen strokes, in a worker. Throws as `fillOnDevice`. */
+/** Find scratches, dust, thin lines and pen strokes, in a worker. Throws the errors of `fillOnDevice`. */
 export function findMarksOnDevice(job: Omit<MarksJob, 'kind'>, hooks: Hooks): Promise<Marks> {
 	return work({ kind: 'marks', ...job }, hooks) as Promise<Marks>;
 }
@@ -99,7 +99,7 @@ function errorOf(failure: Failure, message: string): Error {
 	return new UserError(`This photo is too large for this device; the limit is ${MAX_PIXELS / 1e6} megapixels.`);
 }
 
-/** After an error such as too little memory the next job gets a new worker. */
+/** Stop the worker after an error, such as too little memory. The next job gets a new one. */
 function restart(message: string, job?: Waiting): void {
 	worker?.terminate();
 	worker = undefined;

@@ -1,4 +1,4 @@
-/** From image files to pixels and back, in a worker. */
+/** Converts image files to pixels and back, in a worker. */
 import { mediaTypeOf } from '../image/file-type';
 import { decodePng, encodePng, type Chunk, type Samples } from '../image/png';
 import type { Size } from '../view/view';
@@ -9,20 +9,20 @@ export interface Photo {
 	readonly picture: Picture;
 	/** One byte per pixel, or null if every pixel is opaque. */
 	readonly alpha: Uint8Array<ArrayBuffer> | null;
-	/** How the colours of a PNG file are to be shown. */
+	/** The chunks of a PNG file that say how it is shown. */
 	readonly chunks: readonly Chunk[];
 }
 
-/** Chunks that say how colours are shown and how large a pixel is; they stay true when pixels change. */
+/** Chunks that say how colours are shown and how large a pixel is; they stay valid when pixels change. */
 const KEPT_CHUNKS = ['cHRM', 'gAMA', 'iCCP', 'sRGB', 'cICP', 'pHYs'];
 const OPAQUE = 255;
 const BAND_ROWS = 256;
-/** Of the JPEG for download: hardly distinguishable from the photo. */
+/** Quality of the JPEG for download, which is hardly distinguishable from the photo. */
 const JPEG_QUALITY = 0.95;
 
 /**
- * Decode an image file, with its EXIF orientation applied. The samples of an ordinary PNG file are those in the file; of
- * other files they are what the browser makes of them: 8 bits, sRGB.
+ * Decode an image file, with its EXIF orientation applied. The samples of an ordinary PNG file are those in the file;
+ * other files are decoded by the browser, to 8 bits and sRGB.
  */
 export async function decodePhoto(file: Blob): Promise<Photo> {
 	if (file.type === mediaTypeOf('PNG')) {
@@ -38,7 +38,7 @@ export async function decodePhoto(file: Blob): Promise<Photo> {
 /** RGBA samples of `rows` rows of a bitmap, starting at row `top`. */
 type RowReader = (bitmap: ImageBitmap, top: number, rows: number) => Promise<ArrayLike<number>>;
 
-/** A band of rows at a time: the size of a canvas is limited. */
+/** Decode a file with the browser, a band of rows at a time: the size of a canvas is limited. */
 async function drawn(file: Blob): Promise<Samples> {
 	const bitmap = await createImageBitmap(file, { imageOrientation: 'from-image', premultiplyAlpha: 'none' });
 	try {

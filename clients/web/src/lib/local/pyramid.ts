@@ -1,6 +1,6 @@
 /**
- * Fill holes of any width in pictures of any size, coarse to fine: `serving/core/pyramid.py`, for 8-bit pictures and a
- * model that takes any size.
+ * Fill holes of any width in pictures of any size, coarse to fine: a port of `serving/core/pyramid.py`, for 8-bit
+ * pictures and a model that takes any size.
  */
 import { MODEL_SIZE, RIM, THICK, WHOLE } from './constants.json';
 import {

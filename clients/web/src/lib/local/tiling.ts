@@ -1,6 +1,6 @@
 /**
- * Fill narrow holes at one scale, in windows of the size that the model was trained on: `serving/core/tiling.py`, one
- * window at a time.
+ * Fill narrow holes at one scale, in windows of the size that the model was trained on: a port of
+ * `serving/core/tiling.py` that runs one window at a time.
  */
 import { CONTEXT, EDGE, MERGE, MIN_SIZE, RAMP } from './constants.json';
 import { blankArea, components, round, type Area, type Picture } from './image';
@@ -8,7 +8,7 @@ import type { Size } from '../view/view';
 
 type Floats = Float32Array<ArrayBuffer>;
 
-/** What the model takes, and with the same size returns: planes row by row, in [0, 1]. */
+/** The model's input: planes, row by row, in [0, 1]. Its output has the same size. */
 export interface ModelInput extends Size {
 	/** Three planes: red, green, blue. */
 	readonly image: Floats;
@@ -32,7 +32,7 @@ interface Window {
  * @param canvas zero in the hole
  * @param hole where the model must not read the canvas
  * @param wanted where to fill; a subset of the hole
- * @param side height and width of a window; the picture's own where that is less
+ * @param side height and width of a window; the picture's own where that is smaller
  */
 export async function fillWindows(
 	canvas: Picture,
@@ -103,7 +103,7 @@ function* place(ys: Int32Array, xs: Int32Array, bounds: readonly number[], shape
 		// A chain along the longer axis needs the fewest windows.
 		const [along, across] = wide ? [columns, rows] : [rows, columns];
 		const firsts = chain(along.low, along.high + 1, along);
-		// What is nearest to a window of the chain decides where it lies across it.
+		// The pixels nearest to a window of the chain decide its position across the chain.
 		const borders = firsts.slice(1).map((next, i) => Math.floor((firsts[i]! + next + along.side) / 2));
 		for (const [number, first] of firsts.entries()) {
 			const own = pixels.filter(within(along, borders[number - 1] ?? 0, (borders[number] ?? along.length) - 1));
@@ -181,7 +181,7 @@ function reach(start: number, { side, length }: Axis): [first: number, last: num
 	return [start + weights.findIndex((weight) => weight > 0), start + weights.findLastIndex((weight) => weight > 0)];
 }
 
-/** One window as the model takes it; padding is not known. */
+/** One window as input for the model; padding is not known. */
 function cut(canvas: Picture, hole: Area, top: number, left: number, size: Size): ModelInput {
 	const width = Math.max(size.width, MIN_SIZE);
 	const height = Math.max(size.height, MIN_SIZE);

@@ -1,4 +1,4 @@
-/** Removes and finds marks on this device, beside the page: one job at a time. */
+/** The worker that removes and finds marks on this device, one job at a time. */
 import { HOLE } from '../mask/mask';
 import { MAX_PIXELS } from './constants.json';
 import { DownloadError } from './download';
@@ -15,7 +15,7 @@ class TooLargeError extends Error {}
 
 let model: Model | undefined;
 let marksNetwork: MarksNetwork | undefined;
-/** The last search for marks; another sensitivity does not run the network again. */
+/** The last search for marks: changing the sensitivity does not run the network again. */
 let lastSearch: { readonly photoId: string; readonly search: Search } | undefined;
 let previous: Promise<void> = Promise.resolve();
 const cancelled = new Set<number>();
@@ -81,7 +81,7 @@ async function fill(id: number, files: Files, job: FillJob): Promise<Filled> {
 	const photo = await decodePhoto(job.photo);
 	const { picture } = photo;
 	const hole = { ...picture, data: job.mask ? job.mask.map((value) => Number(value === HOLE)) : transparent(photo) };
-	if (hole.data.length !== picture.width * picture.height) throw new Error('the mask has another size');
+	if (hole.data.length !== picture.width * picture.height) throw new Error('the mask and the photo differ in size');
 	const grey = isGrey(picture, hole.data);
 	await fillHoles(picture, hole, async (input) => {
 		await pause();
@@ -93,7 +93,7 @@ async function fill(id: number, files: Files, job: FillJob): Promise<Filled> {
 	return { file: await encodePhoto(filled), jpeg: job.jpeg ? await encodeJpeg(picture) : null };
 }
 
-/** Let a message arrive. */
+/** Let waiting messages arrive. */
 function pause(): Promise<void> {
 	return new Promise((resolve) => setTimeout(resolve));
 }

@@ -14,7 +14,7 @@ export interface Stroke {
 	readonly dabs: readonly [Dab, ...Dab[]];
 }
 
-/** The inside of a line drawn around something, which is closed with a straight line. */
+/** The inside of a line drawn around something; a straight line closes it. */
 export interface Area {
 	readonly kind: 'area';
 	readonly outline: readonly Point[];
@@ -26,7 +26,7 @@ export interface Proposal {
 	readonly mask: Mask;
 }
 
-/** Replace everything before: with an empty mask (null), or with an imported one. */
+/** Replaces everything before it with an empty mask (null) or with an imported one. */
 export interface Reset {
 	readonly kind: 'reset';
 	readonly mask: Mask | null;

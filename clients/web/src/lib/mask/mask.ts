@@ -14,7 +14,7 @@ export class Mask implements Size {
 	) {
 		this.data = data ?? new Uint8Array(width * height);
 		if (this.data.length !== width * height) {
-			throw new RangeError(`a mask of ${width} x ${height} pixels needs as many bytes, not ${this.data.length}`);
+			throw new RangeError(`a mask of ${width} x ${height} needs one byte per pixel, not ${this.data.length}`);
 		}
 	}
 

@@ -7,7 +7,7 @@ export class Autosave {
 	#waiting: Snapshot | null = null;
 	#writing: Promise<void> | null = null;
 
-	/** Store a work. A state that was not written yet when the next one comes is skipped. */
+	/** Store a work. A state that is still waiting when the next one comes is skipped. */
 	schedule(work: Snapshot): void {
 		this.#waiting = work;
 		this.stored = false;

@@ -2,7 +2,7 @@
 
 const NAME = 'inpaint-work';
 
-/** What tabs say to each other about a work: whether it is open is asked, and answered by the tab that has it open. */
+/** Messages between tabs about a work: a tab asks whether it is open, and the tab that has it open answers. */
 type Message = 'is it open?' | 'it is open';
 
 /** The work that this tab had open before it was reloaded, or null. */
@@ -27,10 +27,10 @@ export function setTabWork(id: string | null): void {
 let claimed: { readonly id: string; readonly stop: AbortController } | null = null;
 
 /**
- * Claim a work for this tab, in place of the one before.
+ * Claim a work for this tab, in place of the previous one.
  *
- * The lock of a page that was just reloaded is released some time after the new page has started, so a lock that is held
- * does not tell whether another tab has the work open. Such a tab answers; a page that is gone does not.
+ * The lock of a page that was just reloaded is released some time after the new page has started, so a held lock does
+ * not show that another tab has the work open. Such a tab answers; a page that is gone does not.
  *
  * @returns false if another tab has it open, or this tab has claimed another work meanwhile
  */
@@ -42,7 +42,7 @@ export async function claim(id: string): Promise<boolean> {
 	const { signal } = stop;
 	claimed = { id, stop };
 	const channel = new BroadcastChannel(lockOf(id));
-	const say = (message: Message) => channel.postMessage(message);
+	const send = (message: Message) => channel.postMessage(message);
 	signal.addEventListener('abort', () => channel.close());
 	return new Promise((resolve) => {
 		channel.onmessage = ({ data }: MessageEvent<Message>) => {
@@ -51,14 +51,14 @@ export async function claim(id: string): Promise<boolean> {
 		navigator.locks
 			.request(lockOf(id), { signal }, () => {
 				channel.onmessage = ({ data }: MessageEvent<Message>) => {
-					if (data === 'is it open?') say('it is open');
+					if (data === 'is it open?') send('it is open');
 				};
-				say('it is open'); // to tabs that asked before
+				send('it is open'); // to tabs that asked before
 				resolve(true);
 				return new Promise<void>((free) => signal.addEventListener('abort', () => free()));
 			})
 			.catch(() => resolve(false));
-		say('is it open?');
+		send('is it open?');
 	});
 }
 
