@@ -13,6 +13,7 @@ MAX_PIXELS_IN_PROCESS = 16_000_000
 _MAX_CHUNKS = 20_000  # of a PNG file
 _MAX_DEFLATE_RATIO = 1032  # as zlib's technical details state
 _PNG = b"\x89PNG\r\n\x1a\n"
+_OS2_HEADER_BYTES = 12  # of a BMP file whose header has sides of 16 bits
 _SCAN = b"\xff\xda"
 _MARKER = re.compile(rb"\xff[\x01-\xfe]")  # \xff\x00 is data and \xff\xff is fill
 _ANIMATED = 2  # a flag of WebP's extended header
@@ -40,7 +41,8 @@ def image_pixels(data: bytes) -> int | None:
     if data.startswith(_PNG) and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
     elif data.startswith(b"BM") and len(data) >= 26:
-        width, height = map(abs, struct.unpack_from("<ii", data, 18))
+        wide = struct.unpack_from("<I", data, 14)[0] != _OS2_HEADER_BYTES
+        width, height = map(abs, struct.unpack_from("<ii" if wide else "<HH", data, 18))
     elif data.startswith(b"\xff\xd8"):
         frame = _jpeg_frame(data)
         if frame is None:

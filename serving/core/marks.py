@@ -1,7 +1,7 @@
 """Find marks in a photo (scratches, dust, pen strokes and lines) and propose a mask for them.
 
-A small network (`training.network.marks_unet`) gives each pixel its probability of belonging to a mark. Marks are thin
-for the size of the photo, so a large photo is searched at a reduced size.
+A small network (`training.network.marks_unet`) gives each pixel its probability of belonging to a mark. The larger a
+photo, the wider its marks in pixels, so a large one is searched at a reduced size, like those of the training.
 """
 
 from pathlib import Path

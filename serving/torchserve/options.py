@@ -10,6 +10,7 @@ from serving.core.errors import SettingsError
 LOOPBACK = "127.0.0.1"
 
 _MAX_DEFAULT_WORKERS = 4  # each uses about 350 MB
+_RANGES = (("port", 1, 65533), ("workers", 0, 1024), ("threads", 0, 1024), ("graceful-seconds", 0, 3600))
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,10 @@ def parse_options(arguments: list[str] | None) -> Options:
         SystemExit: help was requested, or a flag is unknown.
     """
     flags = vars(parser().parse_args(arguments))
-    for name, low, high in (("port", 1, 65533), ("workers", 0, 1024), ("threads", 0, 1024)):
-        if not low <= flags[name] <= high:
-            raise SettingsError(f"--{name} is {flags[name]}: it must be from {low} to {high}.")
+    for name, low, high in _RANGES:
+        value = flags[name.replace("-", "_")]
+        if not low <= value <= high:
+            raise SettingsError(f"--{name} is {value:g}: it must be from {low} to {high}.")
     gpu, cores = flags.pop("device") == "cuda", available_cores()
     default = 1 if gpu else max(1, min(_MAX_DEFAULT_WORKERS, cores // max(1, flags["threads"])))
     flags["mar"] = flags["mar"] or [Path("models/inpaint.mar")]

@@ -26,7 +26,7 @@ from serving.core.errors import (
     InvalidRequestError,
     TooManyPixelsError,
 )
-from serving.core.image_headers import is_ordinary
+from serving.core.image_headers import image_pixels, is_ordinary
 
 LIMIT = 1_000_000
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -88,6 +88,16 @@ def test_lossless_formats_keep_every_sample(picture_format: str, channels: int) 
     if picture_format == "WEBP" and channels < 3:  # which has colour only
         samples = samples[:, :, [0, 0, 0, 1][: channels + 2]]
     np.testing.assert_array_equal(decoded.samples, samples)
+
+
+def test_a_bmp_with_a_header_of_os2_is_as_large_as_it_says() -> None:
+    """Pillow and OpenCV write none, whose sides have 16 bits."""
+    rows = bytes([0, 0, 255] * 4) * 3  # red, as blue, green, red
+    file = (
+        b"BM" + struct.pack("<IHHI", 26 + len(rows), 0, 0, 26) + struct.pack("<IHHHH", 12, 4, 3, 1, 24) + rows
+    )
+    assert image_pixels(file) == 12
+    assert (decode_image(file, 12).samples == [255, 0, 0]).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -8,7 +8,9 @@ import pytest
 import ts
 import yaml
 
+from serving.core.errors import SettingsError
 from serving.http.settings import Settings
+from serving.torchserve.options import parse_options
 
 SETTINGS = engines.ROOT / "serving" / "torchserve"
 OURS = {"threads"}
@@ -43,3 +45,18 @@ def test_limits_are_the_onnx_servers(properties: dict[str, str], config: dict[st
     defaults = Settings.model_construct()
     assert int(properties["max_request_size"]) == defaults.max_body_bytes
     assert config["jobQueueSize"] == defaults.queue_size
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("port", "0"),
+        ("workers", "-1"),
+        ("threads", "1025"),
+        ("graceful-seconds", "nan"),
+        ("graceful-seconds", "-1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(flag: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"--{flag} is {value}: it must be from "):
+        parse_options([f"--{flag}", value])
