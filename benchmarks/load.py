@@ -14,14 +14,15 @@ from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
-import requests
-from requests import PreparedRequest, Request
 
 from benchmarks import capacity
+from benchmarks.client import Connection, multipart
 from benchmarks.sample import png
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from requests import PreparedRequest
 
 CONNECTIONS = 8
 PITCH = 160
@@ -62,14 +63,14 @@ def measure(
         rounds: Number of small photos that each connection sends; a thirtieth as many large ones are sent.
 
     Raises:
-        requests.RequestException: It did not answer, or answered with an error.
+        ServerFailedError: It did not answer, or answered with an error.
     """
     request = capacity.large_photo()
     large = {"image": request.image, "mask": request.mask or b""}
     headers = {"Accept": "image/jpeg"}
     beside: list[float] = []
     small_request = multipart(url, small)
-    with session() as connection:
+    with Connection(url) as connection:
         large_request = multipart(url, large, headers)
         seconds = [_seconds(connection, large_request) for _ in range(max(1, rounds // 30))]
         with _in_progress(multipart(url, {**large, "mask": _scratches()})) as is_in_progress:
@@ -108,27 +109,15 @@ def to_markdown(figures: LoadFigures) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def session() -> requests.Session:
-    """Return a session that keeps its connection and uses no proxy for loopback."""
-    connection = requests.Session()
-    connection.trust_env = False
-    return connection
-
-
-def multipart(url: str, files: dict[str, bytes], headers: dict[str, str] | None = None) -> PreparedRequest:
-    """Return a request that posts files as a form."""
-    return Request("POST", url, files=files, headers=headers).prepare()
-
-
 def answers_a_second(request: PreparedRequest, rounds: int) -> float:
     """Return the answers a second at `CONNECTIONS` connections, each sending a request `rounds` times.
 
     Raises:
-        requests.RequestException: The server did not answer, or answered with an error.
+        ServerFailedError: The server did not answer, or answered with an error.
     """
 
     def client(_: int) -> None:
-        with session() as connection:
+        with Connection(request.url or "") as connection:
             for _ in range(rounds):
                 _seconds(connection, request)
 
@@ -139,9 +128,9 @@ def answers_a_second(request: PreparedRequest, rounds: int) -> float:
         return CONNECTIONS * rounds / (perf_counter() - start)
 
 
-def _seconds(connection: requests.Session, request: PreparedRequest) -> float:
+def _seconds(connection: Connection, request: PreparedRequest) -> float:
     start = perf_counter()
-    connection.send(request).raise_for_status()
+    connection.send(request)
     return perf_counter() - start
 
 

@@ -21,7 +21,7 @@ STOP_SECONDS = 60.0
 
 
 class ServerFailedError(Exception):
-    """The server did not start."""
+    """The server did not start or answer, or answered with an error."""
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import requests
+from requests import Request
 
 from benchmarks import load, timing
-from benchmarks.processes import free_port, memory_mib, running
+from benchmarks.client import Connection, multipart
+from benchmarks.processes import ServerFailedError, free_port, memory_mib, running
 from benchmarks.sample import png, sample
 from benchmarks.timing import Timing, time_in_turns
 from export.graph_inputs import graph_inputs
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 ALONE = "the model alone"
 ONE_THREAD = "the model alone, one thread"
-PATIENCE = 60.0
-"""Seconds that a server may take to answer."""
 
 
 @dataclass(frozen=True)
@@ -57,30 +56,27 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
         rounds: How often each is timed.
 
     Raises:
-        ServerFailedError: The server did not start.
-        requests.RequestException: It did not answer, or answered with an error.
+        ServerFailedError: The server did not start or answer, or answered with an error.
     """
     photo, hole = sample()
     files = {"image": png(photo), "mask": png(hole)}
     document = {name: base64.b64encode(content).decode() for name, content in files.items()}
     inputs = graph_inputs(photo[np.newaxis], hole[np.newaxis])
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    root = f"http://127.0.0.1:{port}"
+    url = f"{root}/predictions/inpaint"
+    form, json = multipart(url, files), Request("POST", url, json=document).prepare()
     with (
-        load.session() as connection,
-        running(command(model, threads, port), lambda: _ready(url, connection)) as (process, ready_seconds),
+        Connection(root) as connection,
+        running(command(model, threads, port), lambda: _ready(root, connection)) as (process, ready_seconds),
     ):
         idle = memory_mib(process)
-
-        def post(**body: object) -> None:
-            connection.post(f"{url}/predictions/inpaint", timeout=PATIENCE, **body).raise_for_status()  # type: ignore[arg-type]
-
         one_thread = Runtime(model, threads=1)
         timings = time_in_turns(
             {
                 ALONE: lambda: runtime.run(inputs["image"], inputs["mask"]),
-                "a request, multipart": lambda: post(files=files),
-                "a request, JSON": lambda: post(json=document),
+                "a request, multipart": lambda: connection.send(form),
+                "a request, JSON": lambda: connection.send(json),
                 ONE_THREAD: lambda: one_thread.run(inputs["image"], inputs["mask"]),
             },
             rounds,
@@ -88,9 +84,7 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
         )
         alone, *requested, single = timings
         overhead = {request.name: request.p50 - alone.p50 for request in requested}
-        loaded = load.measure(
-            f"{url}/predictions/inpaint", files, requested[0].p50, 1000 * threads / single.p50, rounds
-        )
+        loaded = load.measure(url, files, requested[0].p50, 1000 * threads / single.p50, rounds)
         return ServerFigures(ready_seconds, idle, memory_mib(process), timings, overhead, loaded)
 
 
@@ -111,8 +105,9 @@ def command(model: Path, threads: int, port: int) -> list[str]:
     return [*start, f"--concurrency={threads}", "--threads=1", "--log-level=error"]
 
 
-def _ready(url: str, connection: requests.Session) -> bool:
+def _ready(root: str, connection: Connection) -> bool:
     try:
-        return connection.get(f"{url}/v2/health/ready", timeout=PATIENCE).ok
-    except requests.ConnectionError:
+        connection.send(Request("GET", f"{root}/v2/health/ready").prepare())
+    except ServerFailedError:
         return False
+    return True

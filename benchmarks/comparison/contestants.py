@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnxruntime as ort
-from requests import PreparedRequest, Request, Response
+from requests import PreparedRequest, Request
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
 from benchmarks import server
-from benchmarks.load import multipart
+from benchmarks.client import Response, multipart
 from benchmarks.processes import free_port
 from export.mar import build_mar
 
@@ -36,7 +36,7 @@ OURS: Final = "this project, ONNX Runtime server"
 
 
 def _body(response: Response) -> bytes:
-    return response.content
+    return response.body
 
 
 @dataclass(frozen=True)
@@ -163,5 +163,5 @@ def _inference_request(url: str, files: Files) -> PreparedRequest:
 
 def _inference_answer(response: Response) -> bytes:
     size = int(response.headers["Inference-Header-Content-Length"])
-    result = InferenceServerClient.parse_response_body(response.content, header_length=size)
+    result = InferenceServerClient.parse_response_body(response.body, header_length=size)
     return bytes(result.as_numpy("output").tobytes())

@@ -9,11 +9,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import requests
 from PIL import Image
 
-from benchmarks.load import answers_a_second, session
-from benchmarks.processes import memory_mib, running
+from benchmarks.client import Connection
+from benchmarks.load import answers_a_second
+from benchmarks.processes import ServerFailedError, memory_mib, running
 from benchmarks.sample import png
 from export.graph_inputs import graph_inputs
 from training.classical import CLASSICAL
@@ -22,14 +22,14 @@ from training.metrics import psnr, ssim
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from requests import PreparedRequest
+
     from benchmarks.comparison.contestants import Contestant, Files
     from benchmarks.sample import Picture
     from serving.core.runtime import Runtime
 
 WARM_UP: Final = 3
 """Uncounted requests or calls before the first that counts."""
-PATIENCE: Final = 60.0
-"""Seconds that a server may take to answer."""
 
 Case = tuple["Picture", "Picture"]
 """A photo, HWC uint8 RGB, and its mask, HW uint8 with 255 = hole."""
@@ -65,26 +65,19 @@ def measure_server(contestant: Contestant, cases: Sequence[Case], rounds: int) -
         rounds: Requests that are timed, and that each connection sends.
 
     Raises:
-        ServerFailedError: The server did not start.
-        requests.RequestException: It did not answer, or answered with an error.
+        ServerFailedError: The server did not start or answer, or answered with an error.
     """
     made = [contestant.request(contestant.url, _files(case)) for case in cases]
     timed = made[0]
     with (
-        session() as connection,
+        Connection(contestant.url) as connection,
         running(contestant.command, lambda: _answers(connection, timed), contestant.settings) as (process, _),
     ):
-
-        def send(request: requests.PreparedRequest) -> requests.Response:
-            response = connection.send(request, timeout=PATIENCE)
-            response.raise_for_status()
-            return response
-
         memory = memory_mib(process)
-        alone = _median_ms(lambda: send(timed), rounds)
+        alone = _median_ms(lambda: connection.send(timed), rounds)
         quality = None
         if contestant.trained:
-            answers = [_pixels(contestant.answer(send(request))) for request in made]
+            answers = [_pixels(contestant.answer(connection.send(request))) for request in made]
             quality = _quality(cases, answers)
         return Figures(
             contestant.name, alone, answers_a_second(timed, rounds), memory, *(quality or (None, None))
@@ -132,11 +125,12 @@ def _pixels(file: bytes) -> Picture:
         return np.asarray(picture, np.uint8)
 
 
-def _answers(connection: requests.Session, request: requests.PreparedRequest) -> bool:
+def _answers(connection: Connection, request: PreparedRequest) -> bool:
     try:
-        return connection.send(request, timeout=PATIENCE).ok
-    except requests.RequestException:
+        connection.send(request)
+    except ServerFailedError:
         return False
+    return True
 
 
 def _median_ms(work: Callable[[], object], rounds: int) -> float:
