@@ -36,7 +36,7 @@ TIERS = {
 }
 
 LONGEST_NAMED = 16
-"""Bytes that a test's name may show."""
+"""The most bytes of a value that a test's name shows."""
 
 # Files whose tests train, export or compare whole networks, or build and install packages.
 SLOW_FILES = {
@@ -52,18 +52,18 @@ SLOW_FILES = {
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run a tier two tests at a time, and chosen files in this process: starting others takes longer than these."""
+    """Run a tier two tests at a time, and chosen files in this process: starting workers would take longer."""
     return 2 if config.args_source == config.ArgsSource.TESTPATHS else 0
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name files by their length: what they hold may be new in each process, and names must not, nor be unreadable."""
+    """Name files by their length: a name must be readable and the same in each process, which content may not be."""
     return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > LONGEST_NAMED else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Behind nginx, in containers and on Ray, run only those tests of the contract that are marked for it."""
+    """Behind nginx, in containers and on Ray, run only the contract tests that are marked for it."""
     left_out = {item for item in items if _is_left_out(item)}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
@@ -85,7 +85,7 @@ def _is_left_out(item: pytest.Item) -> bool:
 
 
 def _group(item: pytest.Item) -> str:
-    """Name the tests that one of pytest-xdist's workers runs: what takes long to start or to build, is so once."""
+    """Name the group that one pytest-xdist worker runs, so that what is slow to start or build is so only once."""
     if item.get_closest_marker("containers"):
         return "containers"
     names = [str(value) for value in _parameters(item).values()] + list(getattr(item, "fixturenames", ()))
@@ -199,7 +199,7 @@ def torchserve_container_engine(
     ],
 )
 def engine(request: pytest.FixtureRequest) -> engines.Engine:
-    """Each engine in turn, and for tests that are marked `deployed` behind nginx, in its container and on Ray."""
+    """Each engine in turn; for tests that are marked `deployed`, also behind nginx, in its container and on Ray."""
     running: engines.Engine = request.getfixturevalue(f"{request.param}_engine")
     return running
 

@@ -21,7 +21,7 @@ def run(*command: object, cwd: Path | None = None) -> str:
 
 
 def build(project: Path, folder: Path, *parts: str) -> tuple[Path, Path]:
-    """Build the sdist of a copy of these parts of a project, and the wheel from it. Return wheel and sdist."""
+    """Build an sdist from a copy of these parts of a project, and a wheel from that. Return wheel and sdist."""
     copy = folder / "project"
     copy.mkdir()
     ignored = shutil.ignore_patterns("*.egg-info", "__pycache__")
@@ -49,9 +49,9 @@ def assert_twine_accepts(*files: Path) -> None:
 
 
 def install(wheel: Path, folder: Path, *extras: str) -> Path:
-    """Install a wheel in an environment in `folder`, made if it is missing, with nothing but its dependencies.
+    """Install a wheel and its dependencies alone in an environment in `folder`, which is made if it is missing.
 
-    Returns the environment's folder of packages. Its commands are in `folder/bin`.
+    Returns the environment's site-packages folder. Its commands are in `folder/bin`.
     """
     python = folder / "bin" / "python"
     if not python.exists():

@@ -38,12 +38,12 @@ class Engine:
 
     Attributes:
         name: "onnx", "torchserve" or "ray".
-        port: the port on loopback that it answers predictions at.
-        metrics_port: the one that it answers /metrics at.
-        process: what was started; the leader of a process group of its own.
-        pid: the process that serves, or has started those that do.
+        port: the port on loopback for predictions.
+        metrics_port: the one for /metrics.
+        process: the process that was started, the leader of its own process group.
+        pid: the process that serves, or that has started those that do.
         log: the file that its output goes to.
-        proxied: whether nginx answers at `port`, and passes on.
+        proxied: whether nginx answers at `port` and forwards requests.
 
     """
 
@@ -61,12 +61,12 @@ class Engine:
         return f"http://127.0.0.1:{self.port}"
 
     def processes(self) -> list[psutil.Process]:
-        """The process that serves and all that come from it."""
+        """The process that serves, and all its descendants."""
         parent = psutil.Process(self.pid)
         return [parent, *parent.children(recursive=True)]
 
     def cpu_seconds(self) -> float:
-        """Seconds of CPU that its processes have used, those included that have ended."""
+        """CPU seconds that its processes have used, including those that have ended."""
         total = 0.0
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
@@ -128,7 +128,7 @@ def torchserve(folder: Path) -> Iterator[Engine]:
     from export.mar import build_mar  # takes long to import, and the ONNX server needs none of it
 
     archive = build_mar(MODEL, folder)
-    port = free_port(following=2)  # management's and the metrics'
+    port = free_port(following=2)  # for management and metrics
     command = [sys.executable, "-m", "serving.torchserve.start", "--mar", str(archive), "--port", str(port)]
     with running("torchserve", command, (port, port + 2), folder) as engine:
         yield engine
@@ -140,7 +140,7 @@ def ray_serve(folder: Path) -> Iterator[Engine]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="ray-") as temporary:  # the path of a socket in it must be short
         settings = {
-            "HOME": temporary,  # of the cluster's token
+            "HOME": temporary,  # for the cluster's token
             "RAY_TMPDIR": temporary,
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{temporary}/haproxy.cfg",
             "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{temporary}/haproxy.sock",
@@ -157,9 +157,9 @@ def ray_serve(folder: Path) -> Iterator[Engine]:
 
 
 def free_port(following: int = 0) -> int:
-    """A TCP port of the loopback interface that is free, as are so many that follow it.
+    """Return a free TCP port of the loopback interface, followed by so many more free ones.
 
-    It is none of those that the system gives to connections, which would take it before a server does.
+    It is none of the ephemeral ports, which a connection could take before a server does.
     """
     # Each of pytest-xdist's workers has ports of its own: gw0, gw1 and so on.
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -216,7 +216,7 @@ def _wait_until_it_answers(engine: Engine) -> None:
 
 
 def _stop(engine: Engine) -> None:
-    """Stop it as an operator would. What that leaves of it is killed, and is an error."""
+    """Stop it as an operator would. Processes left running are killed, and are an error."""
     family = engine.processes() if engine.process.poll() is None else []
     engine.process.terminate()
     _, left = psutil.wait_procs(family, _STOP_SECONDS)

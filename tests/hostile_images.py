@@ -1,4 +1,4 @@
-"""Image files that crash a decoder, or make it take memory or time out of all proportion. All are small."""
+"""Image files that crash a decoder, or make it use disproportionate memory or time. All are small."""
 
 import io
 import struct
@@ -30,7 +30,7 @@ def apng_of_16_bits() -> bytes:
 
 
 def png_chunk_of_4_gigabytes() -> bytes:
-    """16-bit, with pixels in a chunk that declares 4 GiB and has a few bytes: OpenCV allocates them all."""
+    """A 16-bit PNG whose chunk of pixels declares 4 GiB and has a few bytes: OpenCV allocates all 4 GiB."""
     return (
         png_file((b"IHDR", struct.pack(">II", 8, 8) + _16_BIT_RGB))
         + struct.pack(">I", 0xFFFFFFF0)
@@ -85,7 +85,7 @@ def tiff_with_a_large_tile(side: int = 26_000, image: int = 32) -> bytes:
 
 
 def deflated_zeros(size: int) -> bytes:
-    """A zlib stream of zeros, made of one compressed stretch of them: blocks between full flushes stand alone."""
+    """A zlib stream of zeros that repeats one compressed stretch: blocks between full flushes are independent."""
     stretch = 1 << 20
     deflate = zlib.compressobj(9, wbits=-15)
     zeros = deflate.compress(bytes(stretch)) + deflate.flush(zlib.Z_FULL_FLUSH)
@@ -126,7 +126,7 @@ def tiff(samples: NDArray[Any], **options: Any) -> bytes:
 
 
 def planar_tiff(channels: int, **options: Any) -> bytes:
-    """A 16-bit TIFF with one plane per channel: OpenCV decodes the first, and leaves the rest as memory was."""
+    """A 16-bit TIFF with one plane per channel: OpenCV decodes the first, and leaves the rest uninitialised."""
     extra = {"extrasamples": ["unassalpha"]} if channels == 4 else {}
     return tiff(np.zeros((channels, 96, 128), np.uint16), planarconfig="separate", **extra, **options)
 

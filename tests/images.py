@@ -24,7 +24,7 @@ from engines import ROOT, Engine, free_port, running
 BASE = "python:3.11-slim-bookworm"
 USER = 10001
 
-# No right that is not needed, and nothing to write to but a folder in memory.
+# No rights but those needed, and nowhere to write but a folder in memory.
 HARDENED = [
     *("--read-only", "--tmpfs", "/tmp:rw,exec,nosuid,nodev,size=1g,mode=1777"),
     *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
@@ -38,9 +38,9 @@ class Containers:
 
     Attributes:
         build: the command that builds, up to its options.
-        command: the command that does all else.
-        limits: options of `run` that this workplace needs.
-        local: what is before the name of an image that was built here.
+        command: the command for everything else.
+        limits: options of `run` that this host needs.
+        local: the prefix of the names of images that were built here.
         has_torch_for_cpus: whether a build finds torch without CUDA.
     """
 
@@ -77,7 +77,7 @@ class Containers:
         return self.local + name
 
     def inspect(self, image: str) -> dict[str, Any]:
-        """All that is known of an image."""
+        """An image's details."""
         return dict(json.loads(self("image", "inspect", image).stdout)[0])
 
     def run(
@@ -88,9 +88,9 @@ class Containers:
         return self("run", "--rm", *self.limits, *entrypoint, *options, image, *command[1:], check=False)
 
     def health_check(self, image: str) -> list[str]:
-        """The command by which an image tells whether it is healthy."""
+        """The command of an image's health check."""
         facts = self.inspect(image)
-        # Docker has it in one place, podman in the other.
+        # Docker and podman have it in different places.
         check = facts["Config"].get("Healthcheck") or facts["Healthcheck"]
         kind, *command = check["Test"]
         return ["sh", "-c", *command] if kind == "CMD-SHELL" else command
@@ -101,7 +101,7 @@ class Containers:
 
     @contextmanager
     def detached(self, image: str, *options: str) -> Iterator[str]:
-        """Run an image as it is. Give the container's name."""
+        """Run an image as it is, in the background. Yield the container's name."""
         name = f"inpaint-test-{secrets.token_hex(4)}"
         self("run", "--detach", "--name", name, *HARDENED, *self.limits, *options, image)
         try:
@@ -113,7 +113,7 @@ class Containers:
     def engine(
         self, name: str, image: str, folder: Path, *options: str, arguments: tuple[str, ...] = ()
     ) -> Iterator[Engine]:
-        """Run an image's server, the ONNX Runtime server or TorchServe by name, on a free port."""
+        """Run an image's server on a free port; `name` is "onnx" or "torchserve"."""
         port = free_port(following=2)
         if name == "onnx":
             metrics, options = port, (*options, "--env", f"INPAINT_PORT={port}")
@@ -138,7 +138,7 @@ class Containers:
 
 @cache
 def containers() -> Containers:
-    """What builds and runs images here; skips the test where there is nothing."""
+    """What builds and runs images here; without it, the test is skipped."""
     if shutil.which("docker") and not subprocess.run(["docker", "info"], capture_output=True).returncode:
         index = os.environ.get("TORCH_INDEX", "")
         build = ["docker", "build", "--build-arg", f"PIP_EXTRA_INDEX_URL={index}"]
@@ -158,7 +158,7 @@ def containers() -> Containers:
     podman = ["podman", "--runtime", "runc"]
     if subprocess.run([*podman, "image", "exists", f"docker.io/library/{BASE}"], check=False).returncode:
         subprocess.run([*stand_in, "base"], check=True, capture_output=True)
-    # The file system that the stand-in has keeps a whole copy of every layer there ever was.
+    # The stand-in's storage driver keeps a whole copy of every layer ever built.
     subprocess.run(
         [*podman, "image", "prune", "--force", "--filter", "until=24h"], check=True, capture_output=True
     )

@@ -1,7 +1,7 @@
 """An HTTP server on loopback that fails in the ways a test asks for.
 
 Without a script, requests are answered according to the REST contract. The "model" fills the hole with the
-mean color of the other pixels, so the response depends on everything that was sent. The "marks" of an image are its
+mean colour of the other pixels, so the response depends on everything that was sent. The "marks" of an image are its
 brightest pixels, more of them at a higher sensitivity.
 """
 
@@ -128,7 +128,7 @@ class LoopbackServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, port: int = 0, also: Mapping[str, Action] | None = None) -> None:
-        """Serve at once, and further paths than the usual ones."""
+        """Start serving at once; `also` adds paths to the usual ones."""
         super().__init__(("127.0.0.1", port), Handler)
         self.lock = threading.Lock()
         self.over = threading.Event()

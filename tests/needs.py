@@ -1,4 +1,4 @@
-"""What a test needs beside Python: where a program is missing, the test is skipped with what to install."""
+"""What a test needs besides Python: if a program is missing, the test is skipped and says what to install."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# Debian puts some servers where an ordinary user's PATH does not lead.
+# Debian installs some servers outside an ordinary user's PATH.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 _NODE = (20, 19)

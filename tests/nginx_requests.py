@@ -1,4 +1,4 @@
-"""What the tests of the proxy send, and how they look at its errors."""
+"""What the proxy's tests send, and how they check its errors."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def fill(url: str, **options: Any) -> requests.Response:
 
 
 def assert_error(response: requests.Response, code: int, kind: str, *words: str) -> None:
-    """It is the contract's error, under the Open Inference Protocol's paths that protocol's, and says these words."""
+    """Check for the contract's error, or the Open Inference Protocol's under its paths, with these words."""
     assert response.status_code == code, response.text[:500]
     assert response.headers["Content-Type"] == "application/json"
     error = response.json()

@@ -25,11 +25,11 @@ class Signature:
         mask: name of the mask.
         output: name of the output.
         dtype: FLOAT, FLOAT16 or UINT8.
-        scale: the output's value of white, where the image's is `white`.
-        white: the image's value of white.
+        scale: the output's value for white, where the image's is `white`.
+        white: the image's value for white.
         offset: what is added to the image's and the output's values: -1 with a white of 2 for [-1, 1].
-        hole: the mask's value of a pixel to fill.
-        known: the mask's value of every other pixel.
+        hole: the mask's value for a pixel to fill.
+        known: the mask's value for every other pixel.
         mask_first: whether the mask is the first input.
     """
 

@@ -1,4 +1,4 @@
-"""The reverse proxy as a real nginx, started by its own script as a user without rights."""
+"""The reverse proxy as a real nginx, started by its own script as an unprivileged user."""
 
 import os
 import subprocess
@@ -46,17 +46,17 @@ class Proxy:
 
     @property
     def log(self) -> Path:
-        """What it says of its own."""
+        """What nginx itself prints."""
         return self.folder / "nginx.log"
 
     def before(self, engine: Engine) -> Engine:
-        """The engine as those see it who come through this proxy."""
+        """The engine as seen through this proxy."""
         return replace(engine, port=self.port, proxied=True)
 
 
 @contextmanager
 def nginx(*engines: str, **settings: str) -> Iterator[Proxy]:
-    """Run the proxy before engines at these addresses, `host:port`; settings are start.sh's, in lower case."""
+    """Run the proxy in front of engines at these addresses, `host:port`; settings are start.sh's, in lower case."""
     needs.programs(nginx="nginx-light", envsubst="gettext-base")
     with readable_folder() as folder, _nginx(folder, engines, settings) as proxy:
         yield proxy
@@ -64,7 +64,7 @@ def nginx(*engines: str, **settings: str) -> Iterator[Proxy]:
 
 @contextmanager
 def readable_folder() -> Iterator[Path]:
-    """A temporary folder that other users may read, which pytest's own are not."""
+    """A temporary folder that other users may read, unlike pytest's own."""
     with tempfile.TemporaryDirectory(prefix="inpaint-nginx-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -101,7 +101,7 @@ def _nginx(folder: Path, engines: tuple[str, ...], settings: dict[str, str]) -> 
 
 
 def _give_away(folder: Path) -> int | None:
-    """Let a user without rights write to the folder, where this one may, and return who that is."""
+    """If this is root, give the folder to an unprivileged user, and return that user's id."""
     if os.getuid() != 0:
         return None
     os.chown(folder, _NOBODY, _NOBODY)

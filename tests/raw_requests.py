@@ -1,4 +1,4 @@
-"""Requests byte by byte, for clients that no HTTP library would be: slow, half, endless."""
+"""Requests byte by byte, as no HTTP library would send them: slow, incomplete, endless."""
 
 import http.client
 import json
@@ -38,7 +38,7 @@ def address(url: str) -> tuple[str, int]:
 
 
 def answer(connection: socket.socket) -> tuple[int, dict[str, object], HTTPResponse]:
-    """Receive an answer: its status code, its content, and the rest."""
+    """Receive an answer: its status code, its content, and the response itself."""
     response = HTTPResponse(connection)
     response.begin()
     return response.status, json.loads(response.read()), response
@@ -68,7 +68,7 @@ def prediction(url: str, files: dict[str, bytes]) -> bytes:
 
 
 def codes_of_clients_during_a_stop(url: str, clients: int, stop: Callable[[], object]) -> list[int]:
-    """Have clients send requests, each on a connection of its own, until there is no server any more.
+    """Have clients send requests, each on a connection of its own, until the server is gone.
 
     Raises:
         OSError, HTTPException: a request that was sent was not answered.
@@ -94,12 +94,12 @@ def codes_of_clients_during_a_stop(url: str, clients: int, stop: Callable[[], ob
         done = pool.map(client, range(clients))
         until(lambda: len(codes) > clients)
         stop()
-        list(done)  # raises what a client met
+        list(done)  # raises a client's error
     return codes
 
 
 def assert_refused_and_closed(url: str, sent: str, code: int, words: str) -> None:
-    """Expect an error, with these words, to what does not arrive as a request, and the connection closed after it."""
+    """Expect an error with these words for a request that does not fully arrive, and then a closed connection."""
     with connect(url, sent) as connection:
         status, body, response = answer(connection)
         assert_closed(connection)
@@ -110,7 +110,7 @@ def assert_refused_and_closed(url: str, sent: str, code: int, words: str) -> Non
 
 
 def assert_a_trickle_is_too_slow(url: str) -> None:
-    """Expect a 408 to a body that arrives a byte at a time."""
+    """Expect a 408 for a body that arrives a byte at a time."""
     with connect(url, CHUNKED) as connection:
         received = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Requests that are soon answered, requests that are not, and waiting for something to come true."""
+"""Requests that are answered quickly, requests that are not, and a wait for a condition."""
 
 import time
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from sample_pictures import encode, encode_mask, face, scratch
 
 PREDICT = "/predictions/inpaint"
 
-# Seconds, far above what anything takes; only so that what hangs fails its test and not the whole run.
+# Seconds, far above what anything takes: a hang fails its test instead of blocking the whole run.
 PATIENCE = 180
 
 
 def small() -> dict[str, bytes]:
-    """The files of a request that is soon answered."""
+    """The files of a request that is answered quickly."""
     return {"image": encode(face(64, 64)), "mask": encode_mask(scratch(64, 64, 3))}
 
 
@@ -31,7 +31,7 @@ def post(url: str, files: dict[str, bytes], **headers: str) -> requests.Response
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

@@ -1,4 +1,4 @@
-"""The REST contract as a client meets it: requests in each encoding, answers taken apart."""
+"""The REST contract as a client sees it: requests in each encoding, and parsed answers."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 PREDICTIONS = "/predictions/inpaint"
 FIELDS = {"image", "mask", "output_size", "output_format", "metadata"}
 
-# Far above what any answer takes; only so that a server that hangs fails its test and not the whole run.
+# Seconds, far above what any answer takes: a hanging server fails its test instead of blocking the whole run.
 _PATIENCE = 120
 
 
@@ -55,7 +55,7 @@ def as_json(fill: Fill) -> dict[str, Any]:
 
 
 def as_json_in_lines(fill: Fill) -> dict[str, Any]:
-    """The request as `requests` takes it: JSON with base64 in lines of 76 letters, as many tools write it."""
+    """The request as `requests` takes it: JSON with base64 in lines of 76 characters, as many tools write it."""
     fields = {name: base64.encodebytes(data).decode("ascii") for name, data in fill.fields().items()}
     return {"json": fields | fill.texts()}
 
@@ -118,21 +118,21 @@ class RestClient:
         return self._session.post(self.url + path, timeout=_PATIENCE, **request)
 
     def fill(self, fill: Fill, encoding: str = "multipart") -> Filled:
-        """Ask for a picture that the contract says must come, and check that it came."""
+        """Ask for a picture that the contract promises, and check that it came."""
         response = self.post(**ENCODINGS[encoding](fill))
         assert response.status_code == 200, f"{response.status_code} {response.text[:500]}"
         facts = response.json()
         return Filled(base64.b64decode(facts.pop("image"), validate=True), facts)
 
     def fill_png(self, fill: Fill, encoding: str = "multipart") -> requests.Response:
-        """Ask for the PNG itself, which spares large pictures the base64."""
+        """Ask for the PNG itself, which avoids base64 for large pictures."""
         response = self.post(**ENCODINGS[encoding](fill), headers={"Accept": "image/png"})
         assert response.status_code == 200, f"{response.status_code} {response.text[:500]}"
         return response
 
 
 def assert_error(response: requests.Response, code: int, error_type: str, words: tuple[str, ...]) -> None:
-    """The contract's error, which says these words and nothing about the server's insides."""
+    """Check for the contract's error, with these words and nothing about the server's internals."""
     assert response.status_code == code, response.text[:500]
     assert response.headers["Content-Type"].partition(";")[0] == "application/json"
     error = response.json()
@@ -146,7 +146,7 @@ def assert_error(response: requests.Response, code: int, error_type: str, words:
 
 
 def assert_well(rest: RestClient) -> None:
-    """The server is alive and fills as it should, whatever it was sent before."""
+    """Check that the server is alive and fills as it should, whatever it was sent before."""
     photo, hole = sample_pictures.face(96, 128), sample_pictures.block(96, 128, 30, 40, 20)
     filled = rest.fill(Fill(sample_pictures.encode(photo), sample_pictures.encode_mask(hole))).rgb
     assert (filled[~hole] == photo[~hole]).all()

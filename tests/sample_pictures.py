@@ -1,4 +1,4 @@
-"""Pictures and masks for tests, as arrays and as files, and how near two pictures are.
+"""Pictures and masks for tests, as arrays and as files, and the difference between two pictures.
 
 The face is scikit-image's astronaut: NASA, public domain.
 """
@@ -32,7 +32,7 @@ def face(height: int = MODEL_SIDE, width: int = MODEL_SIDE) -> Bytes:
 
 
 def scratch(height: int, width: int, thickness: int) -> Bools:
-    """A mask, HW bool, True = hole: one crooked line through the whole picture, off its border."""
+    """A mask, HW bool, True = hole: one crooked line across the whole picture, away from its border."""
     points = [(0.05, 0.1), (0.55, 0.35), (0.35, 0.6), (0.95, 0.9)]
     mask = np.zeros((height, width), np.uint8)
     for start, end in itertools.pairwise((int(x * width), int(y * height)) for x, y in points):
@@ -48,7 +48,7 @@ def block(height: int, width: int, top: int, left: int, side: int) -> Bools:
 
 
 def painted(photo: Samples, hole: Bools, colour: tuple[int, ...] = RED) -> Samples:
-    """The photo with its hole in one colour: the pen line that somebody wants to be rid of."""
+    """The photo with its hole in one colour: a pen line that somebody wants removed."""
     marked = photo.copy()
     marked[hole] = colour
     return marked
@@ -60,7 +60,7 @@ def as_mask(hole: Bools) -> Bytes:
 
 
 def encode(picture: Samples | Image.Image, picture_format: str = "PNG", **options: object) -> bytes:
-    """A picture file, by Pillow, of an image or of an array HW, HW1 (grey) or HWC (RGB, RGBA)."""
+    """A picture file, made by Pillow from an image or an array HW, HW1 (grey) or HWC (RGB, RGBA)."""
     if not isinstance(picture, Image.Image):
         picture = Image.fromarray(picture[:, :, 0] if picture.shape[2:] == (1,) else picture)
     if picture_format == "PNG":
@@ -76,9 +76,9 @@ def encode_mask(hole: Bools) -> bytes:
 
 
 def decode_rgba(file: bytes) -> Samples:
-    """Decode a PNG to HW4 RGBA at its own depth, uint8 or uint16, without any regard to metadata.
+    """Decode a PNG to HW4 RGBA at its own depth, uint8 or uint16, ignoring its metadata.
 
-    OpenCV decodes it, for Pillow would reduce 16-bit colour to 8 bits.
+    OpenCV decodes it, since Pillow would reduce 16-bit colour to 8 bits.
     """
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     samples = cv2.imdecode(np.frombuffer(file, np.uint8), flags)
@@ -95,7 +95,7 @@ def rms(first: Samples, second: Samples, where: Bools) -> float:
 
 
 def png_file(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG file of these chunks, each a type and its content, with right lengths and checksums."""
+    """A PNG file of these chunks, each a type and its content, with correct lengths and checksums."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, content) for kind, content in chunks)
 
 

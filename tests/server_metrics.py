@@ -1,4 +1,4 @@
-"""What a server's metrics say, in Prometheus' text format."""
+"""A server's metrics, read from Prometheus' text format."""
 
 import requests
 from requests_in_flight import PATIENCE
@@ -11,5 +11,5 @@ def samples(text: str) -> dict[str, float]:
 
 
 def metrics(url: str) -> dict[str, float]:
-    """The samples of a server now."""
+    """A server's current samples."""
     return samples(requests.get(f"{url}/metrics", timeout=PATIENCE).text)

@@ -1,4 +1,4 @@
-"""`python -m serving.torchserve.start` as a process, and what is to be known of it and its children."""
+"""`python -m serving.torchserve.start` as a process, and facts about it and its children."""
 
 import os
 import shutil
@@ -20,11 +20,11 @@ from server_metrics import samples
 
 
 class Started:
-    """A start and its output.
+    """A started TorchServe and its output.
 
     Attributes:
         port: the port for predictions.
-        temporary: the folder that it was given for temporary files.
+        temporary: its folder for temporary files.
     """
 
     def __init__(self, *flags: str, environment: dict[str, str] | None = None) -> None:
@@ -55,7 +55,7 @@ class Started:
         return f"http://127.0.0.1:{self.port}"
 
     def model(self) -> dict[str, Any]:
-        """What the management API says of the model."""
+        """What the management API says about the model."""
         answer = requests.get(f"http://127.0.0.1:{self.port + 1}/models/inpaint", timeout=PATIENCE)
         return dict(answer.json()[0])
 
@@ -77,14 +77,14 @@ class Started:
         return java
 
     def asked(self) -> float:
-        """How many predictions it was asked for."""
+        """The number of predictions requested."""
         text = requests.get(f"http://127.0.0.1:{self.port + 2}/metrics", timeout=PATIENCE).text
         return sum(
             value for name, value in samples(text).items() if name.startswith("ts_inference_requests_total")
         )
 
     def waiting(self) -> int:
-        """How many of them wait for a worker."""
+        """The number of predictions waiting for a worker."""
         return int(self.model()["jobQueueStatus"]["pendingRequests"])
 
     def wait_until_ready(self) -> None:

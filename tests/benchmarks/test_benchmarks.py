@@ -54,7 +54,7 @@ def test_the_literal_network_computes_what_ours_does(height: int, width: int) ->
         nn.init.normal_(norm.running_mean, std=0.2)
         nn.init.uniform_(norm.running_var, 0.5, 1.5)
     for convolution in (m for m in literal.modules() if isinstance(m, nn.Conv2d)):
-        convolution.weight *= 3  # as far as the output, the masks' differences matter
+        convolution.weight *= 3  # so that differences between masks reach the output
     weights = {name: value for name, value in literal.state_dict().items() if not name.endswith("window")}
     ours.load_state_dict({renamed(name): value for name, value in weights.items()})
     literal.double().eval()
@@ -81,7 +81,7 @@ def test_ways_take_turns() -> None:
     calls: list[str] = []
     ways = {"first": lambda: calls.append("first"), "second": lambda: calls.append("second")}
     timings = timing.time_in_turns(ways, 4, "test", warmup=1)
-    # A call that settles the machine and one that counts, of each way, in each of one and four rounds.
+    # In each of one and four rounds, each way is called twice: to settle the machine, and to be timed.
     assert calls == ["first", "first", "second", "second"] * 5
     assert [t.name for t in timings] == ["first", "second"]
     assert all(0 <= t.least <= t.p50 <= t.p90 for t in timings)
@@ -106,7 +106,7 @@ def test_the_machine_is_named() -> None:
     assert "threads 3" in machine.to_markdown(facts)
 
 
-# --- the real things, briefly ------------------------------------------------------------------------------------
+# --- the real benchmarks, briefly --------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

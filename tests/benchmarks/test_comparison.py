@@ -1,4 +1,4 @@
-"""The comparison with other servers: the same photos, filled as well, through each of them."""
+"""The comparison with other servers: each fills the same photos equally well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulation against queueing theory, and the arithmetic of capacity."""
+"""The simulation compared with queueing theory, and the arithmetic of capacity."""
 
 import io
 import math
@@ -22,7 +22,7 @@ def steady(rate: float) -> np.ndarray:
 
 
 def fixed(**settings: object) -> Service:
-    """One replica that stays alone, with exponential times."""
+    """A single replica that is never scaled, with exponential service times."""
     return Service(least=1, most=1, spread=1, **settings)  # type: ignore[arg-type]
 
 
@@ -33,7 +33,7 @@ def test_requests_arrive_at_the_rate_of_the_trace() -> None:
     assert np.count_nonzero(seconds >= 600) == pytest.approx(12000, rel=0.05)
 
 
-def test_the_time_in_one_slot_is_that_of_an_m_m_1_queue() -> None:
+def test_one_slot_takes_the_time_of_an_m_m_1_queue() -> None:
     latency = simulate(fixed(seconds=0.1, slots=1, queue=10_000), steady(5)).latency
     assert latency.mean() == pytest.approx(0.1 / (1 - 0.5), rel=0.1)
 

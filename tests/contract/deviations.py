@@ -1,6 +1,6 @@
-"""Where an engine cannot keep to the contract, with the reason: all of it, in one place.
+"""Every way in which an engine deviates from the contract, with the reason.
 
-Everything else is the same on all engines, and tested by the same lines.
+Everything else is the same on all engines, and is checked by the same tests.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ class Deviations:
         says_retry_after: whether a 503 for a full queue has the header `Retry-After`.
         full_queue_type: the error type of that 503.
         counter: the name of the Prometheus counter that counts predictions.
-        server: what the server calls itself, where it tells.
+        server: the name that the server reports, or None if it reports none.
         finds_marks: whether it answers `POST /masks/marks`, which needs a model of its own.
     """
 
@@ -40,9 +40,9 @@ _SERVER = Deviations(
 _OF = {
     "onnx": _SERVER,
     "ray": _SERVER,
-    # TorchServe's frontend, Java that is not ours to change, answers these two itself, before any handler
+    # TorchServe's frontend is Java code that we cannot change. It answers these two itself, before any handler
     # runs: a body over `max_request_size` gets an empty 413, a full queue a 503 of its own without the header.
-    # Its metrics have its own names.
+    # Its metrics have names of their own.
     "torchserve": Deviations(
         says_too_large=False,
         says_retry_after=False,
@@ -59,6 +59,6 @@ def of(engine: Engine) -> Deviations:
     deviations = _OF[engine.name]
     if not engine.proxied:
         return deviations
-    # The proxy makes up for what TorchServe's frontend leaves out, and keeps its description to itself.
+    # The proxy supplies what TorchServe's frontend leaves out, and does not pass on its API description.
     server = None if engine.name == "torchserve" else deviations.server
     return replace(deviations, says_too_large=True, says_retry_after=True, server=server)

@@ -1,4 +1,4 @@
-"""Triton's own Python client against the ONNX server: the Open Inference Protocol is not only our reading of it."""
+"""Triton's own Python client against the ONNX server: an independent check of the Open Inference Protocol."""
 
 from collections.abc import Callable, Iterator
 
@@ -27,7 +27,7 @@ def triton(onnx_engine: Engine) -> Iterator[InferenceServerClient]:
 
 
 def tensors(batch: int, height: int = 178, width: int = 178) -> tuple[Floats, Floats]:
-    """Images [N,3,H,W] in [0, 1] and masks [N,1,H,W] with 1 = known; none like another."""
+    """Images [N,3,H,W] in [0, 1] and masks [N,1,H,W] with 1 = known; all different."""
     images, masks = [], []
     for index in range(batch):
         photo = np.roll(face(height, width), 20 * index, axis=1)
@@ -90,7 +90,7 @@ def test_inference_is_what_onnx_runtime_computes(
     assert (output[known] == images[known]).all()
 
 
-def test_a_batch_is_its_pictures_one_by_one(triton: InferenceServerClient) -> None:
+def test_a_batch_gives_the_same_as_its_pictures_one_by_one(triton: InferenceServerClient) -> None:
     images, masks = tensors(5)
     together = triton.infer("inpaint", inputs(images, masks)).as_numpy("output")
     for index in range(5):

@@ -1,6 +1,6 @@
-"""Graphs of LaMa's and MI-GAN's signatures beside the default model, on both engines: the contract holds for each.
+"""Graphs with the signatures of LaMa and MI-GAN beside the default model, on both engines: the contract holds for each.
 
-The graphs are real, but small: they fill a hole with the mean of what is known (see `other_graphs`).
+The graphs are real, but small: they fill a hole with the mean of the known pixels (see `other_graphs`).
 """
 
 import sys
@@ -25,7 +25,7 @@ GRAPHS = {
     "own": (Signature(image="picture", dims=("n", "h", "w")), "mask: {hole: 1}\nsize: 256\nmultiple_of: 8"),
 }
 SIDES = {"lama": 512, "lama-1": 512, "migan": 512, "own": 256}
-# TorchServe has a worker process for each model, and both engines the same adapter.
+# TorchServe runs a worker process for each model, and both engines use the same adapter.
 SERVED = {"onnx": tuple(GRAPHS), "torchserve": ("lama",)}
 
 

@@ -108,11 +108,11 @@ def test_original_is_the_default_output_size(rest: RestClient) -> None:
     assert rest.fill(fill).png == rest.fill(Fill(fill.image, fill.mask, "original")).png
 
 
-def test_the_model_sized_answer_is_the_photo_in_small(rest: RestClient) -> None:
+def test_the_model_sized_answer_is_the_photo_scaled_down(rest: RestClient) -> None:
     photo, hole = face(700, 900), scratch(700, 900, 30)
     filled = rest.fill(Fill(encode(photo), encode_mask(hole), "model"))
     small = cv2.resize(photo, (178, 178), interpolation=cv2.INTER_AREA)
-    # Any part of the hole in a small pixel makes it a hole: none of the hole's colour may bleed in.
+    # A small pixel that contains any part of the hole is a hole: none of the hole's colour may bleed in.
     touched = cv2.resize(hole.astype(np.float32), (178, 178), interpolation=cv2.INTER_AREA) > 0
     assert np.abs(filled.rgb.astype(int) - small)[~touched].max() <= 2
     assert filled.facts["hole_ratio"] == pytest.approx(touched.mean(), abs=0.01)

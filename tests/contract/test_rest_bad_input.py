@@ -1,4 +1,4 @@
-"""Bad input: each is answered by its 4xx, says what would be right, and leaves the server well."""
+"""Bad input: each case gets its 4xx, with a message that says what would be right, and leaves the server healthy."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Bad:
-    """A bad request: what `requests` sends, the error's code and type, and words that its message must have."""
+    """A bad request: what `requests` sends, the error's code and type, and words that its message must contain."""
 
     request: Callable[[], dict[str, Any]]
     code: int
@@ -80,14 +80,14 @@ def too_many_pixels(request: Callable[[], dict[str, Any]], field: str) -> Bad:
 
 
 def turned_mask() -> bytes:
-    """Of the photo's size as it lies in the file, and not as it is looked at."""
+    """A mask of the photo's size as it is stored in the file, but not as it is displayed."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return encode(PHOTO, "JPEG", exif=exif)
 
 
 BAD: dict[str, Bad] = {
-    # The body is not what its Content-Type says, or says what nobody can read.
+    # The body is not what its Content-Type says, or its Content-Type is not supported.
     "json-malformed": invalid_request(raw(b'{"image": ', "application/json"), "JSON"),
     "json-empty-body": invalid_request(raw(b"", "application/json"), "JSON"),
     "json-not-utf-8": invalid_request(raw(b'{"image": "\xff\xfe"}', "application/json"), "JSON"),
@@ -202,7 +202,7 @@ BAD: dict[str, Bad] = {
 }
 
 
-# The server in front, or the container around it, has a part in these.
+# These also depend on the server in front or on the container.
 @pytest.mark.parametrize(
     "name",
     deployed(
@@ -219,7 +219,7 @@ def test_bad_input(rest: RestClient, name: str) -> None:
 
 @pytest.mark.deployed
 @pytest.mark.parametrize("name", ["base64-image", "image-text", "mask-all-hole"])
-def test_an_error_is_json_for_clients_that_asked_for_png_too(rest: RestClient, name: str) -> None:
+def test_an_error_is_json_even_for_clients_that_asked_for_png(rest: RestClient, name: str) -> None:
     bad = BAD[name]
     request = bad.request() | {"headers": {"Accept": "image/png"}}
     assert_error(rest.post(**request), bad.code, bad.type, bad.words)
@@ -227,10 +227,10 @@ def test_an_error_is_json_for_clients_that_asked_for_png_too(rest: RestClient, n
 
 @pytest.mark.parametrize("name", ["image-bomb", "mask-bomb", "image-bomb-json", "image-text-bomb"])
 def test_a_bomb_takes_no_memory(engine: Engine, rest: RestClient, name: str) -> None:
-    """Unpacked, the pictures have 2.7 GB and the text 256 MB."""
+    """Decompressed, the pictures take 2.7 GB and the text 256 MB."""
     bad = BAD[name]
     request = bad.request()
-    assert_well(rest)  # what a first request needs is there
+    assert_well(rest)  # what a first request needs is now loaded
     with PeakMemory(engine) as memory:
         response = rest.post(**request)
     assert response.status_code == bad.code

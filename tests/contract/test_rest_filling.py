@@ -1,4 +1,4 @@
-"""What comes back in the pixels: the known ones untouched, the hole filled from them, at any size."""
+"""The pixels of the answer: the known ones unchanged, the hole filled from them, at any size."""
 
 import io
 
@@ -43,7 +43,7 @@ def test_a_pen_line_over_a_face_is_removed(rest: RestClient) -> None:
     photo, hole = face(), scratch(178, 178, 9)
     filled = rest.fill(Fill(encode(painted(photo, hole)), encode_mask(hole))).rgb
     assert (filled[~hole] == photo[~hole]).all()
-    # No red is left: the photo's own colours, in which red leads by little, are what fills the line.
+    # No red is left: the line is filled with the photo's own colours, in which red dominates only slightly.
     redness = filled[hole].astype(int) @ (2, -1, -1)
     assert redness.max() < np.array(RED) @ (2, -1, -1) / 2
     error = rms(filled, photo, hole)
@@ -63,7 +63,7 @@ LARGE = {
 def test_a_scratch_through_a_large_photo_is_filled_at_its_own_size(rest: RestClient, size: str) -> None:
     height, width, picture_format, options = LARGE[size]
     photo = face(height, width)
-    # The mask is drawn wider than the line, for JPEG spreads colour by some pixels.
+    # The mask is drawn wider than the line because JPEG spreads colour by some pixels.
     line, hole = scratch(height, width, 5), scratch(height, width, 17)
     file = encode(painted(photo, line), picture_format, **options)
     sent = decoded(file)
@@ -77,7 +77,7 @@ def test_a_scratch_through_a_large_photo_is_filled_at_its_own_size(rest: RestCli
 
 
 def test_a_wide_hole_in_a_large_photo_is_filled_to_its_middle(rest: RestClient) -> None:
-    """Wider than the model sees at the photo's own scale: a slope of brightness must go on through it."""
+    """It is wider than the model sees at the photo's own scale: a brightness gradient must continue through it."""
     slope = np.linspace(40, 210, 900).round().astype(np.uint8)
     photo = np.ascontiguousarray(np.broadcast_to(slope[np.newaxis, :, np.newaxis], (700, 900, 3)))
     hole = block(700, 900, 200, 300, 300)
@@ -87,7 +87,7 @@ def test_a_wide_hole_in_a_large_photo_is_filled_to_its_middle(rest: RestClient) 
     assert rms(filled, photo, hole) < 0.5 * rms(mean, photo, hole)
 
 
-def test_holes_far_apart_are_filled_each_on_their_own(rest: RestClient) -> None:
+def test_holes_far_apart_are_filled_independently(rest: RestClient) -> None:
     photo = face(700, 900)
     left, right = block(700, 900, 300, 150, 20), block(700, 900, 400, 700, 20)
     both = rest.fill(Fill(encode(photo), encode_mask(left | right))).rgb
@@ -169,7 +169,7 @@ def photos_and_holes(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.uin
     hole = cells.repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width]
     hole[random.integers(height), random.integers(width)] = False  # something must be known
     other = np.where(hole[..., np.newaxis], random.integers(0, 256, photo.shape, np.uint8), photo)
-    # With a mask sent, alpha is a part of the picture that stays as it is.
+    # If a mask is sent, alpha is part of the picture and stays as it is.
     other[:, :, 3:] = photo[:, :, 3:]
     return photo, other, hole
 

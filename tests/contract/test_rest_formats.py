@@ -30,10 +30,10 @@ HOLE = scratch(HEIGHT, WIDTH, 7)
 MASK = encode_mask(HOLE)
 PHOTO = face(HEIGHT, WIDTH)
 GREY = np.asarray(Image.fromarray(PHOTO).convert("L"))
-# Values of 16 bits that no 8-bit picture has.
+# 16-bit values that no 8-bit picture has.
 DEEP = PHOTO.astype(np.uint16) * 256 + np.random.default_rng(1).integers(0, 256, PHOTO.shape, np.uint16)
 DEEP_GREY = np.ascontiguousarray(DEEP[:, :, 0])
-# Three levels of cover: all, some, and none in the hole's place.
+# Three levels of opacity: full, partial, and none in the hole.
 ALPHA = np.where(np.arange(WIDTH) < WIDTH // 2, 255, 200)[np.newaxis].repeat(HEIGHT, axis=0).astype(np.uint8)
 RGBA = np.dstack([PHOTO, ALPHA])
 CUT_OUT = np.dstack([PHOTO, np.where(HOLE, 0, ALPHA)]).astype(np.uint8)
@@ -46,7 +46,7 @@ def pillow(
 
 
 def opencv(suffix: str, samples: Samples) -> Callable[[], bytes]:
-    """A file by OpenCV, which writes 16-bit colour; `samples` are RGB, RGBA or grey."""
+    """A file written by OpenCV, which supports 16-bit colour; `samples` are RGB, RGBA or grey."""
     conversions = {2: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     conversion = conversions[samples.ndim if samples.ndim == 2 else samples.shape[2]]
     stored = samples if conversion is None else cv2.cvtColor(samples, conversion)
@@ -54,7 +54,7 @@ def opencv(suffix: str, samples: Samples) -> Callable[[], bytes]:
 
 
 def by_pillow(file: bytes) -> Samples:
-    """What Pillow, by libjpeg and libwebp, makes of a lossy file: HW4 RGBA uint8."""
+    """A lossy file as Pillow decodes it with libjpeg and libwebp: HW4 RGBA uint8."""
     return np.asarray(Image.open(io.BytesIO(file)).convert("RGBA"))
 
 
@@ -102,7 +102,7 @@ PHOTOS: dict[str, tuple[Callable[[], bytes], Samples | None]] = {
 
 
 def interlaced(photo: NDArray[np.uint8]) -> bytes:
-    """A PNG in Adam7's seven passes, which Pillow reads and does not write."""
+    """An interlaced PNG, with the seven passes of Adam7, which Pillow reads but does not write."""
     height, width = photo.shape[:2]
     passes = [
         (0, 0, 8, 8),
@@ -139,14 +139,14 @@ def test_a_grey_photo_is_filled_with_grey(rest: RestClient, kind: str) -> None:
     assert (filling == filling[:, :1]).all()
 
 
-def test_depth_of_16_bits_is_filled_as_finely_as_it_came(rest: RestClient) -> None:
+def test_a_16_bit_photo_is_filled_with_16_bit_depth(rest: RestClient) -> None:
     filling = rest.fill(Fill(PHOTOS["png-16-bit-rgb"][0](), MASK)).rgb[HOLE]
-    assert (filling % 257 != 0).any(), "the filling is 8-bit values, stretched"
+    assert (filling % 257 != 0).any(), "the filling is 8-bit values scaled up"
 
 
 SOFT = np.where(HOLE, 128, 127).astype(np.uint8)  # either side of the threshold
 PAINT = np.dstack([np.full((HEIGHT, WIDTH, 3), 255, np.uint8), as_mask(HOLE)])
-SQUARES = block(HEIGHT, WIDTH, 24, 40, 32)  # along the 8x8 blocks of JPEG, which keeps such edges
+SQUARES = block(HEIGHT, WIDTH, 24, 40, 32)  # aligned with the 8x8 blocks of JPEG, which keeps such edges
 
 MASKS: dict[str, tuple[Callable[[], bytes], NDArray[np.bool_]]] = {
     "png-grey": (pillow(as_mask(HOLE)), HOLE),
@@ -174,7 +174,7 @@ def test_mask(rest: RestClient, kind: str) -> None:
     assert filled.facts["hole_ratio"] == pytest.approx(hole.mean(), abs=1e-6)
 
 
-# How upright pixels are laid down for each orientation: the inverse of what a reader does.
+# How upright pixels are stored for each orientation: the inverse of what a reader does.
 LAID_DOWN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -187,7 +187,7 @@ LAID_DOWN = {
 
 
 def turned(upright: Samples, orientation: int, picture_format: str, **options: object) -> bytes:
-    """A file whose pixels lie so that its EXIF orientation turns them into `upright`."""
+    """A file whose pixels are stored so that its EXIF orientation turns them into `upright`."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     image = Image.fromarray(upright).transpose(LAID_DOWN[orientation])
@@ -214,7 +214,7 @@ def test_exif_orientation_of_the_mask(rest: RestClient, picture_format: str, ori
 
 
 def test_exif_orientation_of_both(rest: RestClient) -> None:
-    """A phone's photo, and a mask drawn over it by a program that turns neither."""
+    """A phone's photo, and a mask drawn over it by a program that rotates neither."""
     photo, mask = turned(PHOTO, 6, "JPEG", quality=95), turned(as_mask(HOLE), 6, "PNG")
     assert rest.fill(Fill(photo, mask)).png == rest.fill(Fill(photo, MASK)).png
 
@@ -227,7 +227,7 @@ def test_transparency_is_the_mask_where_none_is_sent(
 ) -> None:
     filled = rest.fill(Fill(encode(CUT_OUT, picture_format, **options)))
     assert (filled.rgba[~HOLE] == CUT_OUT[~HOLE]).all()
-    assert (filled.rgba[HOLE, 3] == 255).all(), "what is filled must be seen"
+    assert (filled.rgba[HOLE, 3] == 255).all(), "what is filled must be visible"
     assert (filled.rgb == rest.fill(Fill(encode(PHOTO), MASK)).rgb).all()
     assert filled.facts["hole_ratio"] == pytest.approx(HOLE.mean(), abs=1e-6)
 
@@ -252,7 +252,7 @@ def test_a_mask_overrules_transparency(rest: RestClient) -> None:
 
 
 def test_colour_profile_is_kept(rest: RestClient) -> None:
-    """The known pixels' numbers stay, so what they mean must stay too."""
+    """The values of the known pixels stay, so their meaning must stay too."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     answer = rest.fill(Fill(encode(painted(PHOTO, HOLE), icc_profile=profile), MASK)).png
     with Image.open(io.BytesIO(answer)) as image:
@@ -265,7 +265,7 @@ CAMERA, PLACE = ExifTags.Base.Make, ExifTags.IFD.GPSInfo
 
 
 def phone_photo(picture_format: str) -> bytes:
-    """A photo with a camera, a place and a colour profile, whose pixels a viewer has to turn."""
+    """A photo with a camera model, a location and a colour profile, whose pixels a viewer has to rotate."""
     exif = Image.Exif()
     exif[CAMERA], exif[PLACE] = "Camera", {1: "N"}
     exif[ExifTags.Base.Orientation] = 6

@@ -1,4 +1,4 @@
-"""Hostile requests: files and bodies that crash, flood or stall a decoder cost one request a 4xx, and nothing else."""
+"""Hostile requests: a file or body made to crash, flood or stall a decoder gets a 4xx, and affects nothing else."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ DEEP = hostile_images.tiff(PHOTO.astype(np.uint16) * 257)
 
 _MEGABYTE = 1_000_000
 _CPU_SECONDS = 10.0
-"""What a refusal may cost. Without limits, these files took up to 17 s, and gigabytes."""
+"""CPU time that a refusal may take. Without limits, these files took up to 17 s, and gigabytes."""
 
 
 def assert_refused(response: Any) -> None:
@@ -39,7 +39,7 @@ def test_a_hostile_file_is_refused(engine: Engine, rest: RestClient, kind: str) 
 
 @pytest.mark.deployed
 def test_an_animated_png_of_16_bits_crashes_nothing(rest: RestClient) -> None:
-    """As its default image, which is complete, it is a valid file of 4x4 pixels."""
+    """Read as its default image, which is complete, it is a valid file of 4x4 pixels."""
     file = hostile_images.apng_of_16_bits()
     for fill in (Fill(file, MASK), Fill(IMAGE, file)):
         for encoding in (as_multipart, as_json):
@@ -59,7 +59,7 @@ def test_no_sample_comes_from_another_clients_memory(rest: RestClient) -> None:
         assert (rest.fill(Fill(file, MASK)).rgb[~hole] == value).all()
 
 
-def test_12_bits_are_not_nearly_white(rest: RestClient) -> None:
+def test_12_bit_samples_are_scaled_to_16_bits(rest: RestClient) -> None:
     grey = np.arange(96 * 128, dtype=np.uint16).reshape(96, 128) % 4096
     answer = rest.fill(Fill(hostile_images.tiff_of_12_bits(grey), MASK)).rgb
     known = ~block(96, 128, 30, 40, 20)
@@ -67,7 +67,7 @@ def test_12_bits_are_not_nearly_white(rest: RestClient) -> None:
 
 
 def test_json_of_many_values_is_refused(engine: Engine, rest: RestClient) -> None:
-    """20 MB of empty lists would take 500 MB, and Python's lock for seconds."""
+    """20 MB of empty lists would take 500 MB, and hold Python's GIL for seconds."""
     body = b'{"image": [' + b"[]," * 7_000_000 + b"0]}"
     with PeakMemory(engine) as memory:
         response = rest.post(data=body, headers={"Content-Type": "application/json"})
@@ -77,7 +77,7 @@ def test_json_of_many_values_is_refused(engine: Engine, rest: RestClient) -> Non
 
 
 @pytest.mark.deployed
-def test_an_unusual_charset_of_a_form_is_no_error_of_the_server(rest: RestClient) -> None:
+def test_an_unusual_form_charset_is_not_a_server_error(rest: RestClient) -> None:
     part = 'Content-Disposition: form-data; name="b\xfccher"; filename="x"\r\n\r\nabc\r\n'.encode("latin-1")
     body = b"--B\r\n" + part + b"--B--\r\n"
     for charset in ("punycode", "idna", "undefined", "utf-7", "rot13", "no-such-charset"):
@@ -90,7 +90,7 @@ def test_an_unusual_charset_of_a_form_is_no_error_of_the_server(rest: RestClient
 @pytest.mark.parametrize(
     "disposition", ["form-data", "form-data; filename", "form-data; name", 'form-data; name="']
 )
-def test_a_damaged_form_is_no_error_of_the_server(rest: RestClient, disposition: str) -> None:
+def test_a_damaged_form_is_not_a_server_error(rest: RestClient, disposition: str) -> None:
     body = f"--B\r\nContent-Disposition: {disposition}\r\n\r\nabc\r\n--B--\r\n".encode()
     response = rest.post(data=body, headers={"Content-Type": "multipart/form-data; boundary=B"})
     assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""`POST /masks/marks`: a mask is proposed for the marks in a photo, on the engines that find them."""
+"""`POST /masks/marks` proposes a mask for the marks in a photo, on the engines that find them."""
 
 import base64
 import io
@@ -57,7 +57,7 @@ def test_the_mask_covers_the_scratch(rest: RestClient, request_of: Callable[...,
     assert mask.mean() < 4 * HOLE.mean()
 
 
-def test_the_mask_itself_is_answered_where_the_client_prefers_it(rest: RestClient) -> None:
+def test_the_mask_itself_is_returned_if_the_client_prefers_it(rest: RestClient) -> None:
     response = rest.post(MARKS, **as_form(), headers={"Accept": "image/png"})
     assert response.headers["Content-Type"] == "image/png"
     assert mask_of(response.content).shape == HOLE.shape

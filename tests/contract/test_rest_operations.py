@@ -1,4 +1,4 @@
-"""What an operator asks of either engine: health, metrics, limits, and many clients at one time."""
+"""What an operator expects of an engine: health, metrics, limits, and many clients at the same time."""
 
 import http.client
 import socket
@@ -20,7 +20,7 @@ _LIMIT = 64 * 2**20  # bytes of a body, by default on both engines
 ROUTE = "/predictions/{model}"
 """Label of `PREDICTIONS` in the metrics."""
 _CLIENTS = 8
-# More than either engine holds by default, running and waiting together.
+# More than an engine holds by default, running and waiting together.
 _CROWD = 60
 
 
@@ -66,7 +66,7 @@ def test_a_prediction_is_cancelled_when_the_requests_time_is_over(rest: RestClie
 
 
 @pytest.mark.deployed
-def test_headers_tell_the_model_and_what_runs_it(rest: RestClient) -> None:
+def test_headers_name_the_model_version_and_execution_provider(rest: RestClient) -> None:
     response = rest.post(**as_multipart(Fill(encode(face()), encode_mask(scratch(178, 178, 9)))))
     assert response.headers["X-Model-Version"] == response.json()["model_version"]
     assert response.headers["X-Execution-Provider"] == "CPUExecutionProvider"
@@ -84,7 +84,7 @@ def test_an_unknown_path_is_a_404_in_the_contracts_shape(rest: RestClient, path:
 
 @pytest.mark.deployed
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest: RestClient) -> None:
-    """The header alone is enough to know; a client that waits with the body learns it at once."""
+    """The header alone is enough: a client that has not sent the body yet is told at once."""
     request = requests.Request("POST", engine.url + PREDICTIONS, json={}).prepare()
     request.headers["Content-Length"] = str(10**12)
     with requests.Session() as session:
@@ -99,7 +99,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(engine: Engine, rest
 
 @pytest.mark.deployed("nginx", "ray")
 def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest: RestClient) -> None:
-    """Chunks of no declared length: the server has to count."""
+    """Chunks without a declared total length: the server has to count."""
     pieces = [b" " * 2**20] * (_LIMIT // 2**20) + [b" "]
     with socket.create_connection(("127.0.0.1", engine.port), timeout=PATIENCE) as connection:
         head = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -113,7 +113,7 @@ def test_a_body_over_the_limit_is_refused_while_it_is_sent(engine: Engine, rest:
 
 
 def fills(number: int) -> list[Fill]:
-    """Requests that all differ, in size as in content."""
+    """Requests that all differ, in size and content."""
     sizes = [(178, 178), (300, 200), (96, 128), (250, 300)]
     different = []
     for index in range(number):
@@ -123,7 +123,7 @@ def fills(number: int) -> list[Fill]:
     return different
 
 
-def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) -> None:
+def test_concurrent_clients_each_get_their_own_answer(rest: RestClient) -> None:
     asked = fills(_CLIENTS)
     alone = [rest.fill(fill) for fill in asked]
     together = threading.Barrier(_CLIENTS)
@@ -139,8 +139,8 @@ def test_clients_at_the_same_time_each_get_their_own_answer(rest: RestClient) ->
 
 
 @pytest.mark.deployed("nginx", "ray")
-def test_a_crowd_is_turned_away_in_part_and_served_in_part(engine: Engine, rest: RestClient) -> None:
-    """More requests at one time than the queue holds: each gets its right answer or a 503, none an error."""
+def test_a_crowd_is_partly_served_and_partly_turned_away(engine: Engine, rest: RestClient) -> None:
+    """More requests at once than the queue holds: each gets the right answer or a 503, and no other error."""
     photo, hole = face(300, 300), scratch(300, 300, 9)
     fill = Fill(encode(photo), encode_mask(hole))
     right = rest.fill_png(fill).content
@@ -166,7 +166,7 @@ def test_a_crowd_is_turned_away_in_part_and_served_in_part(engine: Engine, rest:
 
 @pytest.fixture(scope="module")
 def tight_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An ONNX server that runs one prediction and lets none wait, and whose limits are low."""
+    """An ONNX server with low limits that runs one prediction at a time and queues none."""
     flags = ("--concurrency=1", "--queue-size=0", "--max-body-bytes=1000000", "--max-pixels=4000000")
     with onnx_server(tmp_path_factory.mktemp("tight"), *flags) as engine:
         yield engine.url
@@ -180,7 +180,7 @@ def test_a_full_queue_is_a_503_that_says_when_to_come_back(tight_url: str) -> No
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(rest.fill, slow)
         while "inpaint_predictions_running 1.0" not in rest.get("/metrics").text:
-            assert not first.done(), "answered before a second could be asked"
+            assert not first.done(), "answered before a second request could be sent"
         second = rest.post(**as_multipart(Fill(encode(face()), encode_mask(scratch(178, 178, 9)))))
         assert_error(second, 503, "OverloadedException", ("running", "try again"))
         assert int(second.headers["Retry-After"]) >= 1
@@ -189,7 +189,7 @@ def test_a_full_queue_is_a_503_that_says_when_to_come_back(tight_url: str) -> No
 
 
 @pytest.mark.engines
-def test_the_limits_are_those_that_were_set(tight_url: str) -> None:
+def test_the_configured_limits_apply(tight_url: str) -> None:
     rest = RestClient(tight_url)
     noise = encode(np.random.default_rng(0).integers(0, 256, (600, 700, 3), np.uint8))
     too_long = rest.post(**as_multipart(Fill(noise, encode_mask(scratch(600, 700, 9)))))

@@ -15,7 +15,7 @@ PHOTO, HOLE = face(120, 100), scratch(120, 100, 7)
 
 
 def patient_client(engine: Engine) -> AsyncInpaintClient:
-    """One for a busy machine, where a hundred fills can take a minute."""
+    """A client for a busy machine, where a hundred fills can take a minute."""
     return AsyncInpaintClient(engine.url, timeout=2 * PATIENCE, retry_for=2 * PATIENCE)
 
 

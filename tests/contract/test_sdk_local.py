@@ -1,4 +1,4 @@
-"""Filling with the SDK and without a server: the results and errors of a server."""
+"""Filling with the SDK but without a server gives the results and errors of a server."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from sample_pictures import as_mask, encode, encode_mask, face, scratch
 PHOTO, HOLE = face(200, 150), scratch(200, 150, 7)
 
 
-def test_the_result_is_that_of_the_server(onnx_engine: Engine) -> None:
+def test_the_result_equals_the_servers(onnx_engine: Engine) -> None:
     with InpaintClient(onnx_engine.url) as client:
         assert fill(PHOTO, HOLE) == client.fill(PHOTO, HOLE)
         local_jpeg = fill(PHOTO, HOLE, output_format="jpeg", metadata="no-location", output_size="model")

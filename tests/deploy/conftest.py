@@ -7,7 +7,7 @@ TARGETS = ("onnx", "torchserve", "proxy")
 
 @pytest.fixture(scope="session")
 def engine_of_containers() -> Containers:
-    """What builds and runs images here."""
+    """The container engine that builds and runs images on this machine."""
     return containers()
 
 
@@ -19,7 +19,7 @@ def proxy_image() -> str:
 
 @pytest.fixture(scope="session", params=TARGETS)
 def image(request: pytest.FixtureRequest) -> str:
-    """Each of the images for CPUs."""
+    """Each of the CPU images."""
     return str(request.getfixturevalue(f"{request.param}_image"))
 
 

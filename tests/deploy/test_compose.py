@@ -1,4 +1,4 @@
-"""compose.yaml: by the Compose specification, and by what every service here promises."""
+"""compose.yaml: checked against the Compose specification, and for what every service must have."""
 
 import re
 import subprocess
@@ -40,11 +40,11 @@ def test_each_service_has_no_more_rights_than_it_needs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_each_service_has_limits_and_comes_back(name: str, dockerfile: str) -> None:
+def test_each_service_has_limits_and_restarts(name: str, dockerfile: str) -> None:
     service = SERVICES[name]
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
     assert service["restart"] == "unless-stopped"
-    if "build" in service:  # its check is the image's
+    if "build" in service:  # the image has its health check
         _, found, _ = dockerfile.partition(f" AS {service['build']['target']}\n")
         assert found
     else:
@@ -52,7 +52,7 @@ def test_each_service_has_limits_and_comes_back(name: str, dockerfile: str) -> N
         assert re.fullmatch(r"\$\{\w+:-[\w/]+:v?\d+\.\d+\.\d+\}", service["image"])
 
 
-def test_only_the_proxy_and_the_dashboard_can_be_reached_and_from_this_host_alone() -> None:
+def test_only_the_proxy_and_the_dashboard_publish_ports_and_only_on_this_host() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert set(ports) == {"proxy", "grafana"}
     for (port,) in ports.values():
@@ -62,7 +62,7 @@ def test_only_the_proxy_and_the_dashboard_can_be_reached_and_from_this_host_alon
         assert set(SERVICES[name]["networks"]) == {"inside"}
 
 
-def test_every_engine_has_its_profile_and_is_waited_for() -> None:
+def test_every_engine_has_a_profile_and_the_proxy_waits_for_it() -> None:
     profiles = [profile for name in ENGINES for profile in SERVICES[name]["profiles"]]
     assert sorted(profiles) == ["gpu", "onnx", "torchserve", "torchserve-gpu"]
     assert sorted(SERVICES["proxy"]["profiles"]) == sorted(profiles)
@@ -79,15 +79,15 @@ def test_only_gpu_services_ask_for_a_gpu() -> None:
         assert bool(devices) is name.endswith("-gpu")
 
 
-def test_a_stop_leaves_more_time_than_the_servers_take() -> None:
+def test_the_stop_grace_period_is_longer_than_a_shutdown() -> None:
     from serving.http.settings import Settings
 
     for name in (*ENGINES, "proxy"):
         grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
-        assert grace > int(Settings.model_fields["graceful_seconds"].default) + 15  # what java takes to end
+        assert grace > int(Settings.model_fields["graceful_seconds"].default) + 15  # Java's exit time
 
 
-def test_files_that_are_mounted_are_there() -> None:
+def test_mounted_files_exist() -> None:
     sources = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
     for source in sources:
         if source.startswith("./"):

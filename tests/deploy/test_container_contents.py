@@ -11,7 +11,7 @@ from images import BASE, USER, Containers
 
 _MEGABYTE = 1_000_000
 
-# Run inside an image by a user who may read everything: prints what must not be there, unless its base has it.
+# Run as root inside an image: prints the commands and files that no image may add to its base image.
 _INTRUDERS = r"""
 for command in gcc g++ cc make ld node npm git curl wget; do command -v $command; done
 find / -xdev \( -name proc -o -name sys \) -prune -o \( \
@@ -28,7 +28,7 @@ def added(image: str, engine_of_containers: Containers) -> float:
     return float(whole - base) / _MEGABYTE
 
 
-def test_nothing_is_in_it_that_does_not_serve(image: str, engine_of_containers: Containers) -> None:
+def test_image_has_nothing_that_serving_does_not_need(image: str, engine_of_containers: Containers) -> None:
     found, in_base = (
         set(
             engine_of_containers.run(
@@ -48,7 +48,7 @@ def test_no_user_but_root_can_write_outside_of_tmp(image: str, engine_of_contain
     assert set(found) <= {"/tmp", "/var/tmp", "/run/lock", "/var/cache/proxy"}
 
 
-def test_it_is_no_root_and_says_what_it_is(image: str, engine_of_containers: Containers) -> None:
+def test_image_runs_without_root_and_describes_itself(image: str, engine_of_containers: Containers) -> None:
     config = engine_of_containers.inspect(image)["Config"]
     assert config["User"] == f"{USER}:{USER}"
     assert engine_of_containers.run(image, "id", "-u").stdout.strip() == str(USER)
@@ -68,18 +68,18 @@ def test_onnx_has_no_torch_and_is_small(onnx_image: str, engine_of_containers: C
     assert added(onnx_image, engine_of_containers) < 450
 
 
-def test_torchserve_has_no_cuda_where_the_build_for_cpus_is_at_hand(
+def test_torchserve_has_no_cuda_where_the_cpu_build_is_available(
     torchserve_image: str, engine_of_containers: Containers
 ) -> None:
     version = engine_of_containers.run(
         torchserve_image, "python", "-c", "import torch; print(torch.__version__)"
     )
     if "+cpu" not in version.stdout:
-        pytest.skip(f"torch {version.stdout.strip()} was found here, which is not the build for CPUs alone")
+        pytest.skip(f"torch {version.stdout.strip()} was found here, which is not the CPU-only build")
     assert added(torchserve_image, engine_of_containers) < 1900
 
 
-def test_only_what_an_image_needs_goes_to_the_builder(
+def test_the_build_context_has_only_what_an_image_needs(
     engine_of_containers: Containers, tmp_path: Path
 ) -> None:
     """The build context, listed by a build that copies all of it."""
@@ -111,7 +111,7 @@ def test_requirements_have_the_tested_versions_and_hashes(name: str) -> None:
     tested = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     tested = {re.sub(r"[_.]", "-", package).lower(): version for package, version in tested.items()}
     untested = {package for package, version in pins.items() if tested.get(package) != version}
-    # What a GPU needs cannot be installed beside what the tests need, and has versions of its own.
+    # GPU packages cannot be installed beside the tests' packages, and have versions of their own.
     expected = {package for package in pins if package.startswith("nvidia-") or package == "onnxruntime-gpu"}
     assert untested - {"setuptools", "wheel"} == expected
     assert bool(expected) is name.endswith("-gpu")

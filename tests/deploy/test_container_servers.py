@@ -1,4 +1,4 @@
-"""The images' servers: they say when they are ready, drain, take another model, and refuse what they cannot do."""
+"""The servers in the images: health checks, draining, mounted models, the page, and refusal without a GPU."""
 
 import re
 import signal
@@ -14,8 +14,8 @@ from requests_in_flight import PATIENCE, large, post, small, until
 
 from export.mar import build_mar
 
-# Kill TorchServe's workers and see the check, the arguments, fail before others have taken their place: that takes
-# them two seconds, and TorchServe a moment to see that they are gone.
+# Kill TorchServe's workers, and run the health check in the arguments until it fails. It has to fail before new
+# workers have taken their place, which takes two seconds; TorchServe needs a moment to notice that they are gone.
 _KILL_WORKERS = """
 import json, os, subprocess, sys, urllib.request
 description = json.load(urllib.request.urlopen("http://127.0.0.1:8081/models/inpaint"))[0]
@@ -31,7 +31,7 @@ def name_of(engine: Engine) -> str:
 
 
 def own_model(folder: Path) -> Path:
-    """The default model under another version."""
+    """The default model with another version."""
     model = onnx.load(MODEL)
     for entry in model.metadata_props:
         if entry.key == "model_version":
@@ -42,22 +42,22 @@ def own_model(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("engine_name", ["onnx", "torchserve"])
-def test_it_is_healthy_when_it_can_answer(
+def test_container_is_healthy_once_it_can_answer(
     request: pytest.FixtureRequest, engine_name: str, engine_of_containers: Containers
 ) -> None:
-    """On the ports that the image has by itself, in a network of its own."""
+    """On the default ports of the image, without an external network."""
     image = request.getfixturevalue(f"{engine_name}_image")
     with engine_of_containers.detached(image, "--network", "none") as container:
         until(lambda: engine_of_containers.healthy(container, image))
         if engine_name == "torchserve":
-            # Before it says so, it has a picture filled, and ends should the worker die over it.
+            # Before it logs this, it fills a picture, and exits if the worker dies meanwhile.
             until(lambda: "ready:" in engine_of_containers("logs", container).stdout)
             check = engine_of_containers.health_check(image)
             engine_of_containers("exec", container, "python", "-c", _KILL_WORKERS, *check)
             until(lambda: engine_of_containers.healthy(container, image))
 
 
-def test_nobody_there_is_not_healthy(onnx_image: str, engine_of_containers: Containers) -> None:
+def test_health_check_fails_where_nothing_listens(onnx_image: str, engine_of_containers: Containers) -> None:
     url = f"http://127.0.0.1:{free_port()}/v2/health/ready"
     done = engine_of_containers.run(onnx_image, "python", "-I", "healthcheck.py", url)
     assert done.returncode == 1
@@ -66,7 +66,7 @@ def test_nobody_there_is_not_healthy(onnx_image: str, engine_of_containers: Cont
 
 
 @pytest.mark.parametrize("engine_name", ["onnx", "torchserve"])
-def test_it_serves_a_mounted_model_and_a_stop_answers_what_is_in_flight(
+def test_container_serves_a_mounted_model_and_a_stop_finishes_requests_in_flight(
     request: pytest.FixtureRequest, engine_name: str, engine_of_containers: Containers, tmp_path: Path
 ) -> None:
     image, model = request.getfixturevalue(f"{engine_name}_image"), own_model(tmp_path)
@@ -90,7 +90,7 @@ def test_it_serves_a_mounted_model_and_a_stop_answers_what_is_in_flight(
 
 
 def cpu_seconds(engine: Engine) -> float:
-    """Seconds of CPU that its processes have used."""
+    """User CPU time of the engine's processes, in seconds."""
     return sum(process.cpu_times().user for process in engine.processes())
 
 
@@ -102,10 +102,10 @@ def test_the_page_is_there(onnx_container_engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("target", ["onnx-gpu", "torchserve-gpu"])
-def test_without_a_gpu_the_settings_of_the_gpu_images_refuse_to_start(
+def test_gpu_image_settings_prevent_a_start_without_a_gpu(
     request: pytest.FixtureRequest, target: str, dockerfile: str, engine_of_containers: Containers
 ) -> None:
-    """Those images are gigabytes; what they set is given to the image for CPUs."""
+    """The GPU images are gigabytes large, so their settings are given to the CPU images."""
     _, _, rest = dockerfile.partition(f"AS {target}\n")
     stage = rest.partition("\nFROM ")[0]
     settings = re.findall(r"INPAINT_\w+=\S+", stage)
@@ -124,7 +124,7 @@ def test_without_a_gpu_the_settings_of_the_gpu_images_refuse_to_start(
     assert "Traceback" not in done.stderr
 
 
-def test_the_proxy_serves_the_page_and_passes_on(
+def test_the_proxy_serves_the_page_and_forwards_requests(
     proxy_image: str, onnx_container_engine: Engine, engine_of_containers: Containers
 ) -> None:
     port = free_port()

@@ -1,4 +1,4 @@
-"""The Helm chart: rendered by Helm for each profile, checked by Kubernetes' schemas and by what the server takes."""
+"""The Helm chart: rendered for each profile, and checked against Kubernetes' schemas and the server's settings."""
 
 import gzip
 import hashlib
@@ -39,7 +39,7 @@ def helm(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def render(*options: str, kube_version: str = NEWEST) -> dict[str, Document]:
-    """The documents of a release named `inpaint` in the namespace `photos`, by their kind."""
+    """The documents of a release named `inpaint` in the namespace `photos`, by kind."""
     done = helm(
         "template", "inpaint", str(CHART), "--namespace", "photos", "--kube-version", kube_version, *options
     )
@@ -58,7 +58,7 @@ def values(**settings: str) -> list[str]:
 
 
 def pods(documents: dict[str, Document]) -> list[Document]:
-    """The specifications of the pods that documents ask for."""
+    """The pod specifications in the documents."""
     found = []
     if "Deployment" in documents:
         found.append(documents["Deployment"]["spec"]["template"]["spec"])
@@ -72,7 +72,7 @@ def pods(documents: dict[str, Document]) -> list[Document]:
 
 
 def environment(container: Document) -> dict[str, str]:
-    """A container's variables that have a value in the document itself."""
+    """A container's environment variables whose values are in the document itself."""
     return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
 
 
@@ -205,7 +205,7 @@ def test_keda_asks_for_what_the_servers_report(app: FastAPI) -> None:
 
 
 def strict(schema: Any) -> Any:
-    """A CRD's schema that allows no field which it does not name, and is a JSON schema."""
+    """A CRD's schema as a JSON schema that allows no fields except those it names."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
@@ -244,7 +244,7 @@ def test_custom_resources_follow_their_definitions(profile: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
 def test_ray_takes_its_configuration() -> None:
-    """The RayService's configuration and deploy/ray/serve.yaml describe one application."""
+    """The RayService's configuration and deploy/ray/serve.yaml describe the same application."""
     from ray.serve.schema import ServeDeploySchema
 
     from serving.ray.app import build
@@ -262,12 +262,12 @@ def test_ray_takes_its_configuration() -> None:
 
 
 def test_a_ray_cluster_cannot_be_used_without_its_token() -> None:
-    """Whoever uses Ray's ports can run code, and the chart has no NetworkPolicy for them."""
+    """Whoever can reach Ray's ports can run code, and the chart has no NetworkPolicy for them."""
     cluster = render(*PROFILES["ray"])["RayService"]["spec"]["rayClusterConfig"]
     assert cluster["authOptions"]["mode"] == "token"
 
 
-def test_only_a_download_needs_a_way_out() -> None:
+def test_only_a_download_allows_egress() -> None:
     assert render()["NetworkPolicy"]["spec"]["egress"] == []
     ((rule),) = render(*PROFILES["download"])["NetworkPolicy"]["spec"]["egress"]
     assert {port["port"] for port in rule["ports"]} == {53, 443}
@@ -275,7 +275,7 @@ def test_only_a_download_needs_a_way_out() -> None:
 
 @pytest.fixture
 def file_server(tmp_path: Path) -> Iterator[str]:
-    """The URL of a server with the file `model.onnx`."""
+    """The URL of the file `model.onnx` on a local server."""
     (tmp_path / "model.onnx").write_bytes(b"a model")
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

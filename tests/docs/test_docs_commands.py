@@ -1,4 +1,4 @@
-"""Every command and every Python example of the documentation, run in a folder that looks like a clone."""
+"""Every command and every Python example in the documentation, run in a folder that looks like a clone."""
 
 import importlib
 import os
@@ -40,11 +40,11 @@ SMALLER = {
     "python -m training evaluate": "--count 1 --rows 1 --workers 1 --masks fine",
     "python -m export parity": "--count 5",
 }
-"""What is appended to a command so that it takes seconds."""
+"""Options appended to a command so that it takes only seconds."""
 
 
 class Clone:
-    """A folder with what the commands need of a clone, and a running server in place of the one at port 8080."""
+    """A folder with the parts of a clone that the commands need, and a server in place of the one at port 8080."""
 
     def __init__(self, folder: Path, address: str = "127.0.0.1:8080") -> None:
         self.folder, self.address = folder, address
@@ -67,7 +67,7 @@ class Clone:
             cv2.imwrite(str(folder / "FOLDER" / f"photo-{number:02}.png"), photo)
 
     def localised(self, text: str) -> str:
-        """A command or a program with this server's address and the tests' environment."""
+        """A command or program that uses this server's address and the tests' environment."""
         return text.replace("127.0.0.1:8080", self.address).replace(".venv/bin/", "")
 
     def run(self, *command: str) -> None:
@@ -82,14 +82,14 @@ class Clone:
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
 
     def shell(self, command: str) -> None:
-        """Run a command until it ends; where it writes a picture, that is checked."""
+        """Run a command to its end, and check the picture if it writes one."""
         (self.folder / "filled.png").unlink(missing_ok=True)
         self.run("bash", "-o", "pipefail", "-c", self.localised(command))
         if "filled.png" in command:
             self.check_filled()
 
     def here(self, command: str) -> None:
-        """Run `python -m training` or `export` in this process: to import PyTorch takes longer than what most do."""
+        """Run `python -m training` or `export` in this process: importing PyTorch takes longer than most of them."""
         smaller = next((more for start, more in SMALLER.items() if command.startswith(start)), "")
         _, _, module, *arguments = shlex.split(f"{command} {smaller}")
         with pytest.MonkeyPatch.context() as patch:
@@ -128,7 +128,7 @@ class Clone:
 
 
 def make(command: str) -> None:
-    """Targets and variables exist. The recipes are run by CI."""
+    """Check that targets and variables exist. CI runs the recipes."""
     makefile = (ROOT / "Makefile").read_text()
     for word in command.split()[1:]:
         variable, is_variable, _ = word.partition("=")
@@ -138,7 +138,7 @@ def make(command: str) -> None:
 
 
 def docker(command: str) -> None:
-    """Profiles, services and targets exist. The tests of `tests/deploy` build and run them."""
+    """Check that profiles, services and targets exist. The tests in `tests/deploy` build and run them."""
     profiles = {profile for service in COMPOSE["services"].values() for profile in service["profiles"]}
     assert set(re.findall(r"--profile (\S+)", command)) <= profiles
     assert set(re.findall(r"--scale (\w+)=", command)) <= set(COMPOSE["services"])
@@ -154,7 +154,7 @@ def pre_commit(_command: str) -> None:
 
 
 def runner(command: str, clone: Clone) -> Callable[[str], None]:
-    """How a command is run; a command that no pattern matches fails its test."""
+    """The function that runs a command; a command that no pattern matches fails its test."""
     settings = r"(?:[A-Z_]+=\S+ )*"
     for pattern, run in {
         rf"{settings}make ": make,

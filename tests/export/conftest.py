@@ -1,4 +1,4 @@
-"""One tiny network, exported once in every format by the command itself: the exporter takes long."""
+"""One tiny network, exported once in every format by the command itself: exporting is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artifacts damaged as exporters and people have damaged them; each keeps the metadata of the whole one."""
+"""Artifacts damaged as exporters and people have damaged them; each keeps the intact one's metadata."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def perturbed_weight(source: Path, target: Path, factor: float = 1.05) -> Path:
 
 
 def without_clamps(source: Path, target: Path) -> Path:
-    """Nothing guards the divisions by what is known any more, as when an exporter drops a small epsilon."""
+    """Divisions by the known share are no longer guarded, as when an exporter drops a small epsilon."""
     proto, _ = load_artifact(source)
     bounds = {node.input[1] for node in proto.graph.node if node.op_type == "Clip" and node.input[1]}
     guards = {
@@ -34,12 +34,12 @@ def without_clamps(source: Path, target: Path) -> Path:
 
 
 def touched_known_pixels(source: Path, target: Path) -> Path:
-    """Every pixel comes back a last place too bright, far below what the eye and a tolerance see."""
+    """Every pixel is too bright by a few units in the last place, far below what the eye or a tolerance notices."""
     return _appended(source, target, "Mul", np.float32(1 + 2.0**-22))
 
 
 def transposed(source: Path, target: Path) -> Path:
-    """Height and width of the answer change places."""
+    """Height and width of the answer are swapped."""
     return _appended(source, target, "Transpose", perm=[0, 1, 3, 2])
 
 

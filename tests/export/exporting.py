@@ -1,4 +1,4 @@
-"""The export command as a process, and what ONNX Runtime makes of its files."""
+"""Run the export command as a process, and its files in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Completed = subprocess.CompletedProcess[str]
 
 
 def export_command(*arguments: str | Path, folder: Path) -> Completed:
-    """Run `python -m export` in a folder of one's own and wait for its end."""
+    """Run `python -m export` in a folder and wait for it to end."""
     return subprocess.run(
         [sys.executable, "-m", "export", *map(str, arguments)],
         cwd=folder,
@@ -44,14 +44,14 @@ def session_of(artifact: Path, **options: object) -> onnxruntime.InferenceSessio
 
 
 def run(session: onnxruntime.InferenceSession, image: Tensor, mask: Tensor) -> np.ndarray:
-    """Answer N3HW float32."""
+    """Return the answer, N3HW float32."""
     answer: np.ndarray
     (answer,) = session.run(["output"], {"image": image.numpy(), "mask": mask.numpy()})
     return answer
 
 
 def metadata_of(artifact: Path) -> Mapping[str, str]:
-    """What an artifact says of itself."""
+    """An artifact's metadata."""
     return {entry.key: entry.value for entry in onnx.load(artifact).metadata_props}
 
 

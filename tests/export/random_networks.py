@@ -10,7 +10,7 @@ from training.network.model import InpaintingModel, Kind, ModelConfig
 from training.network.smooth_fill import ANY_SIZE, MULTIPLES_OF_32, smooth_fill
 
 SMALL_SPREAD = 0.01
-"""Of corrections that 8 bits keep their tolerance on; random weights answer in extremes more often than learnt ones."""
+"""Of corrections on which 8 bits keep their tolerance; random weights give extremes more often than learnt ones."""
 
 HOLES = ("empty", "scattered", "solid", "border", "corners", "lines", "mixed", "everything")
 
@@ -52,7 +52,7 @@ def random_network(
 def rescale(out: nn.Conv2d, answer: Tensor, spread: float, mean: float) -> None:
     """Give a network's answer, N3HW, another standard deviation and mean in each colour."""
     assert out.bias is not None
-    colours = len(out.bias) // 3 * 3  # without the channel that shares out what the other side offers
+    colours = len(out.bias) // 3 * 3  # without the channel for the share of the other side's detail
     scale, offset = (  # a correction's channels are four sub-pixels of each colour
         x.repeat_interleave(colours // 3) for x in (spread / answer.std((0, 2, 3)), answer.mean((0, 2, 3)))
     )
@@ -79,13 +79,13 @@ def pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:
 
 
 def holes(kind: str, count: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """N1HW float32, 1 = known, 0 = hole; each of a batch at another place."""
+    """N1HW float32, 1 = known, 0 = hole; each of a batch in another place."""
     generator = torch.Generator().manual_seed(seed)
     mask = torch.ones(count, 1, height, width)
     for index, one in enumerate(mask[:, 0]):
         if kind in ("scattered", "mixed"):
             one[torch.rand(height, width, generator=generator) < 0.2] = 0
-        if kind in ("solid", "mixed"):  # 60 % and less of the picture
+        if kind in ("solid", "mixed"):  # 60 % of the picture or less
             tall, wide = (round(side * 0.6**0.5) - index for side in (height, width))
             top, left = (height - tall) * index // count, (width - wide) * index // count
             one[top : top + tall, left : left + wide] = 0

@@ -1,4 +1,4 @@
-"""`python -m export`: a user's mistake is one line and an exit status, and leaves every file as it was."""
+"""`python -m export`: a user's mistake gives one line and an exit status, and leaves every file as it was."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def files(checkpoint: Path, fp32: Path, fp16: Path, photos: Path, tmp_path: Path) -> Path:
-    """A folder with what the mistakes below are made with."""
+    """A folder with the files that the mistakes below need."""
     shutil.copy(checkpoint, tmp_path / "tiny.safetensors")
     shutil.copy(fp32, tmp_path / "fp32.onnx")
     shutil.copy(fp16, tmp_path / "fp16.onnx")
@@ -120,7 +120,7 @@ def test_a_checkpoint_is_exported_in_every_format(exported: tuple[Completed, Pat
 
 
 def test_the_formats_can_be_chosen(report_fp32: Path) -> None:
-    """The float32 file always is made."""
+    """The float32 file is always written."""
     assert {file.name for file in report_fp32.parent.iterdir()} == {"report.onnx", "parity.json", "parity.md"}
 
 

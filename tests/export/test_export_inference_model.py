@@ -1,4 +1,4 @@
-"""The network rewritten for inference is the network that was trained."""
+"""The network rewritten for inference computes the same function as the trained one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from training.network.partial_conv import coverage
 from training.network.report_unet import DoubleConv, UpBlock
 
 LAST_ROUNDING = 2.0**-23
-"""Both answer float32 whatever they compute in: twice half a unit in the last place of values below 1."""
+"""Both return float32 whatever they compute in: twice half a unit in the last place of values below 1."""
 ROUNDING = 5e-5
-"""Of float32 through some 20 layers."""
+"""Float32's rounding through some 20 layers."""
 EXACT = 1e-12
 """Float64's rounding through two layers."""
 
@@ -64,7 +64,7 @@ def test_float32_rounds_both_alike(network: InpaintingModel) -> None:
 
 @torch.inference_mode()
 def test_the_comparison_above_sees_the_networks(network: InpaintingModel) -> None:
-    """Nothing is hidden by the final clamp or by a network that answers a constant."""
+    """Nothing is hidden by the final clamp or by a constant answer."""
     image, mask = pictures(3, 90, 61, seed=1), holes("mixed", 3, 90, 61, seed=1)
     prediction = network.predict(image, mask)
     filled = prediction[(mask == 0).expand_as(prediction)]
@@ -86,7 +86,7 @@ def test_what_is_under_the_hole_never_matters(network: InpaintingModel) -> None:
 
 
 @torch.inference_mode()
-def test_half_precision_keeps_near_and_answers_float32(network: InpaintingModel) -> None:
+def test_half_precision_stays_close_and_returns_float32(network: InpaintingModel) -> None:
     image, mask = pictures(2, 64, 64), holes("mixed", 2, 64, 64)
     answer = InferenceModel(network, torch.float16)(image, mask)
     assert answer.dtype == torch.float32
@@ -109,11 +109,11 @@ def test_the_trained_model_is_left_as_it_was(network: InpaintingModel) -> None:
         assert torch.equal(tensor, before[name]), name
 
 
-# --- the identities of the module's docstring, where rounding cannot excuse anything -------------------------------
+# --- the identities of the module's docstring, in float64 so that rounding cannot hide an error --------------------
 
 
 def lived_in(block: nn.Module) -> nn.Module:
-    """Give a block float64 weights and batch norms that do something."""
+    """Give a block float64 weights and non-trivial batch norms."""
     for norm in (m for m in block.modules() if isinstance(m, nn.BatchNorm2d)):
         nn.init.uniform_(norm.weight, -1.5, 1.5)
         nn.init.normal_(norm.bias)

@@ -1,4 +1,4 @@
-"""The 8-bit artifact: where it is 8 bits, where it must stay float, and what it cannot be made from."""
+"""The 8-bit artifact: what is quantised, what must stay float, and what it cannot be made from."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_networks_weights_are_8_bits_per_channel(proto: onnx.ModelProto, fp3
 
 
 def test_products_of_two_weights_and_activations_fit_into_16_bits(proto: onnx.ModelProto) -> None:
-    """Where there is no VNNI, x86 processors add two products at a time and saturate."""
+    """Without VNNI, x86 processors add two products at a time and saturate."""
     constants = initializers_of(proto)
     weights = [
         constants[dequantise.input[0]] for _, dequantise in convolutions(proto) if dequantise is not None
@@ -88,12 +88,12 @@ def test_activations_are_8_bits_too(proto: onnx.ModelProto) -> None:
             assert constants[activation.input[2]].dtype == np.uint8
 
 
-def test_no_operators_of_onnx_runtime_alone_are_declared(proto: onnx.ModelProto) -> None:
+def test_no_operators_specific_to_onnx_runtime_are_declared(proto: onnx.ModelProto) -> None:
     assert [opset.domain for opset in proto.opset_import] == [""]
 
 
 def test_onnx_runtime_runs_8_bit_kernels(int8: Path, tmp_path: Path) -> None:
-    """What the file states as dequantise, convolve, quantise becomes one kernel, for each of the 34 convolutions."""
+    """The file's dequantise, convolve, quantise becomes one kernel for each of the 34 convolutions."""
     optimised = tmp_path / "optimised.onnx"
     level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     session_of(int8, optimized_model_filepath=str(optimised), graph_optimization_level=level)
@@ -104,7 +104,7 @@ def test_onnx_runtime_runs_8_bit_kernels(int8: Path, tmp_path: Path) -> None:
 
 
 def test_the_first_fill_stays_in_float(int8: Path, proto: onnx.ModelProto) -> None:
-    """Without the network's correction the artifact answers the first fill, to float32's rounding."""
+    """Without the network's correction the artifact returns the first fill, to float32's rounding."""
     silent = onnx.ModelProto()
     silent.CopyFrom(proto)
     (last,) = (node for node in silent.graph.node if "model.unet.out.weight" in node.input)
@@ -148,7 +148,7 @@ def test_the_reports_network_is_quantised_too(report_fp32: Path, photos: Path, t
 
 
 def test_it_is_smaller(int8: Path, fp32: Path) -> None:
-    """Of the weights a quarter remains; this network is so small that the graph weighs as much as they do."""
+    """The weights shrink to a quarter; this network is so small that the graph takes as much space as they do."""
     assert int8.stat().st_size < fp32.stat().st_size
 
 
@@ -213,7 +213,7 @@ def test_a_stranger_is_refused(fp32: Path, photos: Path, tmp_path: Path) -> None
 
 
 def test_a_failure_leaves_the_old_file(int8: Path, fp32: Path, photos: Path, tmp_path: Path) -> None:
-    """Calibration breaks off at a picture that has become unreadable."""
+    """Calibration stops at a picture that has become unreadable."""
     data, target = tmp_path / "data", tmp_path / "out" / "int8.onnx"
     shutil.copytree(photos, data)
     target.parent.mkdir()

@@ -36,7 +36,7 @@ def session(fp32: Path) -> Session:
 
 @pytest.fixture(scope="module")
 def sessions(session: Session, fp16: Path, int8: Path) -> dict[str, Session]:
-    """Of each precision."""
+    """A session for each precision."""
     return {"fp32": session, "fp16": session_of(fp16), "int8": session_of(int8)}
 
 
@@ -61,7 +61,7 @@ def test_the_graph_contract(precision: str, request: pytest.FixtureRequest) -> N
     assert list(dimensions) == ["image", "mask", "output"]
     batch, three, height, width = dimensions["image"]
     assert three == 3
-    assert all(isinstance(d, str) for d in (batch, height, width))  # by name: of any size
+    assert all(isinstance(d, str) for d in (batch, height, width))  # named, so of any size
     assert len({batch, height, width}) == 3
     assert dimensions["mask"] == [batch, 1, height, width]
     assert dimensions["output"] == [batch, 3, height, width]
@@ -87,7 +87,7 @@ def test_the_metadata(precision: str, request: pytest.FixtureRequest, checkpoint
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_nothing_of_the_machine_is_in_the_file(precision: str, request: pytest.FixtureRequest) -> None:
+def test_the_file_reveals_nothing_about_the_machine(precision: str, request: pytest.FixtureRequest) -> None:
     artifact: Path = request.getfixturevalue(precision)
     content = artifact.read_bytes()
     for place in (ROOT, sys.prefix, Path.home(), artifact.parent, Path(onnxruntime.__file__).parent):
@@ -222,7 +222,7 @@ def _of_network(constant: str) -> bool:
 # --- what cannot be read ---------------------------------------------------------------------------------------
 
 
-def test_what_is_no_artifact_is_a_typed_error(tmp_path: Path, fp32: Path) -> None:
+def test_a_file_that_is_no_artifact_is_a_typed_error(tmp_path: Path, fp32: Path) -> None:
     with pytest.raises(ArtifactError, match=r"missing\.onnx cannot be opened"):
         load_artifact(tmp_path / "missing.onnx")
     garbage = tmp_path / "garbage.onnx"

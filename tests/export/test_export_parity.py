@@ -109,7 +109,7 @@ def test_the_verdict_has_every_probe(good: Report, probes: dict[str, Probe]) -> 
             assert comparison["known_exact"] is True
             assert math.isfinite(comparison["max_error"])
     for name in probes:
-        # One row of each artifact's results on the CPU, and one of its largest errors by runtime.
+        # For each artifact, one row of its results on the CPU, and one of its largest errors by runtime.
         assert good.markdown.count(f"| {name} |") == 2 * 3
 
 
@@ -141,7 +141,7 @@ def test_the_three_precisions_are_told_apart(good: Report) -> None:
 def bad(
     checkpoint: Path, fp32: Path, int8: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Report:
-    """All in one run on one runtime, and a good one among them."""
+    """Damaged artifacts and a good one, all in one run on one runtime."""
     folder = tmp_path_factory.mktemp("bad")
     artifacts = [
         damage.perturbed_weight(fp32, folder / "perturbed.onnx"),
@@ -250,7 +250,7 @@ def test_an_answer_of_another_shape_is_refused(
         check(checkpoint, [turned], [probes["47x33"]], [CPU])
 
 
-def test_a_model_that_answers_nan_itself_is_no_yardstick(
+def test_a_pytorch_model_that_returns_nan_is_refused(
     model: InpaintingModel, fp32: Path, probes: dict[str, Probe], tmp_path: Path
 ) -> None:
     broken = random_network("correction", 4, seed=7)
@@ -279,7 +279,7 @@ def test_onnx_runtime_web_answers_one_request_after_another_and_says_why_it_cann
         for probe in (probes["47x33"], probes["32x32"], probes["one picture alone"]):
             answer = run(probe.image, probe.mask)
             assert answer.dtype == np.float32
-            # Its 8-bit sums are rounded at other places.
+            # Its 8-bit sums are rounded in other places.
             np.testing.assert_allclose(answer, expected(probe.image, probe.mask), atol=0.02)
     fixed = damage.fixed_size(fp32, tmp_path / "fixed.onnx")
     with web.load(fixed) as run, pytest.raises(RuntimeError, match="Got invalid dimensions for input"):

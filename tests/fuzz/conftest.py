@@ -1,4 +1,4 @@
-"""Fuzzing is short by default. `make fuzz EXAMPLES=100000` takes as long as one likes, with other inputs each time."""
+"""Fuzzing is short by default. `make fuzz EXAMPLES=100000` runs as long as you like, with other inputs each time."""
 
 import os
 
@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 
-# Without a database of its own in the checkout: what fails is printed, and becomes a seed or a test.
+# No example database in the checkout: an input that fails is printed, and becomes a seed or a test.
 settings.register_profile(
     "fuzz",
     max_examples=EXAMPLES or 60,

@@ -17,7 +17,7 @@ _INTERESTING = [
 def mutate(random: Random, seeds: Mapping[str, bytes], header: int = 300) -> bytes:
     """Return one of the seeds with a few bytes replaced, removed, repeated, or taken from another seed.
 
-    Half of the changes are in the first `header` bytes, where the trouble is.
+    Half of the changes are in the first `header` bytes, where most can go wrong.
     """
     names = sorted(seeds)
     data = bytearray(seeds[random.choice(names)])

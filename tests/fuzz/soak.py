@@ -1,9 +1,9 @@
 """A server under hostile, rude and honest clients: `make soak MINUTES=60`, or a fixed number of hostile requests.
 
-The hostile and rude clients pause for ten seconds of every minute, and the honest ones go on, so that the honest
-clients' times with and without an attack are of the same machine under the same other load.
+The hostile and rude clients pause for ten seconds of every minute while the honest ones go on, so the honest clients'
+times with and without an attack are measured on the same machine under the same other load.
 
-It fails if a request is answered with a 5xx, late or not at all, if a process of the server was started again, if
+It fails if a request is answered with a 5xx, late or not at all, if a process of the server was restarted, if
 memory, file descriptors or threads grow, or if the attack more than doubles the honest clients' p99. It writes a plot,
 and prints what was answered.
 """
@@ -43,33 +43,33 @@ PREDICT, INFER = "/predictions/inpaint", "/v2/models/inpaint/infer"
 JSON = {"Content-Type": "application/json"}
 
 DEADLINE = 60
-"""Seconds of a request, which the ONNX Runtime server is started with. An answer is late a second after it."""
+"""Time limit of a request in seconds, set on the ONNX Runtime server. An answer is late a second after it."""
 
 MAX_MIB = {"onnx": 1500, "torchserve": 3000}
-"""Resident memory of all processes of the server."""
+"""Maximum resident memory of all processes of the server."""
 
 MAX_GROWTH = 1.25
-"""Of memory from the second quarter of the time to the last one."""
+"""Maximum growth of memory, descriptors and threads from the second quarter of the time to the last."""
 
 MAX_SLOWDOWN = 2.0
-"""Of the honest clients' p99 by the attack."""
+"""Maximum factor by which the attack slows the honest clients' p99."""
 
 _HOSTILE_CLIENTS, _HONEST_CLIENTS = 4, 2
 _QUIET_SECONDS, _ATTACK_SECONDS = 10.0, 50.0
 _SAMPLE_SECONDS, _POLL_SECONDS = 0.5, 0.5
-_ENOUGH = 100  # honest requests for a p99
+_ENOUGH = 100  # honest requests needed for a p99
 
 
 @dataclass
 class Record:
-    """What the clients met, and how the server was, over time."""
+    """What the clients were answered, and the server's resources over time."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     attack: threading.Event = field(default_factory=threading.Event)
     codes: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     honest_seconds: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
-    """By whether there was an attack, from the request's start to its end."""
+    """Keyed by whether there was an attack, from the request's start to its end."""
     samples: list[tuple[float, float, int, int]] = field(default_factory=list)
     """Seconds since the start; resident MiB, file descriptors and threads of all the server's processes."""
 
@@ -78,11 +78,11 @@ def main() -> int:
     """Run it, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--engine", choices=MAX_MIB, default="onnx", help="the server")
-    parser.add_argument("--minutes", type=float, default=5.0, help="how long it takes")
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long it runs")
     parser.add_argument(
-        "--requests", type=int, help="hostile requests after which it ends, instead of --minutes"
+        "--requests", type=int, help="number of hostile requests after which it ends, instead of --minutes"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the hostile requests")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the hostile requests")
     parser.add_argument(
         "--honest-pause", type=float, default=1.0, help="seconds between two requests of an honest client"
     )
@@ -111,12 +111,12 @@ def main() -> int:
         for thread in (*hostile, *others):
             thread.join()
         if not all(process.is_running() for process in lasting):
-            record.problems.append("a process of the server was started again")
+            record.problems.append("a process of the server was restarted")
         log = engine.log.read_text(errors="replace")
     if "Traceback" in log:
         record.problems.append("the server's log has a traceback: " + log[log.index("Traceback") :][:2000])
     if "restarting it" in log:
-        record.problems.append("the process that starts the decoders was started again")
+        record.problems.append("the process that starts the decoders was restarted")
     record.codes["decoder died"] = log.count("ended without a result on a file")
     record.problems += _grown(record, MAX_MIB[options.engine]) + _slowed(record)
     _plot(record, options.output)
@@ -176,7 +176,7 @@ class _Jobs:
         if kind == "infer":
             length = random.choice([{}, {"Inference-Header-Content-Length": str(random.randrange(3000))}])
             return _post(INFER, mutate(random, REST_SEEDS["infer"]), length)
-        # One request in ten is made from the files that once crashed a decoder.
+        # One request in twelve is made from the files that once crashed a decoder.
         seeds = self._hostile if random.random() < 0.16 else IMAGE_SEEDS
         file = mutate(random, seeds)
         if kind == "json-image":

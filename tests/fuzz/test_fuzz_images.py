@@ -1,4 +1,4 @@
-"""Any bytes are a picture or an error of the contract, and no decoder's process is left behind."""
+"""Any bytes are decoded or are an error of the contract, and no decoder process is left behind."""
 
 import pickle
 import subprocess

@@ -26,7 +26,7 @@ _CHECKS = [
 ]
 
 
-def test_answers_are_those_of_the_description() -> None:
+def test_answers_match_the_description() -> None:
     app = create_app(Settings(page=MODEL.parent), Runtime(MODEL, threads=1))
     labels = set()
     for found in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations():

@@ -1,4 +1,4 @@
-"""Any body is answered, and never by a 5xx."""
+"""Any body is answered, and never with a 5xx."""
 
 import gc
 import json
@@ -21,7 +21,7 @@ from serving.http.app import create_app
 from serving.http.inference_protocol_codec import decode_tensors
 from serving.http.settings import Settings
 
-# Starlette leaves the file of a form's part that is cut off to the garbage collector.
+# Starlette leaves the file of a truncated form part to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )

@@ -1,4 +1,4 @@
-"""The models that ship use nothing that a runtime other than ONNX Runtime lacks, at the least size that they take."""
+"""The shipped models use nothing that runtimes other than ONNX Runtime lack, even at the smallest size they take."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_what_they_lack_is_found(damage: Callable[[NodeProto], None], words: str
     proto, _ = load_artifact(FLOAT_MODEL)
     pooling = next(node for node in proto.graph.node if node.op_type == "MaxPool")
     damage(pooling)
-    # Nothing after it, which the damage would break.
+    # Remove everything after it, which the damage would break.
     last = list(proto.graph.node).index(pooling)
     del proto.graph.node[last + 1 :], proto.graph.output[:]
     (problem,) = problems(proto, MIN_SIZE, MIN_SIZE)

@@ -1,4 +1,4 @@
-"""The model that is shipped: its ONNX files are its checkpoint's, compute what PyTorch computes, and fill well."""
+"""The shipped model: its ONNX files are made from its checkpoint, compute what PyTorch computes, and fill well."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PRECISIONS = {FLOAT_MODEL: "fp32", MODEL: "int8"}
 CROPS = ((11, 131, 178), (45, 150, 128), (0, 90, 260), (0, 0, 512), (250, 40, 200))
 
 SEEDS = range(8)
-"""Of the masks over the face."""
+"""Seeds of the masks over the face."""
 
 
 each_model = pytest.mark.parametrize("model", PRECISIONS, ids=PRECISIONS.values())
@@ -68,7 +68,7 @@ def test_the_artifact_is_made_from_the_checkpoint_beside_it(model: Path) -> None
     assert json.loads(metadata["provenance"]) == provenance
 
 
-def test_it_says_where_it_comes_from_and_names_no_place_of_the_machine() -> None:
+def test_it_says_where_it_comes_from_and_names_no_local_path() -> None:
     provenance = json.loads(load_artifact(FLOAT_MODEL)[1]["provenance"])
     runs = list(runs_of(provenance))
     assert runs
@@ -84,7 +84,7 @@ def test_it_says_where_it_comes_from_and_names_no_place_of_the_machine() -> None
 
 
 def runs_of(provenance: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The runs that weights come from: one, one for each stage, or those of all weights that they are the mean of."""
+    """The runs that weights come from: one, one for each stage, or those of all the weights they average."""
     if "average_of" in provenance:
         for part in provenance["average_of"]:
             yield from runs_of(part["provenance"])
@@ -156,7 +156,7 @@ def test_known_pixels_are_exact_and_what_is_under_the_hole_has_no_effect(model: 
 
 @each_model
 def test_it_fills_a_face_better_than_methods_without_learning(model: Path) -> None:
-    """By the margins that make it worth serving: in dB of PSNR, and in SSIM, means over the masks.
+    """By margins that make it worth serving, in dB of PSNR and in SSIM, as means over the masks.
 
     Measured when it was made: 2.9 dB and 0.034 over Telea, 3.0 dB and 0.034 over Navier-Stokes, 1.6 dB and 0.013
     over biharmonic interpolation.

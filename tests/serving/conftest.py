@@ -1,4 +1,4 @@
-"""The default model, loaded once for all the tests of serving that run it."""
+"""The default model, loaded once for all serving tests that run it."""
 
 from pathlib import Path
 
@@ -30,6 +30,6 @@ def pipeline(runtime: Runtime) -> Pipeline:
 
 @pytest.fixture
 def another_system(tmp_path: Path) -> dict[str, str]:
-    """An environment in which Python lacks what Windows has not, some of which macOS has not either."""
+    """An environment in which Python lacks what Windows does not have, some of which macOS lacks too."""
     (tmp_path / "sitecustomize.py").write_text(_ANOTHER_SYSTEM)
     return {"PYTHONPATH": str(tmp_path)}

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 import cv2
-import lightning  # noqa: F401 (its log handler keeps the stderr of its first import: not that of a test with capsys)
+import lightning  # noqa: F401 (its log handler keeps the stderr of its first import: it must not be capsys's)
 import numpy as np
 import pytest
 import skimage.data
@@ -58,7 +58,7 @@ def report(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mask_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten masks with white boxes, wide and tall, in a folder and a subfolder."""
+    """Ten wide or tall masks with a white box each, in a folder and a subfolder."""
     root = tmp_path_factory.mktemp("masks")
     (root / "more").mkdir()
     for number in range(10):

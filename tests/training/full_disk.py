@@ -1,4 +1,4 @@
-"""A disk that is full for as long as a test says."""
+"""A simulated full disk, for the length of a `with` block."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file grow over 1,000 bytes: a write fails half-way. Pytest's own output goes to a file, too."""
+    """Let no file grow beyond 1,000 bytes, so that a write fails halfway. Pytest's own output goes to a file, too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:

@@ -1,4 +1,4 @@
-"""A locator that finds what it is told."""
+"""A face locator that returns a given alignment."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from training.network.face_locator import FaceLocator
 
 
 class KnownFace(FaceLocator):
-    """Finds faces with N alignments, N×4; a positive logit says that there are faces."""
+    """Returns N given alignments, N×4; a positive logit means that there are faces."""
 
     def __init__(self, alignment: Tensor, logit: float = 30.0) -> None:
         super().__init__()

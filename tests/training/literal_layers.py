@@ -1,6 +1,6 @@
-"""Partial convolutions exactly as Liu et al. (2018) write them, slowly, and helpers to compare with them.
+"""Partial convolutions computed slowly, exactly as Liu et al. (2018) define them, and helpers to compare with them.
 
-A mask has as many channels as its features everywhere, and every window of every layer is computed as in the paper:
+Masks have as many channels as their features throughout, and every window of every layer is computed as in the paper:
 x' = Wᵀ(X⊙M)·sum(1)/sum(M) + b where sum(M) > 0, and 0 elsewhere; m' = 1 where sum(M) > 0, and 0 elsewhere. Skip
 connections concatenate features with features and masks with masks. Everything is in double precision.
 """
@@ -142,12 +142,12 @@ def randomised(module: Module, seed: int) -> Module:
 
 
 def draw_maps(rng: np.random.Generator, channels: int, height: int, width: int, holes: str) -> Maps:
-    """Features, zero in the hole as this network keeps them, under one mask for all channels."""
+    """Features under one mask for all channels, zero in the hole as this network keeps them."""
     if holes == "none":
         mask = np.ones((height, width))
     elif holes == "scattered":
         mask = (rng.random((height, width)) > 0.6).astype(float)
-    elif holes == "solid":  # with windows that are all hole
+    elif holes == "solid":  # some windows lie entirely in it
         mask = np.ones((height, width))
         mask[height // 4 : height // 4 + height // 2 + 1, width // 4 : width // 4 + width // 2 + 1] = 0
     else:
@@ -156,13 +156,13 @@ def draw_maps(rng: np.random.Generator, channels: int, height: int, width: int, 
 
 
 def tensors(maps: Maps) -> tuple[Tensor, Tensor]:
-    """As the network takes them: a batch of one, the mask with a single channel."""
+    """The network's inputs: a batch of one, the mask with a single channel."""
     x, m = maps
     return torch.from_numpy(x)[None], torch.from_numpy(m[:1])[None]
 
 
 def assert_same(got: tuple[Tensor, Tensor], literal: Maps) -> None:
-    """Features agree, zero where the literal mask is zero; the one-channel mask is every literal channel's."""
+    """Features agree, zero where the literal mask is zero; the one-channel mask equals every literal channel."""
     features, mask = got[0][0].detach().numpy(), got[1][0].numpy()
     x, m = literal
     assert np.array_equal(np.broadcast_to(mask, m.shape), m)
@@ -170,4 +170,4 @@ def assert_same(got: tuple[Tensor, Tensor], literal: Maps) -> None:
 
 
 HOLES = ("none", "scattered", "solid", "all")
-"""What `draw_maps` draws."""
+"""The kinds of holes that `draw_maps` draws."""

@@ -54,20 +54,20 @@ def test_an_alignment_rotates_scales_and_shifts() -> None:
     assert transform(turned, torch.tensor([[0.25, 0.0]])).tolist() == [[[0.5, 0.5]]]
 
 
-def test_the_inverse_leads_back() -> None:
+def test_the_inverse_undoes_the_alignment() -> None:
     places = positions(7, 12, ALIGNMENT)
     back = transform(inverse(ALIGNMENT), transform(ALIGNMENT, places)[0])[0]
     torch.testing.assert_close(back, places)
 
 
-def test_a_picture_fills_the_square_in_its_longer_direction() -> None:
+def test_a_picture_fills_the_square_along_its_longer_side() -> None:
     places = positions(2, 4, ALIGNMENT)
     assert places[0, :, 0].tolist() == [-0.75, -0.25, 0.25, 0.75]
     assert places[:, 0, 1].tolist() == [-0.25, 0.25]
 
 
 @pytest.mark.parametrize("size", [(89, 89), (40, 67), (67, 40)])
-def test_sampled_at_its_own_positions_a_picture_is_unchanged(size: tuple[int, int]) -> None:
+def test_a_picture_sampled_at_its_own_positions_is_unchanged(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     known = (torch.rand(2, 1, *size) > 0.2).float()
     masked = torch.rand(2, 3, *size) * known
@@ -76,7 +76,7 @@ def test_sampled_at_its_own_positions_a_picture_is_unchanged(size: tuple[int, in
     torch.testing.assert_close(is_known, known, atol=1e-4, rtol=0)
 
 
-def test_beyond_a_picture_nothing_is_known() -> None:
+def test_nothing_is_known_beyond_a_picture() -> None:
     white = torch.ones(1, 3, 32, 64)
     places = torch.tensor([[[[0.0, 0.0], [0.0, 0.9], [1.3, 0.0]]]])
     colours, is_known = resample(white, white[:, :1], places)
@@ -100,7 +100,7 @@ def test_a_position_and_its_counterpart_are_mirrored_in_the_aligned_picture() ->
     torch.testing.assert_close(mirror(ALIGNMENT, counterparts[0])[0], places)
 
 
-def test_windows_are_reproducible_and_what_is_stated() -> None:
+def test_windows_are_reproducible_and_as_documented() -> None:
     torch.manual_seed(0)
     eye = torch.tensor(FEATURES[0])
     distance = (positions(SIDE, SIDE, eye) - eye).norm(dim=2)
@@ -117,13 +117,15 @@ def test_windows_are_reproducible_and_what_is_stated() -> None:
             assert (features.abs().amax(1) > 1).all()
         elif image.max() > 0.6:
             brightest = positions(SIDE, SIDE, eye).reshape(-1, 2)[image[0].flatten().argmax()]
-            assert (features[:2] - brightest).norm(dim=1).min() < 0.06  # mirrored, it is the other eye
+            assert (features[:2] - brightest).norm(
+                dim=1
+            ).min() < 0.06  # in a mirrored window it is the other eye
             checked += 1
         assert not image[:, known[0] == 0].any()
     assert checked > 10
 
 
-def test_errors_are_in_proportion_to_the_face() -> None:
+def test_errors_are_relative_to_the_size_of_the_face() -> None:
     off = ALIGNMENT + torch.tensor([[0.0, 0.0, 0.12, 0.0]])
     zoom = torch.tensor([math.hypot(1.2, 0.3)])
     nothing = torch.zeros(1)

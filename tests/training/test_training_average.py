@@ -18,7 +18,7 @@ from training.weights import load_weights, save_weights
 
 @pytest.fixture
 def parts(tmp_path: Path) -> list[Path]:
-    """Three networks whose values are all 1, 2 and 6."""
+    """Three networks whose values are all 1, all 2 and all 6."""
     paths = []
     for value in (1, 2, 6):
         model = InpaintingModel(ModelConfig("correction", 2))
@@ -30,7 +30,9 @@ def parts(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_every_value_is_the_mean_and_the_provenance_tells_of_what(parts: list[Path], tmp_path: Path) -> None:
+def test_every_value_is_the_mean_and_the_provenance_lists_the_parts(
+    parts: list[Path], tmp_path: Path
+) -> None:
     before = runs.hashes(tmp_path)
     output = tmp_path / "new" / "mean.safetensors"
     assert runs.run_here(["average", *map(str, parts), "--output", str(output)]) == 0
@@ -66,7 +68,7 @@ def test_one_file_has_no_mean(parts: list[Path], tmp_path: Path, capsys: pytest.
     ("weights", "expected"), [("0.7 0.3", 1.3), ("7 3", 1.3), ("0 2", 2.0), ("1 0", 1.0)]
 )
 def test_files_are_weighted(parts: list[Path], tmp_path: Path, weights: str, expected: float) -> None:
-    """By their shares of the sum."""
+    """Each counts by its share of the sum of the weights."""
     output = tmp_path / "mean.safetensors"
     files = map(str, parts[:2])
     assert runs.run_here(["average", *files, "-o", str(output), "--weights", *weights.split()]) == 0
@@ -78,7 +80,7 @@ def test_files_are_weighted(parts: list[Path], tmp_path: Path, weights: str, exp
 
 
 def running_variance(model: InpaintingModel) -> Tensor:
-    """Of the report network's first batch normalisation."""
+    """The running variance of the report network's first batch normalisation."""
     block = model.unet.down[0]
     assert isinstance(block, DoubleConv)
     assert block.norm1.running_var is not None

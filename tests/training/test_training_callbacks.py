@@ -1,4 +1,4 @@
-"""Checkpoints are written completely or not at all; the operations of a picture are counted."""
+"""Checkpoints are written completely or not at all; floating-point operations per picture are counted."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def test_floating_point_operations_of_a_picture() -> None:
         width = 64 << level
         inner = 3 if level == 0 else width // 2
         multiplications += side**2 * 9 * (inner * width + width * width)
-        if level < 4:  # on the way up: transposed convolution, then two of them again
+        if level < 4:  # on the way up: a transposed convolution, then two convolutions again
             multiplications += (2 * sides[level + 1]) ** 2 * 2 * width * width
             multiplications += side**2 * 9 * (2 * width * width + width * width)
     multiplications += 178**2 * 64 * 3
     assert multiplications == pytest.approx(23.0e9, rel=0.01)
-    first = 178**2 * 9 * 3 * 64  # whose input needs no gradient
+    first = 178**2 * 9 * 3 * 64  # the first layer, whose input needs no gradient
     assert flops_per_picture(ModelConfig("report", 64)) == 2 * (3 * multiplications - first)

@@ -1,4 +1,4 @@
-"""Measured cases are the same pictures under the same masks, whoever asks for them."""
+"""Evaluation cases are the same pictures under the same masks for every caller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Part = Split | Literal["all"]
 
 @pytest.fixture(scope="module")
 def few(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plain folder of two pictures, one in a folder of its own: too few to be split."""
+    """A plain folder of two pictures, one of them in a subfolder: too few to be split."""
     root = tmp_path_factory.mktemp("few")
     (root / "b").mkdir()
     shutil.copy(celeba / "img_align_celeba" / "000001.jpg", root / "b" / "one.jpg")
@@ -48,7 +48,7 @@ def test_all_files(celeba: Path, few: Path) -> None:
         files_of(few, "test", None)
 
 
-def test_the_count_takes_from_the_beginning(celeba: Path) -> None:
+def test_the_count_takes_the_first_pictures(celeba: Path) -> None:
     assert names(files_of(celeba, "test", 2)) == ["000018", "000019"]
     assert len(files_of(celeba, "test", 100)) == 3
 

@@ -9,9 +9,9 @@ import pytest
 import training_runs as runs
 
 pytestmark = [
-    # Lightning's command line calls jsonargparse by names that jsonargparse is about to give up.
+    # Lightning's command line still uses names that jsonargparse has deprecated.
     pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-    # Lightning remarks on machines with more than two cores that the loaders could be more; ours have little to load.
+    # On machines with more than two cores Lightning suggests more loader processes; ours have little to load.
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
 ]
 
@@ -41,10 +41,10 @@ def test_a_damaged_picture_ends_training_with_one_line(
 
 
 @pytest.mark.slow
-def test_a_damaged_picture_beyond_the_budget_is_met_in_training_and_loses_no_step(
+def test_a_damaged_picture_beyond_the_budget_ends_training_without_losing_a_step(
     damaged_celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It comes from a loader process, which sends its whole traceback."""
+    """The error comes from a loader process, which sends its whole traceback."""
     options = ("--data.memory", "0", "--data.workers", "1", "--data.seed", "2", "--trainer.max_epochs", "2")
     damaged = runs.arguments("report", damaged_celeba, tmp_path, *options, "--data.batch_size", "2")
     assert runs.run_here(damaged) == 1
@@ -133,7 +133,7 @@ def test_a_checkpoint_with_a_flipped_byte_is_refused(
     assert runs.hashes(tmp_path) == before
 
 
-def test_a_damaged_checkpoint_cannot_be_gone_on_with(
+def test_a_damaged_checkpoint_cannot_be_resumed(
     celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"rubbish")
@@ -141,7 +141,7 @@ def test_a_damaged_checkpoint_cannot_be_gone_on_with(
     assert "last.ckpt is damaged, or not a checkpoint of `python -m training fit`" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_network_cannot_be_gone_on_with(
+def test_a_checkpoint_of_another_network_cannot_be_resumed(
     report: Path, celeba: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = runs.hashes(report)

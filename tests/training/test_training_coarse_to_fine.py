@@ -21,7 +21,7 @@ CONFIG = ModelConfig("coarse-to-fine", 2)
 
 
 class Answers(nn.Module):
-    """Stands for a coarse network that knows the truth; it keeps what it was asked."""
+    """A stand-in for a coarse network that knows the truth; it records its inputs."""
 
     def __init__(self, truth: Tensor) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def test_the_coarse_network_sees_the_mean_of_the_known_pixels() -> None:
 
 
 def test_the_detail_around_the_hole_continues_into_it() -> None:
-    """A coarse answer that is too dark everywhere in the hole is lifted at the hole's rim, not in its middle."""
+    """Known rows keep the detail that the coarse answer lacks; in the middle of the hole it has faded out."""
     height, width = 96, 96
     known, picture = hole_in(height, width), torch.full((1, 3, height, width), 0.6)
     checks = 0.1 * (torch.arange(height)[:, None] % 2) * torch.ones(width)
@@ -124,7 +124,7 @@ def test_a_correction_network_starts_from_a_first_stage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", SYMMETRIC_KINDS)
-def test_a_symmetric_network_starts_from_one_that_is_not(tmp_path: Path, kind: Kind) -> None:
+def test_a_symmetric_network_starts_from_a_plain_one(tmp_path: Path, kind: Kind) -> None:
     """Without a face, it is the same function."""
     path, found = tmp_path / "weights.safetensors", tmp_path / "locator.safetensors"
     plain = weights_of(ModelConfig(kind, 2), path, 3, std=0.1).eval()
@@ -153,7 +153,7 @@ def test_only_a_symmetric_network_takes_a_locator(tmp_path: Path) -> None:
         InpaintingModule(CONFIG, locator=tmp_path / "locator.safetensors")
 
 
-def test_a_network_that_is_not_symmetric_does_not_start_from_one_that_is(tmp_path: Path) -> None:
+def test_a_plain_network_does_not_start_from_a_symmetric_one(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     weights_of(ModelConfig("coarse-to-fine", 2, symmetric=True), path, 3)
     with pytest.raises(CheckpointError, match="'symmetric': True"):

@@ -1,4 +1,4 @@
-"""The network that corrects a smooth first fill: its size, its first layer, its padding and its start."""
+"""The network that corrects a smooth first fill: its size, its first layer, its padding and its initial state."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_it_has_7_656_876_parameters() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (33, 50), (178, 178)])
-def test_a_fresh_model_answers_the_smooth_fill(height: int, width: int) -> None:
+def test_a_fresh_model_returns_the_smooth_fill(height: int, width: int) -> None:
     masked, known = picture_and_mask(height, width)
     with torch.inference_mode():
         answer = InpaintingModel(ModelConfig("correction", 2)).predict(masked, known)

@@ -1,4 +1,4 @@
-"""Draws are a pure function of the seed and their number, over epochs, processes and resumed runs."""
+"""A draw is a pure function of the seed and its number, across epochs, processes and resumed runs."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ class TestTrainingDraws:
         assert (draw.mask.shape, draw.mask.dtype) == ((178, 178), np.dtype(np.uint8))
         assert set(np.unique(draw.mask)) == {0, 255}
 
-    def test_every_epoch_takes_every_picture_once_in_an_order_of_its_own(self) -> None:
+    def test_every_epoch_takes_every_picture_once_in_its_own_order(self) -> None:
         draws = draws_of(11, {"report-text": 1.0}, seed=0)
         orders = [[draws[n].picture for n in range(e * 11, (e + 1) * 11)] for e in range(3)]
         assert all(sorted(order) == list(range(11)) for order in orders)
         assert orders[0] != orders[1] != orders[2] != orders[0]
 
     def test_presets_are_drawn_by_their_shares(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for value, name in enumerate(SHARES):  # each preset leaves its number in place of a mask
+        for value, name in enumerate(SHARES):  # each preset's mask holds the preset's number
             monkeypatch.setitem(masks.PRESETS, name, filled_with(value))
         draws = draws_of(11, {**SHARES, "report-code": 0.0}, seed=0)
         drawn = Counter(int(draws[n].mask[0, 0]) for n in range(300))
@@ -94,7 +94,7 @@ class TestTrainingDraws:
             np.testing.assert_array_equal(draw.picture, load_picture(files[int(held[number].picture)]))
             assert same(draw._replace(picture=0), held[number]._replace(picture=0))
 
-    def test_loader_processes_that_are_spawned_can_have_it(self) -> None:
+    def test_draws_can_be_sent_to_spawned_loader_processes(self) -> None:
         draws = draws_of(14, SHARES, seed=7)
         assert same(pickle.loads(pickle.dumps(draws))[20], draws[20])
 
@@ -113,7 +113,7 @@ class TestMixture:
 
 
 class TestMemory:
-    def test_a_budget_is_a_share_of_what_is_available_or_bytes(self) -> None:
+    def test_a_budget_is_a_share_of_available_memory_or_a_number_of_bytes(self) -> None:
         assert budget(2e9) == 2_000_000_000
         assert budget(0) == 0
         assert 0 < budget(0.001) < budget(1) <= psutil.virtual_memory().total
@@ -128,7 +128,7 @@ class TestMemory:
         (tmp_path / "memory.max").write_text("8000000\n")
         assert available_memory() == 6_000_000
 
-    def test_pictures_lie_there_as_they_are_read(self, celeba: Path) -> None:
+    def test_pictures_are_held_as_they_are_read(self, celeba: Path) -> None:
         files = find_pictures(celeba).train
         pictures = load_pictures(files)
         assert (pictures.shape, pictures.dtype) == ((len(files), 178, 178, 3), torch.uint8)
@@ -144,7 +144,7 @@ class TestMemory:
     def test_no_picture_is_kept_beside_the_result(
         self, monkeypatch: pytest.MonkeyPatch, celeba: Path
     ) -> None:
-        """However slowly the progress bar moves on, each thread holds at most the picture that it decodes."""
+        """However slowly the progress bar advances, each thread holds at most the picture that it is decoding."""
         alive, most, lock, threads = 0, 0, threading.Lock(), set()
 
         def count(change: int) -> None:
@@ -172,13 +172,13 @@ class TestMemory:
         assert most <= 2 * len(threads)
         assert most < 50
 
-    def test_more_than_the_memory_holds_is_refused(self) -> None:
+    def test_pictures_that_do_not_fit_into_memory_are_refused(self) -> None:
         with pytest.raises(DataError, match=r"more memory than is available; lower --data\.memory"):
             load_pictures(range(2**32))  # type: ignore[arg-type]
 
 
 def trainer_at(batches_done: int, rank: int = 0, processes: int = 1) -> Any:
-    """What sampler and data module read of a trainer."""
+    """A stand-in for a trainer, with what the sampler and the data module read."""
     progress = SimpleNamespace(total=SimpleNamespace(ready=batches_done))
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
     strategy = SimpleNamespace(root_device=torch.device("cpu"), reduce_boolean_decision=bool)
@@ -237,7 +237,7 @@ class TestDataModule:
             assert all(map(torch.equal, one, other))
 
     def test_batches_come_in_the_models_convention(self, celeba: Path) -> None:
-        """Without augmentation the pictures themselves, each with the mask that was drawn for it."""
+        """Without augmentation, batches hold the pictures themselves, each with the mask drawn for it."""
         still = AugmentConfig(rotation=0.0, flip=0.0, brightness=0.0)
         data = self.ready(celeba, augmentation=still)
         drawn = next(iter(data.train_dataloader()))
@@ -252,7 +252,7 @@ class TestDataModule:
     def test_a_folder_beyond_the_budget_gives_the_same_batches(
         self, celeba: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Decoded by a loader process instead of held."""
+        """Its pictures are decoded by a loader process instead of being held in memory."""
         held, beyond = self.ready(celeba), self.ready(celeba, memory=1e6, workers=1)
         assert held.pictures is not None
         assert beyond.pictures is None
@@ -292,7 +292,7 @@ class TestDataModule:
         assert set(among) == {True, False}
 
     def test_masks_with_the_names_of_their_pictures(self, celeba: Path, tmp_path: Path) -> None:
-        """They are those that `training mask` saves, and are warped with their pictures."""
+        """Such masks, as `training mask` saves them, are warped with their pictures."""
         for seed in range(2):
             arguments = ("mask", str(celeba), "-o", str(tmp_path / str(seed)), "--seed", str(seed))
             assert runs.run_here(list(arguments)) == 0
@@ -315,7 +315,9 @@ class TestDataModule:
     def saved(folder: Path, picture: PictureFile) -> Path:
         return (folder / "1" / "masks" / "img_align_celeba" / picture.name).with_suffix(".png")
 
-    def test_a_picture_without_a_mask_of_its_name_is_told(self, celeba: Path, mask_folder: Path) -> None:
+    def test_pictures_without_a_mask_of_their_name_are_reported(
+        self, celeba: Path, mask_folder: Path
+    ) -> None:
         with pytest.raises(
             DataError, match=r"14 of 14 pictures have no mask with their name in .*, such as img"
         ):
@@ -337,7 +339,7 @@ class TestDataModule:
         assert torch.equal(pictures, load_pictures(find_pictures(celeba).train[:5]))
 
     @pytest.mark.parametrize("size", [32, 97, 256])
-    def test_pictures_and_masks_have_the_size_that_is_set(self, celeba: Path, size: int) -> None:
+    def test_pictures_and_masks_have_the_size_in_the_settings(self, celeba: Path, size: int) -> None:
         """In training and in validation; smaller and larger than the pictures."""
         data = self.ready(celeba, size=size, validation_mask="features")
         assert data.pictures is not None

@@ -1,4 +1,4 @@
-"""`python -m training evaluate` from end to end: what it writes is what one measures by hand."""
+"""`python -m training evaluate` from end to end: what it writes agrees with independent measurements."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MEASURES = ("hole_ratio", "psnr", "hole_psnr", "ssim", "l1", "sharpness")
 
 @pytest.fixture(scope="module")
 def model() -> InpaintingModel:
-    """A narrow network whose corrections are random, and large enough to be seen."""
+    """A narrow network with random corrections, large enough to be visible."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = InpaintingModel(ModelConfig("correction", width=2)).eval()
@@ -68,7 +68,7 @@ class Evaluation:
 
 
 def evaluate(weights: Path, data: Path, output: Path, *options: str) -> Evaluation:
-    """Run the command in this process, with one process more for the classical methods."""
+    """Run the command in this process, with one more process for the classical methods."""
     arguments = ("--data", str(data), "--output", str(output), "--workers", "1", *options)
     with redirect_stdout(io.StringIO()) as printed:
         assert runs.run_here(["evaluate", str(weights), *arguments]) == 0
@@ -82,7 +82,7 @@ def evaluate(weights: Path, data: Path, output: Path, *options: str) -> Evaluati
 
 @pytest.fixture(scope="module")
 def evaluation(weights: Path, celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    """The test split, three pictures, under two kinds of masks."""
+    """The test split of three pictures, under two kinds of masks."""
     options: tuple[str, ...] = ("--masks", *MASKS, "--seed", str(SEED), "--rows", "2")
     options = (*options, "--perceptual", "alex", "--perceptual-count", "1")
     return evaluate(weights, celeba, tmp_path_factory.mktemp("evaluation"), *options)
@@ -90,7 +90,7 @@ def evaluation(weights: Path, celeba: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def cases(celeba: Path) -> list[tuple[str, str, np.ndarray, np.ndarray]]:
-    """File name, preset, picture and mask of what is measured, in order."""
+    """File name, preset, picture and mask of each measured case, in order."""
     files = [celeba / "img_align_celeba" / f"{number:06}.jpg" for number in (18, 19, 20)]
     return [
         (file.name, preset, load_picture(file), PRESETS[preset](np.random.default_rng((SEED, i)), 178, 178))
@@ -118,7 +118,7 @@ def test_every_case_is_measured_with_every_method(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_figures_are_those_of_the_composited_answer(
+def test_the_figures_are_measured_on_the_composited_answer(
     evaluation: Evaluation,
     cases: list[tuple[str, str, np.ndarray, np.ndarray]],
     model: InpaintingModel,
@@ -128,7 +128,7 @@ def test_the_figures_are_those_of_the_composited_answer(
         hole = mask == 255
         answer = filled(model, picture, mask) if method == "this model" else CLASSICAL[method](picture, mask)
         answer[~hole] = picture[~hole]
-        # A computation in batches may round a sample the other way: that moves no figure by more than this.
+        # Computed in batches, a sample may round the other way; that changes no figure by more than this.
         assert row["hole_ratio"] == pytest.approx(hole.mean())
         expected = peak_signal_noise_ratio(picture, answer, data_range=255)  # type: ignore[no-untyped-call]
         assert row["psnr"] == pytest.approx(expected, abs=1e-3)
@@ -158,13 +158,13 @@ def test_the_perceptual_distance_of_the_first_pictures(
 
 
 def energy(picture: np.ndarray, hole: np.ndarray) -> float:
-    """Squared gradient of the luma, summed up over the hole."""
+    """Squared gradient of the luma, summed over the hole."""
     luma = np.pad(picture @ np.array([0.299, 0.587, 0.114]), 1, "reflect", reflect_type="odd")
     down, right = (luma[2:] - luma[:-2])[:, 1:-1] / 2, (luma[:, 2:] - luma[:, :-2])[1:-1] / 2
     return float((down**2 + right**2)[hole].sum())
 
 
-def test_the_summary_sums_up_the_figures(evaluation: Evaluation) -> None:
+def test_the_summary_agrees_with_the_figures(evaluation: Evaluation) -> None:
     lines = evaluation.document["summary"]
     for line in lines:
         rows = evaluation.figures(preset=line["preset"], method=line["method"])
@@ -253,7 +253,7 @@ def test_a_plain_folder_of_any_size(weights: Path, astronaut: np.ndarray, tmp_pa
 def test_own_masks_and_other_baselines_at_another_size(
     weights: Path, celeba: Path, mask_folder: Path, tmp_path: Path
 ) -> None:
-    """The slower methods, at the size that the literature reports on."""
+    """The slower methods, at the size that the literature uses."""
     pytest.importorskip("patchmatch", reason="needs the extra patchmatch")
     methods = ("total variation", "PatchMatch")
     options = ("--mask-folder", str(mask_folder), "--baselines", *methods, "--size", "256")
@@ -268,7 +268,7 @@ def test_own_masks_and_other_baselines_at_another_size(
 
 
 def test_total_variation_continues_an_edge(astronaut: np.ndarray) -> None:
-    """The least total variation is a straight edge, which interpolation would blur; known pixels stay as they are."""
+    """A straight edge has the least total variation; interpolation would blur it. Known pixels stay as they are."""
     picture = np.full((64, 64, 3), 40, np.uint8)
     picture[:, 32:] = 200
     mask = np.zeros((64, 64), np.uint8)
@@ -279,7 +279,7 @@ def test_total_variation_continues_an_edge(astronaut: np.ndarray) -> None:
 
 
 def test_patchmatch_continues_a_pattern() -> None:
-    """Which no method that interpolates does; known pixels stay as they are."""
+    """No interpolating method does that; known pixels stay as they are."""
     pytest.importorskip("patchmatch", reason="needs the extra patchmatch")
     picture = np.full((96, 96, 3), 40, np.uint8)
     picture[:, ::8] = 200
@@ -294,7 +294,9 @@ def test_patchmatch_continues_a_pattern() -> None:
     np.testing.assert_array_equal(filled[mask == 0], picture[mask == 0])
 
 
-def test_a_checkpoint_is_measured_as_its_weights_are(report: Path, celeba: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_and_its_weights_have_the_same_figures(
+    report: Path, celeba: Path, tmp_path: Path
+) -> None:
     options = ("--masks", "fine", "--count", "1", "--baselines", "Telea", "--perceptual", "none")
     one, other = (
         evaluate(report / name, celeba, tmp_path / name, *options)
@@ -309,7 +311,7 @@ def test_a_checkpoint_is_measured_as_its_weights_are(report: Path, celeba: Path,
 
 @pytest.fixture(scope="module")
 def place(celeba: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what mistakes are made with."""
+    """A folder with the files that the mistakes below need."""
     root = tmp_path_factory.mktemp("mistakes")
     shutil.copy(weights, root / "tiny.safetensors")
     (root / "garbage.safetensors").write_bytes(b"garbage" * 100)
@@ -370,5 +372,5 @@ def test_a_mistake_is_one_line(
     before = [path for path in place.rglob("*") if path.is_file()]
     said = runs.expect_one_line(["evaluate", "--output", "out", *options.split()], status, message, capsys)
     assert "error: " in said.splitlines()[-1]
-    assert "100%" not in said  # it shows before all is measured
+    assert "100%" not in said  # it fails before everything is measured
     assert [path for path in place.rglob("*") if path.is_file()] == before

@@ -61,7 +61,7 @@ files.write_atomically(Path(sys.argv[1]), b"new")
 """
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     target, other = tmp_path / "file", tmp_path / "other"
     for path in (target, other):
         assert subprocess.run([sys.executable, "-c", _KILLED, str(path)]).returncode == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""Fine-tuning improves the shipped model on pictures of one's own, measured on those that it did not see."""
+"""Fine-tuning improves the shipped model on a user's own pictures, measured on held-out ones."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import training_runs as runs
 from training.pictures import find_pictures
 
 pytestmark = [
-    # Lightning's command line calls jsonargparse by names that jsonargparse is about to give up.
+    # Lightning's command line still uses names that jsonargparse has deprecated.
     pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-    # Lightning remarks on machines with more than two cores that the loaders could be more; ours have little to load.
+    # On machines with more than two cores Lightning suggests more loader processes; ours have little to load.
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
 ]
 
@@ -26,7 +26,7 @@ SIDE = 64
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 tiles of a photo of a brick wall, which do not overlap."""
+    """60 non-overlapping tiles of a photo of a brick wall."""
     root = tmp_path_factory.mktemp("own")
     wall = skimage.data.brick()  # type: ignore[no-untyped-call]
     for number in range(60):

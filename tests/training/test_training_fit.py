@@ -28,15 +28,15 @@ from training.transforms import to_model
 from training.weights import git_commit, load_weights, model_from_lightning, save_weights
 
 pytestmark = [
-    # Lightning's command line calls jsonargparse by names that jsonargparse is about to give up.
+    # Lightning's command line still uses names that jsonargparse has deprecated.
     pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-    # Lightning remarks on machines with more than two cores that the loaders could be more; ours have little to load.
+    # On machines with more than two cores Lightning suggests more loader processes; ours have little to load.
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
 ]
 
 
 def validation_figures(model: InpaintingModel, celeba: Path, size: int = 178) -> tuple[float, float]:
-    """Mean PSNR and SSIM over the validation pictures, worked out without the training loop."""
+    """Mean PSNR and SSIM over the validation pictures, computed without the training loop."""
     figures = []
     for case in cases_of(celeba, "val", ["report-text"], None, seed=0, size=size):
         image, mask = case.load()
@@ -109,7 +109,7 @@ class TestReport:
         assert picture.std() > 10
 
     def test_weights_are_the_best_of_the_validations(self, report: Path, celeba: Path) -> None:
-        """Measured again without the training loop, the weights have the figures that the log has for the best."""
+        """Measured again without the training loop, the weights have the best validation's logged figures."""
         model, provenance = load_weights(report / "inpaint.safetensors")
         logged = runs.curves(report)
         best = max(logged["val_psnr"], key=lambda step: logged["val_psnr"][step])
@@ -130,7 +130,7 @@ class TestReport:
         assert provenance["git_commit"] == git_commit()
         assert provenance["step"] in {6, 12, 18}
 
-    def test_a_run_that_is_there_is_not_overwritten(
+    def test_an_existing_run_is_not_overwritten(
         self, report: Path, celeba: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         before = runs.hashes(report)
@@ -139,7 +139,7 @@ class TestReport:
         assert runs.hashes(report) == before
 
     def test_a_finished_run_can_be_moved_and_go_on(self, report: Path, celeba: Path, tmp_path: Path) -> None:
-        """It knows its best score still, so that no worse validation overwrites the best checkpoint."""
+        """It still knows its best score, so a worse validation does not overwrite the best checkpoint."""
         longer = tmp_path / "longer"
         shutil.copytree(report, longer)
         more = ("--trainer.max_epochs", "10", "--ckpt_path", "last")
@@ -160,7 +160,7 @@ class TestReport:
         assert all(logged["train_loss"][step] == before["train_loss"][step] for step in range(18))
         assert logged["lr-Adam"][19] == pytest.approx(1e-4)
         draw_curves(longer / "logs", tmp_path / "curves.png")
-        assert sha256(longer / "curves.png") == sha256(tmp_path / "curves.png")  # drawn to the end
+        assert sha256(longer / "curves.png") == sha256(tmp_path / "curves.png")  # drawn up to the last step
 
     def test_the_weights_command_writes_the_best_again(
         self, report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -175,18 +175,18 @@ class TestReport:
 def test_a_folder_beyond_the_memory_budget_trains_as_one_within(
     report: Path, celeba: Path, tmp_path: Path
 ) -> None:
-    """14 pictures of 95 kB, and a budget of 1 MB: a loader process decodes them in each draw."""
+    """With 14 pictures of 95 kB and a budget of 1 MB, a loader process decodes a picture for each draw."""
     options = ("--trainer.max_epochs", "2", "--data.memory", "1e6", "--data.workers", "1")
     assert runs.run_here(runs.arguments("report", celeba, tmp_path, *options)) == 0
     whole = runs.curves(report)["train_loss"]
     assert runs.curves(tmp_path)["train_loss"] == pytest.approx({s: whole[s] for s in range(4)}, rel=1e-3)
 
 
-# Lightning remarks that each resumed run leaves out the callback that saved every step, and has a folder of its own.
+# Lightning warns that each resumed run lacks the callback that saved every step, and has a folder of its own.
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
-def test_a_run_goes_on_from_any_of_its_steps(celeba: Path, tmp_path: Path) -> None:
-    """The report's recipe, within its epochs of 2 steps and at their edges: the same weights, to float noise."""
+def test_a_run_can_be_resumed_from_any_of_its_steps(celeba: Path, tmp_path: Path) -> None:
+    """The report's recipe, within and between its epochs of 2 steps: the same weights, to float noise."""
     options = ("--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "3")
     every_step = (
         *("--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath", str(tmp_path / "steps")),
@@ -326,7 +326,7 @@ class TestFull:
 def test_without_a_better_validation_the_weights_of_the_start_remain_the_best(
     celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The start is validated first; a learning rate of 1 destroys it."""
+    """The starting weights are validated first; a learning rate of 1 ruins them."""
     shipped = runs.REPOSITORY / "models" / "inpaint.safetensors"
     options = (
         *("--model.start", str(shipped), "--model.network.width", "16"),
@@ -370,7 +370,7 @@ def test_the_learning_rate_finder_sets_the_schedules_rate(celeba: Path, tmp_path
 def test_precision_is_chosen_by_timing(
     celeba: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And kept when the run goes on."""
+    """The choice is kept when the run is resumed."""
     options = ("--data.size", "64", "--data.batch_size", "2", "--trainer.precision", "auto")
     steps = ("--trainer.max_steps", "2"), ("--trainer.max_steps", "3", "--ckpt_path", "last")
     assert runs.run_here(runs.arguments("default", celeba, tmp_path, *options, *steps[0])) == 0
@@ -385,7 +385,7 @@ def test_precision_is_chosen_by_timing(
 
 @pytest.mark.parametrize(("slower", "chosen"), [(True, "bf16-mixed"), (False, "32-true")])
 def test_the_faster_precision_is_chosen(monkeypatch: pytest.MonkeyPatch, slower: bool, chosen: str) -> None:
-    """With float32 or bf16 steps that take longer."""
+    """Either the float32 or the bf16 steps are slowed down."""
     module = InpaintingModule(ModelConfig("residual", 2))
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     predict = InpaintingModel.predict
@@ -428,7 +428,7 @@ SHORT = ("--trainer.max_epochs", "1")
 
 
 def test_a_users_logger_replaces_tensorboard(celeba: Path, tmp_path: Path) -> None:
-    """The CSV log stays, which the curves are drawn from."""
+    """The CSV log, which the curves are drawn from, stays."""
     logger = ("--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", str(tmp_path / "mine"))
     assert runs.run_here(runs.arguments("report", celeba, tmp_path / "run", *SHORT, *logger)) == 0
     (mine,) = (tmp_path / "mine").rglob("metrics.csv")

@@ -1,4 +1,4 @@
-"""Every term against PyTorch's own or against values worked out by hand, and their sum."""
+"""Every term compared with PyTorch's own or with values worked out by hand, and their sum."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_hole_and_known_weigh_differently(norm: str, expected: float) -> None:
 
 
 def test_psnr_is_the_mean_of_each_pictures_decibels(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    """Over the hole alone, as the default recipe has it; to be minimised, so with the sign turned."""
+    """Over the hole alone, as in the default recipe; negated, because a loss is minimised."""
     prediction, truth, mask = batch
     errors = ((prediction - truth) * (1 - mask)).square().mean((1, 2, 3))
     decibels = [peak_signal_noise_ratio(e.sqrt(), torch.zeros(()), data_range=1.0).item() for e in errors]
@@ -66,7 +66,7 @@ def test_a_perfect_answer_has_a_finite_psnr_loss_and_gradient() -> None:
     assert prediction.grad.isfinite().all()
 
 
-def test_pixels_without_weight_teach_nothing(batch: tuple[Tensor, Tensor, Tensor]) -> None:
+def test_pixels_without_weight_have_no_gradient(batch: tuple[Tensor, Tensor, Tensor]) -> None:
     prediction, truth, mask = batch
     prediction.requires_grad_()
     loss = pixel_loss(prediction, truth, mask, LossConfig("l1", hole=1.0, known=0.0))
@@ -141,7 +141,7 @@ class TestObjective:
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in kernels)
 
     def test_a_discriminator_in_training_tells_filled_from_real(self) -> None:
-        """Real pictures are smooth, filled ones noisy: after a few steps its scores part."""
+        """Real pictures are smooth, filled ones noisy: after a few steps its scores differ."""
         torch.manual_seed(0)
         objective = Objective(LossConfig(adversary=0.1))
         assert objective.discriminator is not None

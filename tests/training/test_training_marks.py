@@ -1,4 +1,4 @@
-"""The network that finds marks: its drawn examples, its training, its weights and its measurement."""
+"""The network that finds marks: its drawn examples, its training, its weights and its evaluation."""
 
 from pathlib import Path
 

@@ -58,7 +58,7 @@ def test_pictures_and_masks_are_saved(
     assert said.out == f"written: 2 pictures to {output / 'masked'} and {output / 'masks'}\n"
 
 
-def test_the_masks_are_those_of_evaluation(celeba: Path, tmp_path: Path) -> None:
+def test_the_masks_are_the_same_as_in_evaluation(celeba: Path, tmp_path: Path) -> None:
     options = ("--preset", "free-form", "--split", "test", "--count", "2", "--size", "64")
     assert runs.run_here(["mask", str(celeba), "-o", str(tmp_path), *options]) == 0
     for case in cases_of(celeba, "test", ["free-form"], 2, size=64):

@@ -26,7 +26,7 @@ SIZE = 178
 
 
 class Pen:
-    """Writes down every line that OpenCV draws, and draws it."""
+    """Records every line that OpenCV draws, and draws it."""
 
     def __init__(self) -> None:
         self.ends: list[tuple[int, int]] = []
@@ -96,7 +96,7 @@ class TestEveryPreset:
         drawn = {PRESETS[preset](np.random.default_rng(seed), SIZE, SIZE).tobytes() for seed in range(20)}
         assert len(drawn) == 20
 
-    def test_one_generator_draws_one_after_another(self, preset: str) -> None:
+    def test_one_generator_draws_different_masks_in_turn(self, preset: str) -> None:
         rng = np.random.default_rng(5)
         assert not np.array_equal(PRESETS[preset](rng, SIZE, SIZE), PRESETS[preset](rng, SIZE, SIZE))
 
@@ -110,14 +110,14 @@ class TestFeatures:
 
     @pytest.fixture(params=FEATURES)
     def feature(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-        """A feature by name, which is then the only one drawn."""
+        """A feature's name; it is then the only feature drawn."""
         name: str = request.param
         monkeypatch.setattr(masks, "_FEATURE_SHARES", np.array([float(other == name) for other in FEATURES]))
         return name
 
     @pytest.mark.parametrize(("height", "width"), [(178, 178), (96, 96), (178, 240), (256, 192)])
     def test_each_covers_its_place(self, feature: str, height: int, width: int) -> None:
-        """In three masks of four, in the central square; the fourth lies anywhere. A scribble may leave gaps."""
+        """In three masks out of four, in the central square; the fourth lies anywhere. A scribble may leave gaps."""
         drawn = [features(np.random.default_rng(seed), height, width) > 0 for seed in range(100)]
         share = np.mean(drawn, axis=0)
         side = min(height, width)
@@ -157,7 +157,7 @@ class TestFeatures:
         assert masks._FEATURE_SHARES.sum() == pytest.approx(1)
 
 
-def test_fine_marks_are_all_over_and_leave_a_known_pixel_near() -> None:
+def test_fine_marks_are_everywhere_and_leave_known_pixels_nearby() -> None:
     for seed in range(200):
         mask = fine(np.random.default_rng(seed), SIZE, SIZE)
         assert 0.005 < np.mean(mask > 0) < 0.8
@@ -179,7 +179,7 @@ def test_free_form_hits_its_target(shape: tuple[int, int], ratio: float) -> None
         assert np.mean(mask > 0) == pytest.approx(ratio, abs=0.03)
 
 
-def test_free_form_spreads_over_the_whole_range_by_itself() -> None:
+def test_free_form_covers_the_whole_range_by_default() -> None:
     ratios = [np.mean(free_form(np.random.default_rng(seed), SIZE, SIZE) > 0) for seed in range(120)]
     counts, _ = np.histogram(ratios, bins=6, range=(0.0, 0.6))
     assert counts.sum() >= 110  # a target near 0.6 may be overshot a little

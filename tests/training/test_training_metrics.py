@@ -78,7 +78,7 @@ def test_equal_pictures(face: np.ndarray) -> None:
 
 @pytest.fixture
 def hole() -> np.ndarray:
-    """HW bool: a part of the face, off the border."""
+    """HW bool: a part of the face, away from the border."""
     hole = np.zeros((178, 178), bool)
     hole[40:90, 30:120] = True
     return hole
@@ -100,7 +100,7 @@ def test_gradient_energy_by_hand() -> None:
     assert gradient_energy(picture, hole) == pytest.approx(9 + 9 + (9 + 100) + 9)
 
 
-def test_smoother_is_below_1_and_rougher_above(face: np.ndarray, hole: np.ndarray) -> None:
+def test_smoother_pictures_are_below_1_and_rougher_ones_above(face: np.ndarray, hole: np.ndarray) -> None:
     noise = np.random.default_rng(0).integers(-20, 21, face.shape)
     blurred = scipy.ndimage.uniform_filter(face, (5, 5, 1))
     rough = np.clip(face + noise, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The model around either network: sizes, known pixels, what is under the hole, batches."""
+"""The model around each network: sizes, known pixels, what is under the hole, batches."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_any_size_from_32_on(model: InpaintingModel, height: int, width: int) ->
     assert 0 <= answer.min() <= answer.max() <= 1
 
 
-def test_the_tests_below_see_the_network(model: InpaintingModel) -> None:
+def test_the_tests_below_are_sensitive_to_the_network(model: InpaintingModel) -> None:
     """The answers are neither constant nor clamped throughout."""
     image, mask = picture_and_mask(1, 64, 97)
     with torch.inference_mode():
@@ -110,8 +110,8 @@ def test_what_is_under_the_hole_never_matters(model: InpaintingModel, seed: int,
         assert torch.equal(model(image, mask), model(spoilt, mask))
 
 
-def test_what_is_under_the_hole_teaches_nothing(model: InpaintingModel) -> None:
-    """Nor do gradients or batch statistics see it: NaN there leaves a training step whole."""
+def test_what_is_under_the_hole_does_not_affect_training(model: InpaintingModel) -> None:
+    """Gradients and batch statistics do not see it either: NaN there leaves a training step intact."""
     image, mask = picture_and_mask(3, 48, 48, count=2)
     spoilt = torch.where(mask > 0, image, torch.nan)
     states = []

@@ -1,4 +1,4 @@
-"""The configurations, and what the module makes of them: the report's recipe to the letter."""
+"""The configurations and the module built from them: the report's recipe to the letter."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_warm_up_and_cosine() -> None:
     ids=str,
 )
 def test_a_few_steps_learn_one_picture(face: Any, network: ModelConfig, rate: float) -> None:
-    """Network, loss and optimiser together lower the loss on a batch that they see again and again."""
+    """Network, loss and optimiser together lower the loss on a repeated batch."""
     torch.manual_seed(0)
     loss = LossConfig("l1", hole=5.0, known=0.05)
     module = InpaintingModule(network, loss, OptimizerConfig("adam", rate))

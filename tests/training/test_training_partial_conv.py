@@ -82,7 +82,7 @@ def test_up_block(
     skip_holes: str,
     holes: str,
 ) -> None:
-    """Skip and upsampled features under masks of their own, with one more row or column on the way up or not."""
+    """Skip and upsampled features have masks of their own, with or without one more row or column on the way up."""
     rng = np.random.default_rng(seed)
     block = randomised(UpBlock(*channels), seed)
     low = draw_maps(rng, channels[0], height, width, holes)
@@ -102,8 +102,8 @@ def test_up_block_from_44_to_89(skip_holes: str, holes: str) -> None:
     assert_same(got, literal_up_block(*low, *skip, block))
 
 
-def test_groups_weigh_by_their_channels() -> None:
-    """Three channels all known beside one all hole make a window three quarters known."""
+def test_groups_are_weighted_by_their_channels() -> None:
+    """Three known channels beside one unknown channel make a window three quarters known."""
     known, hole = torch.ones(1, 1, 5, 5), torch.zeros(1, 1, 5, 5)
     share = coverage([known, hole], [3, 1])
     assert share[0, 0, 2, 2] == 0.75

@@ -1,4 +1,4 @@
-"""ST-LPIPS beside the code of the package that its weights come from."""
+"""ST-LPIPS compared with the package that its weights come from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.perceptual import STLPIPS, Backbone, style_distance
 
 @pytest.fixture(scope="module")
 def pictures() -> tuple[Tensor, Tensor]:
-    """Two pairs of pictures of an odd size; each second one is smoother than the first."""
+    """Two pairs of pictures of an odd size; the first of each pair is the second one smoothed."""
     truth = torch.rand(2, 3, 61, 64, generator=torch.Generator().manual_seed(0))
     return torch.nn.functional.avg_pool2d(truth, 3, 1, 1), truth
 
@@ -25,7 +25,7 @@ def pictures() -> tuple[Tensor, Tensor]:
 def test_the_distance_is_that_of_the_package(
     backbone: Backbone, pictures: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The package imports these for other features of its own; none of them is needed for the distance.
+    # The package imports these for its other features; none of them is needed for the distance.
     for name in ("torchvision", "IPython", "torchsummary"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setattr(sys.modules["torchvision"], "models", None, raising=False)

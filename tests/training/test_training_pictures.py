@@ -85,8 +85,8 @@ class TestPlainFolder:
             after = {p.relative_to(there) for p in getattr(many, split)}
             assert before == after & {Path(name) for name in self.names(100)}
 
-    def test_split_is_the_one_of_every_earlier_version(self, tmp_path: Path) -> None:
-        """Nobody's test pictures may become training pictures by an update."""
+    def test_split_is_the_same_as_in_every_earlier_version(self, tmp_path: Path) -> None:
+        """An update must not turn anybody's test pictures into training pictures."""
         touch(*(tmp_path / f"{i}.png" for i in range(40)))
         splits = find_pictures(tmp_path)
         assert sorted(int(p.stem) for p in splits.val) == [0, 13, 15]
@@ -160,12 +160,12 @@ class TestWrongFolder:
             find_pictures(celeba_names)
 
     @pytest.mark.parametrize("content", [b"\xff\xfe\x00binary\n", b"\x89PNG\r\n\x1a\n\x00\x00"])
-    def test_partition_file_that_is_no_text(self, celeba_names: Path, content: bytes) -> None:
+    def test_partition_file_that_is_not_text(self, celeba_names: Path, content: bytes) -> None:
         (celeba_names / "list_eval_partition.csv").write_bytes(content)
         with pytest.raises(DataError, match=r"list_eval_partition\.csv cannot be read as text"):
             find_pictures(celeba_names)
 
-    def test_partition_file_that_names_nothing_there(self, celeba_names: Path) -> None:
+    def test_partition_file_without_any_existing_picture(self, celeba_names: Path) -> None:
         (celeba_names / "list_eval_partition.csv").write_text("image_id,partition\n9.jpg,0\n")
         with pytest.raises(DataError, match=r"lists no picture in .*img_align_celeba"):
             find_pictures(celeba_names)
@@ -239,7 +239,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path, face: np.ndarray, kind: str)
         load_picture(tmp_path / "bad.jpg")
 
 
-def test_a_picture_that_went_away_is_named(tmp_path: Path) -> None:
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.jpg cannot be decoded"):
         load_picture(tmp_path / "gone.jpg")
 

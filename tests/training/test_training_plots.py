@@ -60,7 +60,7 @@ def test_its_tiles(
     assert not difference[~hole].any()
     expected = np.minimum(4 * np.abs(answer[hole].astype(int) - truth[hole].astype(int)), 255)
     np.testing.assert_array_equal(difference[hole], expected)
-    assert expected.min() < 255  # not every difference is cut off
+    assert expected.min() < 255  # not every difference is clipped
 
 
 def test_every_column_has_a_title_and_gaps_are_white(sheet: np.ndarray) -> None:
@@ -101,7 +101,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def coloured(picture: np.ndarray) -> int:
-    """How many pixels are in colour: those of the curves, all else is black on white."""
+    """The number of coloured pixels: those of the curves, since all else is black on white."""
     channels = picture.astype(int)
     return int(np.count_nonzero(channels.max(2) > channels.min(2) + 60))
 
@@ -118,7 +118,7 @@ def test_a_picture_with_both_curves(tmp_path: Path, drawn: Path) -> None:
 
 
 def test_a_resumed_run_is_one_curve(tmp_path: Path, drawn: Path) -> None:
-    """The second start repeats steps that the first had done after its checkpoint; the later word counts."""
+    """The second start repeats steps that the first had done after its checkpoint; the later values count."""
     log(tmp_path / "whole", 0, *rows(0, 6), *rows(6, 12))
     draw_curves(tmp_path / "whole", drawn)
     whole = pixels(drawn)
@@ -157,9 +157,7 @@ def test_a_loss_in_decibels_is_drawn_below_zero(tmp_path: Path, drawn: Path) -> 
 
 
 @pytest.mark.parametrize("content", [[], ["0,,3,,,"], ["0,,3,0.5,,"]])
-def test_a_log_without_all_columns_filled_is_no_fault(
-    tmp_path: Path, drawn: Path, content: list[str]
-) -> None:
+def test_a_log_with_empty_columns_is_accepted(tmp_path: Path, drawn: Path, content: list[str]) -> None:
     log(tmp_path / "logs", 0, *content)
     draw_curves(tmp_path / "logs", drawn)
     assert pixels(drawn).size > 0

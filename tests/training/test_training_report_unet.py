@@ -1,4 +1,4 @@
-"""The report's network, layer by layer as its table lists them."""
+"""The report's network, layer by layer as in the report's table."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_report_has_31_037_763_parameters() -> None:
 def test_the_report_costs_26_gmac(report_calls: list[tuple[str, nn.Module, Tensor, Tensor]]) -> None:
     """As model summaries count it: every weight and bias of a convolution once for each pixel of its output.
 
-    For transposed convolutions of stride 2 that is four times what they do; without that it is 23.0 GMAC.
+    For transposed convolutions of stride 2 that is four times the work done; counted exactly, it is 23.0 GMAC.
     """
     summary = done = 0
     for _, module, x, y in report_calls:

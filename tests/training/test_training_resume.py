@@ -1,4 +1,4 @@
-"""Real processes: a run killed in mid-epoch goes on where it stopped; two processes share one run."""
+"""Runs in real processes: one killed in mid-epoch resumes where it stopped; two processes share one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.weights import load_weights
 
 STEPS = 11
 KILLED_AT = 6
-"""In the second epoch, which is of 4 steps: 14 pictures in batches of 3."""
+"""In the second epoch, which has 4 steps: 14 pictures in batches of 3."""
 
 
 def flatten(value: object, path: str = "") -> dict[str, torch.Tensor]:
@@ -32,7 +32,7 @@ def flatten(value: object, path: str = "") -> dict[str, torch.Tensor]:
 
 
 def test_a_killed_run_ends_as_one_that_was_never_killed(celeba: Path, tmp_path: Path) -> None:
-    """The default recipe in fp32: weights, averaged weights, optimiser, schedule and curves, to float noise."""
+    """The default recipe in fp32: weights, averaged weights, optimiser, schedule and curves agree to float noise."""
     options = (
         *("--data.batch_size", "3", "--data.size", "96", "--data.workers", "1"),
         *("--trainer.precision", "32-true", "--model.optimizer.warmup_steps", "3"),
@@ -86,7 +86,7 @@ def wait_for_steps(run: Path, count: int, process: subprocess.Popen[str]) -> Non
 
 
 def test_an_interrupted_run_leaves_its_checkpoint_and_averaged_weights(celeba: Path, tmp_path: Path) -> None:
-    """By Ctrl-C in a terminal, which the loader process gets, too: it must not end before the step."""
+    """By Ctrl-C in a terminal, which also reaches the loader process: that must not end before the step."""
     options = ("--data.batch_size", "3", "--data.workers", "1", "--trainer.max_steps", "1000")
     validate = ("--trainer.val_check_interval", "1000")
     process = runs.start(runs.arguments("default", celeba, tmp_path, *options, *validate, *SLOW))
@@ -129,12 +129,12 @@ def test_a_stopped_run_ends_as_one_that_was_never_stopped(celeba: Path, tmp_path
 
 
 def test_a_second_signal_ends_the_run_at_once(celeba: Path, tmp_path: Path) -> None:
-    """In the second step, which takes an hour."""
+    """It comes during the second step, which takes an hour."""
     slow = ("--trainer.callbacks.seconds", "3600", "--trainer.callbacks.first", "1")
     options = ("--trainer.max_steps", "1000", "--trainer.callbacks+=training_callbacks.SlowSteps", *slow)
     process = runs.start(runs.arguments("default", celeba, tmp_path, *options))
     wait_for_steps(tmp_path, 1, process)
-    while process.poll() is None:  # two that arrive at once count as one
+    while process.poll() is None:  # two signals that arrive at once count as one
         process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
     process.communicate()
@@ -143,9 +143,9 @@ def test_a_second_signal_ends_the_run_at_once(celeba: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kept_in", ["folder", "shards"])
 def test_two_processes_train_as_one(celeba: Path, tmp_path: Path, kept_in: str) -> None:
-    """DDP by Lightning's own flags: the draws of one process with twice the batch, and its loss within 0.01 dB.
+    """DDP by Lightning's own flags gives the draws of one process with twice the batch, and its loss within 0.01 dB.
 
-    Of a folder, each decodes half of the pictures, into memory that both share.
+    From a folder, each decodes half of the pictures, into memory that both share.
     """
     root = celeba
     if kept_in == "shards":

@@ -26,16 +26,16 @@ from training.transforms import AugmentConfig
 PER_SHARD = 4
 
 pytestmark = [
-    # Lightning's command line calls jsonargparse by names that jsonargparse is about to give up.
+    # Lightning's command line still uses names that jsonargparse has deprecated.
     pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
-    # Lightning remarks on machines with more than two cores that the loaders could be more; ours have little to load.
+    # On machines with more than two cores Lightning suggests more loader processes; ours have little to load.
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
 ]
 
 
 @pytest.fixture(scope="module")
 def shards(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """14 training pictures in shards of 4, and 3 of each other split."""
+    """14 training pictures in shards of 4, and 3 pictures in each of the other splits."""
     root = tmp_path_factory.mktemp("shards")
     assert runs.run_here(["shards", str(celeba), "-o", str(root), "--per-shard", str(PER_SHARD)]) == 0
     return root
@@ -56,7 +56,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(shards: Path) -> Iterator[tuple[str, dict[str, int]]]:
-    """The shards' address on a web server, and how often each file was asked for."""
+    """The URL of a web server with the shards, and the number of requests for each file."""
     asked: dict[str, int] = {}
     handler = functools.partial(type("Counting", (Handler,), {"asked": asked}), directory=str(shards))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
@@ -68,7 +68,7 @@ def server(shards: Path) -> Iterator[tuple[str, dict[str, int]]]:
 
 
 def test_shards_hold_every_picture_once_as_it_is(celeba: Path, shards: Path) -> None:
-    """In WebDataset's layout, with the index of its `wids`."""
+    """In WebDataset's layout, with an index for its `wids`."""
     splits = find_pictures(celeba)
     for name, files in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         index = json.loads((shards / f"{name}.json").read_text())
@@ -99,8 +99,8 @@ def test_pictures_come_through_a_cache_that_stays_within_its_limit(
         assert sum(file.stat().st_size for file in cache.folder.glob("*.tar")) <= limit
     downloads = {path: count for path, count in asked.items() if path.endswith(".tar")}
     assert downloads == {f"/train-{shard:06}.tar": 1 for shard in range(4)}
-    copy = pickle.loads(pickle.dumps(far))  # as a loader process has it
-    load_picture(copy[0])  # was removed from the cache
+    copy = pickle.loads(pickle.dumps(far))  # as a loader process receives it
+    load_picture(copy[0])  # its shard was removed from the cache
     assert asked["/train-000000.tar"] == 2
     assert not list(cache.folder.glob("*.part"))
 
@@ -117,10 +117,10 @@ def test_an_epoch_draws_every_picture_once_and_reads_the_shards_in_turn() -> Non
             assert (inside != np.arange(count)).mean() > 0.9
 
 
-def test_a_run_trains_from_a_server_and_goes_on(
+def test_a_run_trains_from_a_server_and_resumes(
     shards: Path, server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
-    """The same losses as from the folder of shards, also after a stop."""
+    """Its losses are the same as with the folder of shards, even after a stop."""
     url, asked = server
 
     def train(root: str, run: Path, steps: int, *more: str) -> dict[str, dict[int, float]]:

@@ -65,13 +65,13 @@ def test_signals_at_random_moments_lose_neither_steps_nor_the_best_weights(
         assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), err
         _, record = model_from_lightning(tmp_path / "last.ckpt")
         step = record["step"]
-        assert step >= max(logged(tmp_path)), "a step is numbered from 0, and at most one is repeated"
+        assert step >= max(logged(tmp_path)), "steps are numbered from 0, and at most one is repeated"
         assert best_score(tmp_path) >= best
         best = best_score(tmp_path)
         newest = max((tmp_path / "logs").iterdir(), key=lambda version: version.stat().st_ctime)
         with (newest / "metrics.csv").open(newline="") as file:
             scores = [float(row["val_psnr"]) for row in csv.DictReader(file) if row["val_psnr"]]
-        validated += scores[:-1]  # of the last one, the checkpoint may not have been written
+        validated += scores[:-1]  # the last one's checkpoint may not have been written
 
     more = ("--trainer.max_steps", str(step + 4))
     assert runs.run_here(runs.arguments("default", celeba, tmp_path, *options, *more)) == 0
@@ -84,8 +84,8 @@ def test_signals_at_random_moments_lose_neither_steps_nor_the_best_weights(
     assert provenance["metrics"]["val_psnr"] == best_score(tmp_path)
 
 
-def test_an_older_checkpoint_does_not_forget_a_better_validation(celeba: Path, tmp_path: Path) -> None:
-    """As after a kill between a validation and the next checkpoint: the best weights stay, a worse step follows."""
+def test_resuming_from_an_older_checkpoint_keeps_a_better_validation(celeba: Path, tmp_path: Path) -> None:
+    """As after a kill between a validation and the next checkpoint: a worse step follows, the best weights stay."""
     small = ("--data.batch_size", "3", "--data.size", "32", "--trainer.val_check_interval", "2")
     options = (*small, "--model.optimizer.warmup_steps", "0")
     assert (

@@ -82,7 +82,7 @@ def test_one_colour_is_filled_with_itself(rng: np.random.Generator, value: float
 
 
 def linear_gradient() -> np.ndarray:
-    """Rising to the right, downwards and in between."""
+    """Three channels that rise to the right, downwards and diagonally."""
     y, x = np.mgrid[:SIZE, :SIZE] / (SIZE - 1)
     return np.round(np.stack([x, y, (x + y) / 2], axis=2) * 255).astype(np.uint8)
 
@@ -113,7 +113,7 @@ def test_lines_come_close_to_biharmonic(
 ) -> None:
     """The error on a face is within some dB of biharmonic interpolation's, and nearer to it than the pyramid's.
 
-    Full size is not relaxed, so thin lines lose more. Measured: up to 2.1 and 0.8 dB.
+    The full-size level is not relaxed, so thin lines lose more. Measured: up to 2.1 and 0.8 dB.
     """
     face = np.ascontiguousarray(astronaut[13 : 13 + SIZE, 123 : 123 + SIZE])
     mask = draw_lines(rng, SIZE, SIZE, thickness)

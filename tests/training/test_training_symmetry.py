@@ -1,4 +1,4 @@
-"""What the other side of a face offers for the hole, and how the network takes it over."""
+"""The detail that the other side of a face offers for the hole, and how the network uses it."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def with_hole(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("size", [(89, 89), (89, 134), (134, 89)])
-def test_what_is_seen_of_one_eye_is_where_the_other_one_is(size: tuple[int, int]) -> None:
+def test_one_eye_is_mirrored_onto_the_other(size: tuple[int, int]) -> None:
     left, right = transform(TURNED, torch.tensor(FEATURES[:2]))[0]
     places = positions(*size, TURNED)
     picture = torch.exp(-(((places - right).norm(dim=2) / 0.05) ** 2)).expand(1, 3, -1, -1)
@@ -39,7 +39,7 @@ def test_what_is_seen_of_one_eye_is_where_the_other_one_is(size: tuple[int, int]
     assert mirrored_known[0, 0].flatten()[(places - left).norm(dim=2).argmin()] == 1
 
 
-def test_in_the_counterpart_of_a_hole_nothing_is_known() -> None:
+def test_the_counterpart_of_a_hole_is_unknown() -> None:
     known = torch.ones(1, 1, 40, 40)
     known[..., :20] = 0
     picture = torch.rand(1, 3, 40, 40) * known
@@ -87,7 +87,7 @@ def test_light_from_one_side_stays_there() -> None:
     torch.testing.assert_close(details[1][HOLE], details[0][HOLE], atol=0.02, rtol=0)
 
 
-def test_where_the_other_side_is_a_hole_too_nothing_is_offered() -> None:
+def test_nothing_is_offered_where_the_other_side_is_a_hole_too() -> None:
     masked, known = with_hole(symmetric_face())
     known[..., 24:36, 38:54] = 0  # the lower part of the counterpart
     masked = masked * known
@@ -107,7 +107,7 @@ def test_a_thin_mark_is_offered_nothing() -> None:
 
 
 @pytest.mark.parametrize("everything", [False, True])
-def test_without_a_face_or_anything_known_nothing_is_offered(everything: bool) -> None:
+def test_nothing_is_offered_without_a_face_or_known_pixels(everything: bool) -> None:
     masked, known = with_hole(symmetric_face())
     if everything:
         masked, known = masked * 0, known * 0
@@ -117,7 +117,7 @@ def test_without_a_face_or_anything_known_nothing_is_offered(everything: bool) -
 
 
 def symmetric_model() -> InpaintingModel:
-    """A network before training, whose first fill is the smooth one."""
+    """An untrained network whose first fill is the smooth one."""
     torch.manual_seed(0)
     model = InpaintingModel(ModelConfig("residual", 2, symmetric=True)).eval()
     model.locator = KnownFace(UPRIGHT)

@@ -1,4 +1,4 @@
-"""Figures are gathered by preset and share of hole, summed up and set in a table."""
+"""Figures are grouped by preset and hole ratio, summarised and formatted as tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rows(*changes: dict[str, Any]) -> list[Figures]:
 
 
 def about(value: float) -> float:
-    """Equal to any number that is as good as this one."""
+    """Compares equal to any number close to this one."""
     return cast(float, pytest.approx(value))
 
 
@@ -86,7 +86,7 @@ def test_presets_and_methods_keep_their_order() -> None:
     ]
 
 
-# --- sums --------------------------------------------------------------------------------------------------------
+# --- summaries ---------------------------------------------------------------------------------------------------
 
 
 def test_a_summary_has_means_and_the_median_of_sharpness() -> None:
@@ -118,7 +118,7 @@ def test_a_perfect_answer_counts_100_db() -> None:
     assert summary[0].psnr == 65
 
 
-def test_that_is_more_than_any_other_answer_has() -> None:
+def test_any_other_answer_has_less_than_100_db() -> None:
     truth = np.zeros((178, 178, 3), np.uint8)
     answer = truth.copy()
     answer[0, 0, 0] = 1

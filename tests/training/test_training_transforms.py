@@ -1,4 +1,4 @@
-"""The conversion to the model's tensors; augmentation: warps and colours within their bounds, from the generator."""
+"""Conversion to the model's tensors, and augmentation: warps and colours from the generator, within their bounds."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_generator_repeats_itself() -> None:
     assert drawn(3) != drawn(4)
 
 
-def test_nothing_asked_nothing_changed(face: np.ndarray) -> None:
+def test_without_augmentation_nothing_changes(face: np.ndarray) -> None:
     for unchanged in draws(face, NOTHING):
         np.testing.assert_array_equal(unchanged, face)
 
@@ -131,7 +131,7 @@ def test_a_share_of_the_pictures_is_grey(face: np.ndarray) -> None:
 
 
 def test_rotation_turns_about_the_middle(face: np.ndarray) -> None:
-    """Beside OpenCV's own rotation, to interpolation."""
+    """It agrees with OpenCV's own rotation, up to interpolation."""
     config = AugmentConfig(rotation=10.0, flip=0.0, brightness=0.0)
     (warp, _), (changed, *_) = draw_augmentation(np.random.default_rng(0), config), draws(face, config)
     angle = math.degrees(math.atan2(warp[1, 0], warp[0, 0]))
@@ -149,7 +149,7 @@ def test_warps_leave_no_empty_corner() -> None:
 
 
 def test_a_mask_is_warped_like_its_picture() -> None:
-    """A picture of the mask itself, augmented, is the warped mask but for rounding at its edges."""
+    """An augmented picture of the mask itself is the warped mask, up to rounding at its edges."""
     rng = np.random.default_rng(0)
     mask = np.zeros((120, 120), np.uint8)
     mask[30:70, 40:75] = 255

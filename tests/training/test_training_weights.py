@@ -1,4 +1,4 @@
-"""Weights on disk: whole or not at all, with their provenance, and never a pickle that runs code."""
+"""Weights on disk are written whole or not at all, carry their provenance, and are never unpickled as code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONFIG = {"model": {"network": NETWORK}, "data": {"batch_size": 12}}
 
 @pytest.fixture
 def model() -> InpaintingModel:
-    """A narrow model whose every value differs from a fresh one's, batch statistics included."""
+    """A narrow model in which every value, batch statistics included, differs from a fresh one's."""
     model = InpaintingModel(ModelConfig("report", 2))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def saved(model: InpaintingModel, tmp_path: Path) -> Path:
 
 
 def rewrite(path: Path, **metadata: str | None) -> None:
-    """Save the file again with other metadata; None takes an entry away."""
+    """Save the file again with other metadata; None removes an entry."""
     tensors = load_file(path)
     now = {
         "format": FORMAT,
@@ -136,7 +136,7 @@ class TestWrongFile:
 
 
 class Trap:
-    """Leaves a mark when it is unpickled."""
+    """Creates the file `mark` when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -184,7 +184,7 @@ class TestLightningCheckpoint:
     def test_a_flipped_byte_anywhere_in_a_record_is_found(
         self, model: InpaintingModel, tmp_path: Path
     ) -> None:
-        """`torch.load` itself reads such a file without a word."""
+        """`torch.load` itself reads such a file without complaint."""
         path = tmp_path / "best.ckpt"
         torch.save(lightning_checkpoint(model), path)
         content = path.read_bytes()
@@ -223,7 +223,7 @@ class TestLightningCheckpoint:
         assert not trap.mark.exists()
 
     @pytest.mark.parametrize("change", [{"run": "{}"}, {"run": "{"}, {"state_dict": {}}])
-    def test_another_content(self, model: InpaintingModel, tmp_path: Path, change: dict[str, Any]) -> None:
+    def test_unexpected_content(self, model: InpaintingModel, tmp_path: Path, change: dict[str, Any]) -> None:
         torch.save({**lightning_checkpoint(model), **change}, tmp_path / "best.ckpt")
         with pytest.raises(CheckpointError, match="is damaged, or not a checkpoint"):
             model_from_lightning(tmp_path / "best.ckpt")

@@ -20,7 +20,7 @@ def random_hole(seed: int) -> Tensor:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_pixel_of_the_opening_is_wide(seed: int) -> None:
-    """The opening is OpenCV's, whose border is the picture's."""
+    """The opening is computed by OpenCV, with its own treatment of the picture's border."""
     hole = random_hole(seed)
     square = np.ones((WIDTH, WIDTH), np.uint8)
     opening = cv2.morphologyEx(hole[0, 0].numpy().astype(np.uint8), cv2.MORPH_OPEN, square)
@@ -30,7 +30,7 @@ def test_every_pixel_of_the_opening_is_wide(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_far_from_the_opening_is_not(seed: int) -> None:
+def test_pixels_far_from_the_opening_are_not_wide(seed: int) -> None:
     hole = random_hole(seed)
     square = np.ones((WIDTH, WIDTH), np.uint8)
     # What is outside the picture counts as hole.

@@ -1,4 +1,4 @@
-"""Callbacks for `python -m training fit`, given by `--trainer.callbacks+=` as a user would."""
+"""Callbacks for `python -m training fit`, passed with `--trainer.callbacks+=` as a user would."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KillAt(L.Callback):
 
 
 class SlowSteps(L.Callback):
-    """Makes each step take a while, from the one with this number on."""
+    """Delays each step, from step `first` on."""
 
     def __init__(self, seconds: float, first: int = 0) -> None:
         self.seconds, self.first = seconds, first
@@ -38,7 +38,7 @@ class SlowSteps(L.Callback):
 
 
 def digests(batch: Batch) -> list[str]:
-    """What was seen: a hash of each picture, as 8-bit values, with its mask."""
+    """A hash of each picture, as 8-bit values, together with its mask."""
     images, masks = batch
     pairs = zip(to_pictures(images), masks.bool().numpy(), strict=True)
     return [hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest() for image, mask in pairs]
@@ -51,7 +51,7 @@ def shared_memory() -> str:
 
 
 class RecordDraws(L.Callback):
-    """Writes down which pictures each process sees in each step, and what memory holds them."""
+    """Records which pictures each process sees in each step, and which memory holds them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)

@@ -1,4 +1,4 @@
-"""Tiny runs of `python -m training fit`, in this process or in one of their own, and what they leave behind."""
+"""Tiny runs of `python -m training fit`, in this process or in a separate one, and readers of what they write."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run_here(argv: list[str]) -> int:
 
 
 def expect_one_line(argv: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run a command that fails with a message in its last line, and nothing else. Return its standard error."""
+    """Run a command that fails with a message in its last line and prints nothing else. Return its standard error."""
     assert run_here(argv) == status
     said = capsys.readouterr()
     assert message in said.err.splitlines()[-1]
@@ -68,7 +68,7 @@ def expect_one_line(argv: list[str], status: int, message: str, capsys: pytest.C
 
 
 def start(argv: list[str]) -> subprocess.Popen[str]:
-    """Start a command in a process of its own, with these tests' callbacks in reach."""
+    """Start a command in a separate process that can import these tests' callbacks."""
     return subprocess.Popen(
         [sys.executable, "-m", "training", *argv],
         cwd=REPOSITORY,
@@ -81,7 +81,7 @@ def start(argv: list[str]) -> subprocess.Popen[str]:
 
 
 def curves(run: Path) -> dict[str, dict[int, float]]:
-    """The logged values of every name by step, later starts of the run over earlier ones."""
+    """The logged values of every name by step; later starts of the run override earlier ones."""
     series: dict[str, dict[int, float]] = {}
     for path in sorted((run / "logs").glob("version_*/metrics.csv")):
         with path.open(newline="") as file:

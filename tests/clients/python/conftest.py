@@ -87,7 +87,7 @@ def photo() -> np.ndarray:
 
 @pytest.fixture
 def hole() -> np.ndarray:
-    """Its mask, HW bool: a rectangle of 5x20 pixels, 5.2 % of the image."""
+    """The mask of `photo`, HW bool: a rectangle of 5x20 pixels, 5.2 % of the image."""
     mask = np.zeros((40, 48), dtype=bool)
     mask[10:15, 8:28] = True
     return mask
@@ -95,7 +95,7 @@ def hole() -> np.ndarray:
 
 @pytest.fixture
 def filled(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """What the loopback server returns for the two."""
+    """The result of the loopback server for `photo` and `hole`."""
     expected = photo.copy()
     expected[hole] = photo[~hole].mean(axis=0).round().astype(np.uint8)
     return expected

@@ -193,7 +193,7 @@ def run(
         progress=False,
     )
     collected = list(results)
-    # After a fatal failure requests are still running. Their connections are closed only if they end first.
+    # After a fatal failure, requests are still running. Their connections are closed only if they finish here.
     for thread in threading.enumerate():
         if thread.name.startswith("inpaint"):
             thread.join(30)

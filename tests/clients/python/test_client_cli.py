@@ -108,7 +108,7 @@ def test_options_are_sent(
         ("a.tif", (), None),
     ],
 )
-def test_the_name_of_the_result_asks_for_its_format(
+def test_the_requested_format_follows_from_the_output_name(
     server: LoopbackServer,
     inpaint: Callable[..., Output],
     photo_path: Path,
@@ -126,7 +126,7 @@ def test_the_name_of_the_result_asks_for_its_format(
     assert parts["metadata"].content == b"none"
 
 
-def test_a_name_of_another_format_is_told(
+def test_an_output_name_of_another_format_is_rejected(
     inpaint: Callable[..., Output], server: LoopbackServer, photo_path: Path, mask_path: Path, tmp_path: Path
 ) -> None:
     code, _, err = inpaint("fill", photo_path, mask_path, "-o", tmp_path / "a.png", "--output-format", "jpeg")
@@ -230,7 +230,7 @@ def test_an_unwritable_file_is_reported_in_one_line_with_exit_code_1(
 
 @pytest.fixture
 def album(tmp_path: Path, photo_png: bytes, mask_png: bytes) -> Path:
-    """Folders photos/ and masks/ with a, b and c, and a d that has no mask."""
+    """Folders photos/ and masks/, each with a.png, b.png and c.png."""
     for folder, data in (("photos", photo_png), ("masks", mask_png)):
         (tmp_path / folder).mkdir()
         for name in "abc":
@@ -286,7 +286,7 @@ def test_one_mask_is_scaled_on_request(inpaint: Callable[..., Output], album: Pa
     assert inpaint(*single)[0] == 0
 
 
-def test_the_output_of_one_photo_can_be_a_folder_with_mask(
+def test_with_the_mask_option_the_output_of_one_photo_can_be_a_folder(
     inpaint: Callable[..., Output], photo_path: Path, mask_path: Path, tmp_path: Path
 ) -> None:
     assert inpaint("fill", photo_path, "--mask", mask_path, "-o", f"{tmp_path}/out/")[0] == 0
@@ -327,9 +327,9 @@ def test_a_rejected_api_key_stops_the_command(
 
 
 def read_to_the_end(terminal: int) -> str:
-    """All that was written to a terminal whose other end is closed; it arrives in parts."""
+    """Everything written to a terminal whose other end is closed; it arrives in parts."""
     content = b""
-    with open(terminal, "rb", buffering=0) as file, suppress(OSError):  # Linux says the end with an error
+    with open(terminal, "rb", buffering=0) as file, suppress(OSError):  # Linux reports the end as an error
         while part := file.read(100_000):
             content += part
     return content.decode()
@@ -399,7 +399,7 @@ def test_a_mask_is_written(
     assert request.parts["sensitivity"].content == b"0.2"
 
 
-def test_masks_of_a_folder_are_those_that_fill_takes(
+def test_masks_found_for_a_folder_can_be_passed_to_fill(
     inpaint: Callable[..., Output], album: Path, tmp_path: Path
 ) -> None:
     arguments = ("mask", album / "photos", "-o", tmp_path / "found")

@@ -1,4 +1,4 @@
-"""URLs as inputs: only where they are allowed, only public addresses, and within limits."""
+"""URLs as inputs: only if they are allowed, only at public addresses, and within limits of size and time."""
 
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def test_a_download_has_limits(
             client.fill(photo_url, mask_png, allow_urls=True)
 
 
-def test_the_command_line_downloads_where_it_is_asked_to(
+def test_the_command_downloads_urls_only_if_they_are_allowed(
     server: LoopbackServer,
     photo_url: str,
     mask_png: bytes,

@@ -47,7 +47,7 @@ def test_a_lost_connection_is_retried(
     assert [request.path for request in server.requests] == ["/masks/marks"] * 2
 
 
-def test_the_asynchronous_client_finds_the_same(server: LoopbackServer, photo: np.ndarray) -> None:
+def test_the_async_client_finds_the_same_marks(server: LoopbackServer, photo: np.ndarray) -> None:
     async def find() -> Marks:
         async with AsyncInpaintClient(server.url) as client:
             return await client.find_marks(photo, sensitivity=0.7)
@@ -74,7 +74,7 @@ def test_an_invalid_sensitivity_is_not_sent(
         ({"share": "much"}, "not the expected JSON"),
     ],
 )
-def test_an_unexpected_response_is_told(
+def test_an_unexpected_response_is_an_error(
     client: InpaintClient, server: LoopbackServer, photo: np.ndarray, change: dict[str, Any], message: str
 ) -> None:
     server.usual["/masks/marks"] = reply(200, BODY | change)
@@ -82,7 +82,7 @@ def test_an_unexpected_response_is_told(
         client.find_marks(photo)
 
 
-def test_a_response_without_a_field_is_told(
+def test_a_response_without_a_field_is_an_error(
     client: InpaintClient, server: LoopbackServer, photo: np.ndarray
 ) -> None:
     server.usual["/masks/marks"] = reply(200, {"width": 48})
@@ -90,13 +90,13 @@ def test_a_response_without_a_field_is_told(
         client.find_marks(photo)
 
 
-def test_a_damaged_mask_is_told() -> None:
+def test_a_damaged_mask_is_an_error() -> None:
     marks = Marks(mask=PNG[:60], width=48, height=40, share=0.02)
     with pytest.raises(InvalidResponseError, match="cannot be decoded"):
         marks.to_array()
 
 
-def test_a_server_that_finds_no_marks_is_told(
+def test_a_server_that_cannot_find_marks_is_an_error(
     client: InpaintClient, server: LoopbackServer, photo: np.ndarray
 ) -> None:
     server.usual["/masks/marks"] = reply(404, {"code": 404, "type": "NotFound", "message": "no such path"})

@@ -61,7 +61,7 @@ def test_conversions_agree(result: FillResult, photo: np.ndarray, photo_png: byt
 
 
 def test_notebooks_display_a_result(result: FillResult, photo: np.ndarray) -> None:
-    # IPython displays an object with the PNG that this method returns.
+    # IPython displays an object as the PNG that this method returns.
     displayed = Image.open(io.BytesIO(result._repr_png_()))
     assert displayed.format == "PNG"
     np.testing.assert_array_equal(np.asarray(displayed), photo)
@@ -110,7 +110,7 @@ def test_a_format_without_alpha_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["JPEG", "WEBP"])
-def test_a_format_that_was_asked_for_is_saved_as_it_was_sent(
+def test_a_result_in_the_requested_format_is_saved_unchanged(
     name: str, photo: np.ndarray, tmp_path: Path
 ) -> None:
     exif = Image.Exif()
@@ -121,7 +121,7 @@ def test_a_format_that_was_asked_for_is_saved_as_it_was_sent(
     assert result.to_bytes(name) == result.image == sent
     result.save(tmp_path / f"a.{name.lower()}")
     assert (tmp_path / f"a.{name.lower()}").read_bytes() == sent
-    assert result.to_pil().size == photo.shape[:2], "turned as its EXIF says"
+    assert result.to_pil().size == photo.shape[:2], "rotated by its EXIF orientation"
     with Image.open(io.BytesIO(result.png)) as png:
         assert (png.format, png.size) == ("PNG", photo.shape[:2])
 

@@ -225,9 +225,7 @@ def test_a_response_timeout_is_not_retried(server: LoopbackServer, connect: Call
     assert len(server.requests) == 1
 
 
-def test_a_prediction_that_took_too_long_for_the_server_is_not_retried(
-    server: LoopbackServer, wire: Wire
-) -> None:
+def test_a_prediction_beyond_the_servers_deadline_is_not_retried(server: LoopbackServer, wire: Wire) -> None:
     server.script["/x"] = [reply(503, {"type": "DeadlineExceededException", "message": "too long"}), OK]
     with pytest.raises(ServerError, match="too long"):
         wire.post()
@@ -293,7 +291,7 @@ def test_retry_after_is_waited_for(server: LoopbackServer, wire: Wire) -> None:
 @pytest.mark.parametrize(
     "value",
     ["3600", format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)],
-    ids=["seconds", "date"],  # every one of pytest-xdist's workers has to call them the same
+    ids=["seconds", "date"],  # pytest-xdist needs the same ids in every worker
 )
 def test_a_retry_after_beyond_the_budget_fails_at_once(
     server: LoopbackServer, wire: Wire, value: str

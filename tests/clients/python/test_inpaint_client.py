@@ -78,7 +78,9 @@ def test_the_output_size_is_sent(server: LoopbackServer, client: InpaintClient, 
     for size in sizes:
         client.fill(photo_png, encode(np.eye(40, 48, dtype=bool)), output_size=size)
         assert server.predictions[-1].parts["output_size"].content == size.encode()
-    assert set(server.predictions[-1].parts) == {"image", "mask", "output_size"}, "older servers know no more"
+    assert set(server.predictions[-1].parts) == {"image", "mask", "output_size"}, (
+        "older servers accept no other fields"
+    )
     with pytest.raises(InvalidInputError, match="'original' or 'model'"):
         client.fill(photo_png, photo_png, output_size="huge")  # type: ignore[arg-type]
     assert len(server.predictions) == 2
@@ -226,7 +228,7 @@ def test_a_full_queue_is_waited_for(
     assert len(server.predictions) == 10
 
 
-def test_a_connection_that_was_opened_during_a_close_is_closed_after_its_fill(
+def test_a_connection_opened_during_close_is_closed_after_its_fill(
     server: LoopbackServer, photo_png: bytes, mask_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening, closed, look_up = threading.Event(), threading.Event(), socket.getaddrinfo
@@ -323,7 +325,7 @@ def test_a_model_name_that_cannot_be_part_of_a_url_is_refused(name: str) -> None
         InpaintClient(model=name)
 
 
-def test_a_model_is_asked_for_by_its_name(
+def test_the_model_name_is_part_of_the_path(
     server: LoopbackServer, photo: np.ndarray, hole: np.ndarray
 ) -> None:
     server.usual["/predictions/lama-512"] = predict

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 def run(script: str) -> None:
-    """Run a script of package.json. pytest shows its output if it fails."""
+    """Run a script from package.json. pytest shows its output if it fails."""
     environment = {**os.environ, "PYTHON": sys.executable, "CI": "1"}
     done = subprocess.run(["npm", "--prefix", str(PAGE), "run", script], env=environment, check=False)
     assert done.returncode == 0, f"npm run {script} failed"

@@ -1,4 +1,4 @@
-"""The constants and test vectors that the page's work on the device shares with the server's."""
+"""The constants and test vectors that the page's on-device code shares with the server."""
 
 import importlib.util
 import json
@@ -6,7 +6,7 @@ import json
 from engines import ROOT
 
 
-def test_they_are_current() -> None:
+def test_constants_and_vectors_are_current() -> None:
     file = ROOT / "clients" / "web" / "scripts" / "local.py"
     spec = importlib.util.spec_from_file_location("local_vectors", file)
     assert spec is not None

@@ -1,4 +1,4 @@
-"""Prometheus' and Grafana's files, with a real Prometheus that scrapes both engines."""
+"""The Prometheus and Grafana files, with a real Prometheus that scrapes both engines."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def test_it_scrapes_every_engine_that_compose_knows() -> None:
 
 
 def test_the_dashboard_is_what_grafana_provisions() -> None:
-    """Its queries ask the data source that is provisioned, and its panels do not overlap."""
+    """Its queries use the provisioned data source, and its panels do not overlap."""
     (source,) = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "prometheus.yaml").read_text())[
         "datasources"
     ]
@@ -70,7 +70,7 @@ def test_the_dashboard_is_what_grafana_provisions() -> None:
 
 @contextmanager
 def prometheus(folder: Path, **targets: int) -> Iterator[str]:
-    """A Prometheus with the shipped configuration, whose jobs find their engine at a port of this host."""
+    """A Prometheus with the shipped configuration, whose jobs scrape the given ports of this host."""
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     config["rule_files"] = [str(PROMETHEUS / name) for name in config["rule_files"]]
     config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
@@ -113,7 +113,7 @@ def traffic(engine: Engine) -> None:
 def scraped(
     onnx_engine: Engine, torchserve_engine: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
-    """A query of a Prometheus that has seen both engines at work."""
+    """A function that queries a Prometheus which has seen both engines at work."""
     needs.programs(prometheus="prometheus")
     ports = {"onnx": onnx_engine.metrics_port, "torchserve": torchserve_engine.metrics_port}
     for engine in (onnx_engine, torchserve_engine):
@@ -139,7 +139,7 @@ def test_every_query_of_the_dashboard_has_an_answer(
 ) -> None:
     query = QUERIES[name].replace("$__rate_interval", "30s")
     results = scraped(query)
-    if not results:  # TorchServe counts its failures from the first one on
+    if not results:  # TorchServe has this metric only after its first failure
         assert "Requests5XX" in query
         assert "/" not in query
         assert scraped("Requests5XX") == []
@@ -156,7 +156,7 @@ def test_the_dashboard_shows_the_provider_and_every_stage(
     assert {"decode", "prepare", "run", "composite", "encode"} <= stages
 
 
-def test_no_alert_is_raised_by_engines_that_are_well(scraped: Callable[[str], list[dict[str, Any]]]) -> None:
+def test_healthy_engines_raise_no_alert(scraped: Callable[[str], list[dict[str, Any]]]) -> None:
     assert scraped("ALERTS") == []
     names = re.findall(r"alert: (\w+)", (PROMETHEUS / "alerts.yml").read_text())
     assert len(names) == len(set(names)) == 4

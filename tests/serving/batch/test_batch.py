@@ -51,7 +51,7 @@ def batch(*arguments: object) -> int:
     return main(["--model", str(MODEL), *map(str, arguments)])
 
 
-def test_results_are_those_of_the_pipeline_and_existing_ones_are_skipped(
+def test_results_match_the_pipeline_and_existing_ones_are_skipped(
     album: Path, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = (album / "photos", "--masks", album / "masks", "-o", album / "out")
@@ -106,7 +106,7 @@ def test_failures_are_listed_at_the_end(album: Path, capsys: pytest.CaptureFixtu
     assert files(album / "out") == ["ann.png"]
 
 
-def test_what_cannot_work_is_said_before_anything_is_written(
+def test_invalid_arguments_are_reported_before_anything_is_written(
     album: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (album / "empty").mkdir()
@@ -133,10 +133,10 @@ def test_what_cannot_work_is_said_before_anything_is_written(
     assert not out.exists()
 
 
-def test_what_ray_needs_is_said_if_it_is_not_installed(
+def test_a_missing_ray_is_reported_with_how_to_install_it(
     album: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)  # what import does for a package that is missing
+    monkeypatch.setitem(sys.modules, "ray", None)  # importing it fails as if it were missing
     assert batch(album / "photos", "--masks", album / "masks", "-o", album / "out", "--ray", "local") == 1
     assert capsys.readouterr().err == 'batch: Ray is not installed: run pip install ".[ray]".\n'
 
@@ -164,7 +164,7 @@ def test_folders_may_be_urls_of_fsspec(pipeline: Pipeline, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_killed_at_a_third_and_started_again_only_the_rest_is_filled(
+def test_a_run_killed_at_a_third_fills_only_the_rest_when_restarted(
     tmp_path: Path, pipeline: Pipeline
 ) -> None:
     count, (photos, out) = 9, (tmp_path / "photos", tmp_path / "out")
@@ -200,13 +200,13 @@ def test_killed_at_a_third_and_started_again_only_the_rest_is_filled(
 
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
-    """Variables for a command that may start Ray: its token and its sockets are in a folder of their own."""
+    """Variables for a command that may start Ray, with its token and sockets in a folder of their own."""
     with tempfile.TemporaryDirectory(prefix="ray-") as temporary:  # the path of a socket in it must be short
         yield os.environ | {"HOME": temporary, "RAY_TMPDIR": temporary}
 
 
 @pytest.mark.slow
-def test_on_ray_a_photo_whose_process_dies_is_tried_again_and_a_killed_run_is_resumed(
+def test_on_ray_a_photo_is_retried_if_its_process_dies_and_a_killed_run_is_resumed(
     album: Path, pipeline: Pipeline, environment: dict[str, str]
 ) -> None:
     slow = large(2000)
@@ -242,7 +242,7 @@ def test_on_ray_a_photo_whose_process_dies_is_tried_again_and_a_killed_run_is_re
 
 
 def kill_workers(process: "subprocess.Popen[bytes]", count: int) -> set[psutil.Process]:
-    """Kill the process on Ray that fills the slow photo, and then those that take its place; return them."""
+    """Kill the Ray process that fills the slow photo, then those that replace it; return them."""
     killed = set[psutil.Process]()
     while len(killed) < count:
         until(lambda: filling(process.pid) - killed != set())
@@ -253,7 +253,7 @@ def kill_workers(process: "subprocess.Popen[bytes]", count: int) -> set[psutil.P
 
 
 def filling(pid: int) -> set[psutil.Process]:
-    """The processes that were started by this one, and fill a photo on Ray, which names them after what they do."""
+    """The descendants of this process that fill a photo on Ray, which names processes after what they do."""
     found = set()
     for process in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""Models so simple that the result of tiling and pyramid around them can be computed exactly."""
+"""Models so simple that the result of tiling and the pyramid can be computed exactly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from serving.core.tiling import Model
 
 
 def mean_of_known(images: Floats, known: Floats) -> Floats:
-    """Fill each hole with the mean colour of what is known in the window."""
+    """Fill each hole with the mean colour of the window's known pixels."""
     total = (images * known).sum(axis=(2, 3), keepdims=True)
     mean = total / np.maximum(known.sum(axis=(2, 3), keepdims=True), 1)
     return np.where(known > 0, images, mean).astype(np.float32)
 
 
 def plane_through_known(images: Floats, known: Floats) -> Floats:
-    """Fill each hole with the plane that fits best to what is known: exact where a picture is a linear gradient."""
+    """Fill each hole with the plane that best fits the known pixels: exact where a picture is a linear gradient."""
     filled = images.copy()
     for image, (mask,), output in zip(images, known > 0, filled, strict=True):
         rows, columns = np.indices(mask.shape)
@@ -30,7 +30,7 @@ def plane_through_known(images: Floats, known: Floats) -> Floats:
 
 @dataclass
 class Watched:
-    """Runs a model and keeps what it was asked."""
+    """Runs a model and records its inputs."""
 
     run: Callable[[Floats, Floats], Floats] = mean_of_known
     batch: int = 1

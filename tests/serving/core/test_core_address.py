@@ -1,4 +1,4 @@
-"""How to try a server: its URL, which for one that listens everywhere is the loopback address, and commands."""
+"""How to try a server: example commands, and its URL, with the loopback address if it listens on all addresses."""
 
 import os
 import sys

@@ -42,9 +42,9 @@ def noise(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> NDArray[Any]:
 
 
 def as_stored(oriented: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """How a camera stores a picture under an EXIF orientation: written from the standard's table.
+    """How a camera stores a picture under an EXIF orientation, following the standard's table.
 
-    The tag names the sides of the scene that the stored first row and first column are.
+    The tag names the sides of the scene that the first stored row and column show.
     """
     row_0, column_0 = {
         1: ("top", "left"),
@@ -90,8 +90,8 @@ def test_lossless_formats_keep_every_sample(picture_format: str, channels: int) 
     np.testing.assert_array_equal(decoded.samples, samples)
 
 
-def test_a_bmp_with_a_header_of_os2_is_as_large_as_it_says() -> None:
-    """Pillow and OpenCV write none, whose sides have 16 bits."""
+def test_a_bmp_with_an_os2_header_has_the_size_it_states() -> None:
+    """Its width and height have 16 bits. Pillow and OpenCV do not write such files."""
     rows = bytes([0, 0, 255] * 4) * 3  # red, as blue, green, red
     file = (
         b"BM" + struct.pack("<IHHI", 26 + len(rows), 0, 0, 26) + struct.pack("<IHHHH", 12, 4, 3, 1, 24) + rows
@@ -208,7 +208,7 @@ def test_16_bit_tiffs_keep_every_bit(kind: str) -> None:
     np.testing.assert_array_equal(decode_image(file, LIMIT).samples, samples)
 
 
-def test_a_tiff_whose_zero_is_white_is_turned_over() -> None:
+def test_a_tiff_whose_zero_is_white_is_inverted() -> None:
     samples = noise(9, 14, dtype=np.uint16)
     decoded = decode_image(tiff(samples, photometric="miniswhite"), LIMIT).samples
     np.testing.assert_array_equal(decoded[:, :, 0], 65535 - samples)
@@ -312,7 +312,7 @@ def test_truncated_files_are_refused(kind: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"This is no picture.", encode(face(40, 50), "GIF"), b"<svg/>"])
-def test_other_files_are_refused_by_name_of_what_is_read(data: bytes) -> None:
+def test_other_files_are_refused_with_the_formats_that_are_read(data: bytes) -> None:
     with pytest.raises(InvalidImageError, match="PNG, JPEG, WebP, BMP or TIFF"):
         decode_image(data, LIMIT)
 
@@ -336,7 +336,7 @@ def test_damaged_files_raise_nothing_else(kind: str, data: st.DataObject) -> Non
     assert picture.samples.dtype in (np.uint8, np.uint16)
 
 
-def test_messages_tell_nothing_of_the_servers_insides() -> None:
+def test_messages_reveal_no_internals_of_the_server() -> None:
     for file in (b"x", WHOLE["png"][:500], WHOLE["tiff-16"][:300]):
         with pytest.raises(InvalidImageError) as caught:
             decode_image(file, LIMIT)
@@ -409,7 +409,7 @@ def test_ordinary_files_are_decoded_in_this_process(kind: str) -> None:
     assert is_ordinary(WHOLE[kind]) is (kind in ("png", "jpeg", "webp"))
 
 
-def test_files_are_the_same_in_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_decoded_the_same_in_either_process(monkeypatch: pytest.MonkeyPatch) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     for picture_format in ("PNG", "JPEG", "WEBP"):

@@ -1,4 +1,4 @@
-"""Requests as both engines hand them in, and the answers to them."""
+"""Requests as both engines pass them on, and the answers to them."""
 
 import base64
 import json
@@ -104,7 +104,7 @@ BAD_JSON: dict[str, tuple[Any, type[errors.InpaintError], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_JSON)
-def test_bad_json_is_told_what_is_right(name: str) -> None:
+def test_bad_json_is_refused_with_what_would_be_right(name: str) -> None:
     body, kind, words = BAD_JSON[name]
     with pytest.raises(errors.InpaintError, match=words) as caught:
         request_from_json(body)
@@ -125,7 +125,7 @@ def test_bad_json_is_told_what_is_right(name: str) -> None:
         ({"image": IMAGE, "output_size": b"\xff"}, errors.InvalidRequestError),
     ],
 )
-def test_bad_forms_are_told_what_is_right(fields: dict[str, bytes], kind: type[errors.InpaintError]) -> None:
+def test_bad_forms_are_refused(fields: dict[str, bytes], kind: type[errors.InpaintError]) -> None:
     with pytest.raises(errors.InpaintError) as caught:
         request_from_fields(fields)
     assert type(caught.value) is kind
@@ -213,7 +213,7 @@ def test_accept_decides_the_format_and_whether_the_file_is_sent(
         ("x/" + "y" * 10_000, None, "accept one of"),
     ],
 )
-def test_what_cannot_be_accepted_is_told(accept: str, asked: str | None, words: str) -> None:
+def test_an_impossible_accept_header_is_refused(accept: str, asked: str | None, words: str) -> None:
     fields = {"image": b"\xff\xd8\xff..."} | ({"output_format": asked} if asked else {})
     with pytest.raises(errors.NotAcceptableError) as caught:
         request_from_fields(fields).accepted(accept)

@@ -36,7 +36,7 @@ def exif() -> Image.Exif:
 
 
 def with_thumbnail(file: bytes) -> bytes:
-    """The JPEG's EXIF with a second directory, which is where a thumbnail is."""
+    """The JPEG with a second directory in its EXIF, which is where a thumbnail is."""
     start = file.index(b"Exif\0\0") + 6
     length = int.from_bytes(file[start - 8 : start - 6])
     tiff = bytearray(file[start : start - 8 + length])
@@ -135,7 +135,7 @@ def test_webp_is_lossless_and_jpeg_is_near(channels: int, dtype: Any) -> None:
     assert np.abs(np.asarray(jpeg).reshape(shown.shape) - shown).mean() < 3
 
 
-def test_a_side_that_a_format_cannot_hold_is_told() -> None:
+def test_a_side_that_a_format_cannot_hold_is_refused() -> None:
     check_side("png", (1, 70_000))
     check_side("webp", (16383, 1))
     with pytest.raises(InvalidRequestError, match=r"image/webp.*16383.*1x16384.*PNG"):

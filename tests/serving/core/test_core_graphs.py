@@ -172,7 +172,7 @@ def test_another_number_of_inputs_is_refused_with_what_was_found(tmp_path: Path)
         Runtime(path)
 
 
-# Descriptions that are wrong, and what is said.
+# Wrong descriptions, and what the refusal must say.
 WRONG = {
     "yaml": ("mask: {hole: 1", "not valid YAML"),
     "list": ("- mask", "the file is"),
@@ -219,7 +219,9 @@ def test_a_wrong_description_is_refused_with_what_would_be_right(tmp_path: Path,
     assert "\n" not in caught.value.message
 
 
-def test_a_doubtful_description_is_only_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_doubtful_description_only_causes_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A network may be right although its known pixels come back changed, if its output is not composited."""
     description = "mask: {hole: 1}\noutput: {range: [0, 1]}"
     Runtime(save_mean_filler(tmp_path / "model.onnx", replace(LAMA_255, dims=SMALL), description))
@@ -231,7 +233,7 @@ def test_the_ready_descriptions_are_those_of_the_documentation() -> None:
 
 
 def test_the_order_of_channels_is_that_of_the_description(tmp_path: Path) -> None:
-    """With only the image in BGR, the graph's RGB mean is that of the reversed channels."""
+    """With only the image in BGR, the graph's RGB mean has its channels reversed."""
     path = save_mean_filler(
         tmp_path / "model.onnx", Signature(dims=SMALL), "graph: lama\nimage: {order: BGR}"
     )

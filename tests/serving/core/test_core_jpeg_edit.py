@@ -137,8 +137,8 @@ def test_ten_retouches_change_no_other_block(tmp_path: Path) -> None:
     assert_others_kept(original, file, everything, tmp_path)
 
 
-def test_known_pixels_of_touched_blocks_do_not_age() -> None:
-    """The same hole again and again ends in the same file."""
+def test_known_pixels_of_touched_blocks_do_not_degrade() -> None:
+    """Filling the same hole again and again ends in the same file."""
     file, hole = jpeg(face(96, 96)), block(96, 96, 30, 30, 20)
     versions = [file := edit(file, filled(file, hole), hole) for _ in range(5)]
     assert versions[-1] == versions[-2]

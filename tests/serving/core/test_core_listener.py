@@ -35,7 +35,7 @@ def test_pending_connections_are_accepted() -> None:
         each.close()
 
 
-def test_later_ones_are_refused() -> None:
+def test_later_connections_are_refused() -> None:
     server = listening()
     address = server.getsockname()
     assert accept_all(server) == []
@@ -58,8 +58,8 @@ def test_no_connection_begins_while_the_last_ones_are_accepted(monkeypatch: pyte
 
 @linux_only
 @pytest.mark.parametrize("_", range(3))
-def test_clients_that_connect_all_the_time_are_answered_or_refused(_: int) -> None:
-    """Each sends a request for its connection, and is answered, until it is refused."""
+def test_clients_that_keep_connecting_are_answered_or_refused(_: int) -> None:
+    """Each sends one request per connection, and is answered, until it is refused."""
     server = listening()
     address = server.getsockname()
     reset = []

@@ -1,4 +1,4 @@
-"""The network that ships finds the marks that are drawn on a face, whatever the picture's size and kind."""
+"""The bundled network finds marks drawn on a face, whatever the picture's size and kind."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_a_line_of_any_colour_is_found(
     assert found[hole].mean() > 0.8
 
 
-def test_a_face_without_marks_stays_almost_free(detector: MarkDetector) -> None:
+def test_almost_nothing_is_found_on_a_face_without_marks(detector: MarkDetector) -> None:
     assert detector.find(Picture(face(220, 180))).mean() < 0.02
 
 

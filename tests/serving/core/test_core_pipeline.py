@@ -65,7 +65,7 @@ def test_known_pixels_come_back_bit_for_bit_in_every_mode(
 ) -> None:
     samples = photo(channels, dtype)
     file = png(Picture(samples))
-    if channels == 2 and dtype == np.uint16:  # a mode that is read, and answered as RGBA
+    if channels == 2 and dtype == np.uint16:  # this mode is read, but answered as RGBA
         file, samples = png16(samples, 4), samples[:, :, [0, 0, 0, 1]]
     filled = fill(pipeline, file, encode_mask(HOLE)).samples
     assert filled.dtype == dtype
@@ -74,7 +74,7 @@ def test_known_pixels_come_back_bit_for_bit_in_every_mode(
     if channels in (2, 4):
         np.testing.assert_array_equal(
             filled[:, :, -1], samples[:, :, -1]
-        )  # with a mask alpha is no business of ours
+        )  # if a mask is sent, alpha stays as it is
     error = np.abs(filled[HOLE].astype(int) - samples[HOLE]).mean() / np.iinfo(dtype).max
     assert error < 0.08
 
@@ -101,7 +101,7 @@ def test_transparency_is_the_mask_where_there_is_none(pipeline: Pipeline, dtype:
     samples[HOLE, :3] = full
     filled = fill(pipeline, png(Picture(samples)), None).samples
     np.testing.assert_array_equal(filled[~HOLE], samples[~HOLE])
-    assert (filled[HOLE, 3] == full).all()  # or the filling could not be seen
+    assert (filled[HOLE, 3] == full).all()  # otherwise the filling would be invisible
     assert not (filled[HOLE, :3] == full).all(axis=1).any()
 
 
@@ -116,7 +116,7 @@ def test_transparency_of_a_palette_is_a_mask_too(pipeline: Pipeline) -> None:
     np.testing.assert_array_equal(filled[~hole], expected[~hole])
 
 
-def test_no_mask_and_no_transparency_is_told(pipeline: Pipeline) -> None:
+def test_neither_mask_nor_transparency_is_refused(pipeline: Pipeline) -> None:
     with pytest.raises(MissingInputError, match="'mask' is missing"):
         pipeline.fill(FillRequest(encode(face(40, 40))))
 
@@ -176,7 +176,7 @@ def test_the_models_size_loses_no_hole_pixel(pipeline: Pipeline, size: tuple[int
     filled = pipeline.fill(FillRequest(encode(samples), encode_mask(hole), "model")).response
     assert (filled.width, filled.height) == (178, 178)
     pixels = round(filled.hole_ratio * 178 * 178)
-    # It covers this much of the smaller or larger picture, and a pixel of blur to each side.
+    # It covers this much of the resized picture, and a pixel of blur on each side.
     reach = [int(np.ceil(178 / n)) for n in size]
     assert 1 <= pixels <= (reach[0] + 3) * (reach[1] + 3)
     picture = decode_image(filled.image, 10**6).samples.astype(int)
@@ -209,7 +209,7 @@ def test_the_colour_profile_comes_back(pipeline: Pipeline) -> None:
         assert fill(pipeline, file, encode_mask(HOLE)).icc_profile == profile
 
 
-def test_facts_and_times_are_told(pipeline: Pipeline, runtime: Runtime) -> None:
+def test_facts_and_times_are_reported(pipeline: Pipeline, runtime: Runtime) -> None:
     filled = pipeline.fill(FillRequest(encode(face(120, 90)), encode_mask(HOLE)))
     assert filled.response.hole_ratio == HOLE.mean()
     assert filled.response.model_version == runtime.version

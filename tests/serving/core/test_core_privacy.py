@@ -1,4 +1,4 @@
-"""What runs here stays here."""
+"""ONNX Runtime reports nothing to its maker."""
 
 import os
 import subprocess
@@ -8,12 +8,12 @@ from pathlib import Path
 from engines import MODEL, ROOT
 
 
-def test_onnx_runtime_keeps_no_record_for_its_maker(tmp_path: Path) -> None:
-    """Where it reports, it first leaves an identifier of the device, and what it has to tell, in the user's cache."""
+def test_onnx_runtime_writes_no_telemetry(tmp_path: Path) -> None:
+    """If it reports, it first writes a device identifier, and what it will send, to the user's cache."""
     script = (
         f"from pathlib import Path; from serving.core.runtime import Runtime; Runtime(Path({str(MODEL)!r}))"
     )
-    # ONNX Runtime is silent by itself where it takes its host for a CI machine.
+    # ONNX Runtime reports nothing anyway if it takes its host for a CI machine.
     own = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={**own, "HOME": str(tmp_path)}, check=True)
     assert list(tmp_path.iterdir()) == []

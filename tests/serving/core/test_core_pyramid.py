@@ -101,7 +101,7 @@ def test_a_small_picture_goes_through_whole(longest: int) -> None:
     np.testing.assert_array_equal(watched.known[0][0] == 0, hole)
 
 
-def test_a_picture_smaller_than_the_model_takes_is_padded_with_what_is_unknown() -> None:
+def test_a_picture_too_small_for_the_model_is_padded_with_unknown_pixels() -> None:
     watched = Watched()
     fill_holes(gradient(10, 50), block(10, 50, 4, 20, 3), watched.model)
     (mask,) = watched.known
@@ -135,24 +135,24 @@ def test_thin_holes_are_filled_at_the_finest_scale() -> None:
 def test_wide_holes_are_filled_from_coarse_to_fine(diameter: int) -> None:
     watched = Watched()
     fill_holes(gradient(1000, 1100), disc(1000, 1100, 480, 530, diameter), watched.model)
-    # In no window of the finer scales is there a hole wider than the model is to fill at once.
+    # No window of the finer scales has a hole wider than the model may fill at once.
     assert max(watched.widest_holes(SIDE)) <= THICK + 2
     assert watched.known[0].shape[1] < 1000 // 2  # the coarsest comes first
-    # The last windows are of the picture itself: there a band along the rim is left to fill.
+    # The last windows are of the picture itself, where a band along the rim is left to fill.
     assert watched.widest_holes(SIDE)[-1] > 6
 
 
 @pytest.mark.parametrize("size", [(1000, 1100), (777, 1001)])
 @pytest.mark.parametrize("diameter", [60, 300])
-def test_scales_fit_onto_each_other_exactly(size: tuple[int, int], diameter: int) -> None:
-    """A model that is exact on gradients must, through all scales and windows, be exact: any shift would show."""
+def test_scales_are_aligned_exactly(size: tuple[int, int], diameter: int) -> None:
+    """A model that is exact on gradients must stay exact through all scales and windows: any shift would show."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     colours = np.dstack([40 * rows + 9000, 30 * columns + 9000, 15 * rows + 20 * columns + 9000]).astype(
         np.uint16
     )
     hole = disc(*size, 480, 530, diameter) | scratch(*size, 9)
     filled = fill_holes(colours, hole, Model(plane_through_known, SIDE))
-    assert np.abs(filled.astype(int) - colours).max() <= 2  # of 40 that one pixel's shift would make
+    assert np.abs(filled.astype(int) - colours).max() <= 2  # a shift by one pixel would make it 40
 
 
 def test_a_wide_hole_is_filled_with_its_surroundings(runtime: Runtime) -> None:
@@ -178,7 +178,7 @@ def test_holes_in_corners_are_filled(runtime: Runtime, corner: tuple[int, int]) 
     assert rms(filled, colours, hole) < 25
 
 
-def test_far_holes_are_filled_each_as_if_alone(runtime: Runtime) -> None:
+def test_holes_far_apart_are_filled_as_if_alone(runtime: Runtime) -> None:
     colours = face(800, 800)
     first, second = block(800, 800, 60, 80, 24), disc(800, 800, 640, 600, 20)
     both = fill_holes(colours, first | second, real(runtime))

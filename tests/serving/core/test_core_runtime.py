@@ -1,4 +1,4 @@
-"""The model in ONNX Runtime: loading it, refusing what is none, and calling it."""
+"""The model in ONNX Runtime: loading it, refusing files that are not models, and running it."""
 
 import hashlib
 import logging
@@ -19,7 +19,7 @@ from serving.core.runtime import CPU_PROVIDER, Device, Runtime
 
 
 def saved(path: Path, model: onnx.ModelProto | None = None, **metadata: str) -> Path:
-    """The default model, or another, with this metadata alone."""
+    """The default model, or another, with only this metadata."""
     model = model or onnx.load(engines.MODEL)
     del model.metadata_props[:]
     for key, value in metadata.items():
@@ -32,7 +32,7 @@ def saved(path: Path, model: onnx.ModelProto | None = None, **metadata: str) -> 
 def one_operator(
     operator: str, inputs: tuple[str, ...] = ("image", "mask"), output: str = "output", channels: int = 3
 ) -> onnx.ModelProto:
-    """A model with the graph's contract as far as the arguments let it."""
+    """A model that keeps to the graph's contract as far as the arguments allow."""
     given = [
         helper.make_tensor_value_info(
             name, TensorProto.FLOAT, ["n", 1 if name == "mask" else channels, "h", "w"]
@@ -71,7 +71,7 @@ def test_known_pixels_pass_through(runtime: Runtime, size: tuple[int, int]) -> N
     assert output.max() <= 1
 
 
-def test_a_batch_is_its_pictures_one_by_one(runtime: Runtime) -> None:
+def test_a_batch_gives_the_same_as_its_pictures_one_by_one(runtime: Runtime) -> None:
     pairs = [pair(100, 130, seed) for seed in range(5)]
     images, masks = (np.concatenate(part) for part in zip(*pairs, strict=True))
     one_by_one = np.concatenate([runtime.run(*single) for single in pairs])
@@ -88,7 +88,7 @@ def test_threads_may_share_it(runtime: Runtime) -> None:
             np.testing.assert_array_equal(output, expected)
 
 
-def test_without_a_version_the_files_hash_is_one(tmp_path: Path) -> None:
+def test_without_a_version_the_files_hash_is_used(tmp_path: Path) -> None:
     path = saved(tmp_path / "model.onnx", model_size="178")
     assert Runtime(path).version == f"sha256-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
@@ -142,12 +142,12 @@ def test_another_kind_of_model_is_refused(tmp_path: Path, model: onnx.ModelProto
 
 def test_a_model_that_answers_nan_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="NaN"):
-        # 0.5 / 0 and, were it black, 0 / 0
+        # 0.5 / 0, or 0 / 0 if the picture were black
         Runtime(saved(tmp_path / "model.onnx", one_operator("Div")))
 
 
 def test_a_model_that_answers_nan_later_raises(tmp_path: Path) -> None:
-    # A power with a fractional exponent: fine for the trial's picture, NaN for what is below zero.
+    # A power with a fractional exponent: fine for the picture of the trial run, NaN for negative values.
     runtime = Runtime(saved(tmp_path / "model.onnx", one_operator("Pow")))
     with pytest.raises(ModelOutputError, match="NaN"):
         runtime.run(np.full((1, 3, 32, 32), -0.5, np.float32), np.full((1, 1, 32, 32), 0.5, np.float32))
@@ -169,7 +169,7 @@ def test_a_required_gpu_that_is_not_there_stops_the_start(device: Device) -> Non
         Runtime(engines.MODEL, device=device, require_gpu=True)
 
 
-def test_the_cpu_is_no_gpu() -> None:
+def test_the_cpu_does_not_count_as_a_gpu() -> None:
     with pytest.raises(DeviceUnavailableError, match="'cpu'"):
         Runtime(engines.MODEL, device="cpu", require_gpu=True)
 

@@ -30,7 +30,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def processes(sandbox: Sandbox) -> list[psutil.Process]:
-    """The process that it has started, and that one's children."""
+    """The process that the sandbox has started, and its children."""
     assert sandbox._process is not None
     parent = psutil.Process(sandbox._process.pid)
     return [parent, *parent.children(recursive=True)]
@@ -128,7 +128,7 @@ def test_it_is_restarted_after_it_was_killed(sandbox: Sandbox) -> None:
 
 
 def test_it_ends_with_its_caller(tmp_path: Path) -> None:
-    """Also if the caller is killed and cannot clean up."""
+    """Even if the caller is killed and cannot clean up."""
     script = f"""
 import os, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})

@@ -85,7 +85,7 @@ def test_windows_that_disagree_are_blended_without_a_seam(
     level = count()
 
     def run(images: Floats, known: Floats) -> Floats:
-        """Answer black, white, black, white: the worst neighbours that windows can be."""
+        """Return alternately black and white: the worst case for neighbouring windows."""
         return np.stack([np.full_like(image, next(level) % 2) for image in images])
 
     hole = line(600, 1200, start, end, 9)
@@ -113,7 +113,7 @@ def test_a_long_scratch_gets_one_chain_of_windows(turned: bool) -> None:
 
 def test_border_pixels_of_a_window_are_excluded_from_blending() -> None:
     def run(images: Floats, known: Floats) -> Floats:
-        """Answer white within a dozen pixels of the window's edges, grey elsewhere."""
+        """Return white within a dozen pixels of the window's edges, grey elsewhere."""
         output = np.ones_like(images)
         output[:, :, 12:-12, 12:-12] = 0.5
         return output
@@ -143,7 +143,7 @@ def test_a_batch_of_windows_is_the_same_as_one_by_one(runtime: Runtime) -> None:
     assert np.abs(one.astype(int) - many).max() <= 1
 
 
-def test_a_batch_is_as_large_as_it_may_be() -> None:
+def test_batches_are_as_large_as_allowed() -> None:
     watched = Watched(batch=4)
     filled(face(400, 1200), line(400, 1200, (5, 5), (1195, 380), 9), watched.model)
     assert set(watched.calls[:-1]) == {4}

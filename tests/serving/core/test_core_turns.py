@@ -1,4 +1,4 @@
-"""Turns of the model: how many runs happen at once, who is next, and who may use every core."""
+"""Turns to run the model: how many run at once, who is next, and who may use every core."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class CancelledError(Exception):
 
 
 class Request(threading.Thread):
-    """A request that waits for one turn, and notes when it has it."""
+    """A request that waits for one turn, and logs when it gets it."""
 
     def __init__(self, turns: Turns, log: list[str], name: str, *, cancel: bool = False) -> None:
         super().__init__(name=name)
@@ -54,14 +54,14 @@ def test_the_request_that_has_run_least_is_next(monkeypatch: pytest.MonkeyPatch)
                 for window in range(3):
                     with large():
                         log.append(f"window {window}")
-                        now[0] += 0.3  # each of its runs takes so long
+                        now[0] += 0.3  # each of its runs takes this long
 
             thread = threading.Thread(target=work)
             thread.start()
             assert waits.wait(PATIENCE)
             smalls = [Request(turns, log, "first small")]
             assert smalls[0].waits.wait(PATIENCE)
-            held.close()  # the large one, which came first, runs and then stands behind the small one
+            held.close()  # the large one, which came first, runs and then queues behind the small one
             thread.join(PATIENCE)
             smalls[0].join(PATIENCE)
     assert log == ["window 0", "first small", "window 1", "window 2"]
@@ -95,14 +95,14 @@ def test_newer_requests_overtake_one_only_for_a_while(monkeypatch: pytest.Monkey
     assert log == ["soon", "large", "late"]
 
 
-def test_so_many_run_at_once_and_no_more() -> None:
+def test_exactly_the_limit_runs_at_once() -> None:
     turns, inside, most = Turns(3), list[int](), list[int]()
     barrier = threading.Barrier(3, action=lambda: most.append(len(inside)))
 
     def work() -> None:
         with turns.request(never) as turn, turn():
             inside.append(1)
-            barrier.wait(PATIENCE)  # three are inside together: it would break otherwise
+            barrier.wait(PATIENCE)  # three must be inside together, or it breaks
             inside.pop()
 
     threads = [threading.Thread(target=work) for _ in range(9)]
@@ -113,7 +113,7 @@ def test_so_many_run_at_once_and_no_more() -> None:
     assert most == [3, 3, 3]
 
 
-def test_a_request_that_is_cancelled_while_it_waits_leaves_the_others_their_turns() -> None:
+def test_a_request_cancelled_while_waiting_does_not_block_the_others() -> None:
     turns, log = Turns(1), list[str]()
     with turns.request(never) as holder, holder():
         gone = Request(turns, log, "gone", cancel=True)
@@ -126,7 +126,7 @@ def test_a_request_that_is_cancelled_while_it_waits_leaves_the_others_their_turn
 
 
 @pytest.mark.parametrize(("at_once", "alone"), [(1, [True]), (2, [True, False]), (8, [True] * 4 + [False])])
-def test_every_core_is_for_few_requests(at_once: int, alone: list[bool]) -> None:
+def test_only_a_few_requests_may_use_every_core(at_once: int, alone: list[bool]) -> None:
     turns = Turns(at_once)
     found = []
     with ExitStack() as requests:

@@ -1,4 +1,4 @@
-"""The app, in this process: what its routes answer around a prediction; the contract suite tests the rest."""
+"""The app, run in this process: what its routes answer around a prediction. The contract suite tests the rest."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ def test_a_prediction_tells_who_made_it_and_how_long_it_took(
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon", ""])
-def test_a_wrong_time_for_a_prediction_is_refused(client: TestClient, seconds: str) -> None:
+def test_an_invalid_server_timeout_is_refused(client: TestClient, seconds: str) -> None:
     answer = client.post(URL, files=FILES, headers={"X-Server-Timeout": seconds})
     assert (answer.status_code, answer.json()["type"]) == (400, "InvalidRequestException")
     assert "X-Server-Timeout" in answer.json()["message"]
@@ -93,7 +93,7 @@ def test_no_path_redirects_to_the_host_that_a_client_names(client: TestClient) -
         assert "evil.example" not in str(response.headers)
 
 
-def test_the_documentation_asks_nothing_of_another_host(client: TestClient) -> None:
+def test_the_documentation_loads_nothing_from_another_host(client: TestClient) -> None:
     page = client.get("/docs").text
     assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", page)
     for path in re.findall(r"(?:src|href)=\"([^\"]+)\"", page):
@@ -175,7 +175,7 @@ def test_metrics_count_what_was_answered(client: TestClient, runtime: Runtime) -
     info = f'inpaint_model_info{{name="inpaint",provider="{runtime.provider}",version="{runtime.version}"}}'
     assert after[info] == 1
     assert after["process_resident_memory_bytes"] > 0
-    assert not any("my/own" in name for name in after)  # or strangers could fill the memory with names
+    assert not any("my/own" in name for name in after)  # otherwise strangers could fill the memory with names
 
 
 def test_apps_have_metrics_of_their_own(runtime: Runtime, client: TestClient) -> None:
@@ -223,7 +223,7 @@ def test_health_and_documentation_need_no_key(guarded: TestClient, path: str) ->
     assert guarded.get(path).status_code == 200
 
 
-def test_the_description_tells_all_of_a_prediction(client: TestClient) -> None:
+def test_the_description_of_a_prediction_is_complete(client: TestClient) -> None:
     description = client.get("/openapi.json").json()
     operation = description["paths"][TEMPLATE]["post"]
     assert operation["operationId"] == "fill"
@@ -276,7 +276,7 @@ def test_the_descriptions_example_can_be_sent(client: TestClient) -> None:
         assert answer.json()[fact] == example[fact]
 
 
-def test_every_answer_of_the_errors_tree_is_described(client: TestClient) -> None:
+def test_every_error_code_is_described(client: TestClient) -> None:
     operation = client.get("/openapi.json").json()["paths"][TEMPLATE]["post"]
     described = {int(code) for code in operation["responses"]}
 

@@ -1,4 +1,4 @@
-"""A request's body on its way in: bounded, and unpacked."""
+"""Reading a request's body: its limit, and its decompression."""
 
 import gzip
 import zlib
@@ -88,7 +88,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read_at_all() -> None:
         read([b"x"], {"content-length": str(LIMIT + 1)})
 
 
-def test_a_body_may_lie_about_its_length_in_vain() -> None:
+def test_a_body_that_understates_its_length_is_refused() -> None:
     with pytest.raises(PayloadTooLargeError):
         read(in_chunks(bytes(LIMIT + 1), 100), {"content-length": "10"})
 

@@ -1,4 +1,4 @@
-"""Clients that are slow, many, or do not read: a real server in a thread, with short times."""
+"""Clients that are slow, many, or do not read: a real server in a thread, with short timeouts."""
 
 import select
 import socket
@@ -71,13 +71,13 @@ def url(runtime: Runtime) -> Iterator[str]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what must not be too late on a busy machine."""
+    """Long timeouts, for what must not be too late on a busy machine."""
     monkeypatch.setattr(connections, "HEADER_SECONDS", float(PATIENCE))
     monkeypatch.setattr(admission, "BODY_SECONDS", float(PATIENCE))
 
 
 @pytest.mark.parametrize("kind", NOT_ARRIVING | NOT_HTTP)
-def test_what_does_not_arrive_is_told_so_and_disconnected(
+def test_what_does_not_arrive_is_refused_and_disconnected(
     request: pytest.FixtureRequest, url: str, kind: str
 ) -> None:
     sent, code, words = (NOT_ARRIVING | NOT_HTTP)[kind]
@@ -97,7 +97,7 @@ def test_a_body_that_trickles_is_too_slow(url: str) -> None:
 
 @pytest.mark.usefixtures("patient")
 def test_an_endless_body_is_not_read_after_its_answer(url: str) -> None:
-    """The client that goes on sending still receives the answer, and is then disconnected."""
+    """A client that goes on sending still receives the answer, and is then disconnected."""
     with connect(url, "POST /ping HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n") as connection:
         assert answer(connection)[0] == 405
         until(lambda: not sends(connection, b"1000\r\n" + bytes(4096) + b"\r\n"))
@@ -137,7 +137,7 @@ def test_a_place_is_taken_before_the_body_is_sent(url: str) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_bodies_have_a_limit_together(url: str) -> None:
+def test_all_bodies_share_a_limit(url: str) -> None:
     megabyte = f"{POST}Content-Length: 1200000\r\n\r\n".encode() + bytes(1_100_000)
     with connect(url, megabyte) as first, connect(url, megabyte) as second:
         (refused,), _, _ = select.select([first, second], [], [])  # either may be the one that is held

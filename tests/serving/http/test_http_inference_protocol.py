@@ -1,4 +1,4 @@
-"""The Open Inference Protocol: spoken by Triton's own client, and by hand where that one is too well-behaved."""
+"""The Open Inference Protocol: requests by Triton's own client, and ones made by hand that it would not send."""
 
 import json
 from collections.abc import Iterator
@@ -150,7 +150,7 @@ def test_tensors_that_are_no_pictures_are_refused(
 
 
 def head(**changes: Any) -> dict[str, Any]:
-    """A valid JSON request, or one with changes: to the request, or to its image."""
+    """A valid JSON request, with changes to the request or to its image, if any."""
     images, masks = pictures(1, 32, 32)
     image, mask = (
         {"name": name, "shape": list(array.shape), "datatype": "FP32", "data": array.tolist()}
@@ -245,14 +245,14 @@ def test_a_nan_in_json_is_refused(onnx_engine: engines.Engine) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v2/models/outpaint", "/v2/models/inpaint/versions/0", "/v2/nowhere"])
-def test_what_is_not_there_is_told_in_the_protocols_shape(onnx_engine: engines.Engine, path: str) -> None:
+def test_a_404_has_the_protocols_shape(onnx_engine: engines.Engine, path: str) -> None:
     answer = requests.get(onnx_engine.url + path)
     assert answer.status_code == 404
     assert list(answer.json()) == ["error"]
 
 
 def test_strings_take_no_memory_and_block_nobody(onnx_engine: engines.Engine) -> None:
-    """numpy would make 4 GB of this megabyte: every string as wide as the longest."""
+    """numpy would turn this megabyte into 4 GB, with every string as wide as the longest."""
     body = json.dumps(head(data=["a" * 1_000_000, *[""] * 1000]))
     with engines.PeakMemory(onnx_engine) as memory:
         assert requests.post(onnx_engine.url + INFER, data=body, timeout=PATIENCE).status_code == 400
@@ -268,7 +268,7 @@ def test_a_large_body_is_parsed_while_others_are_answered(onnx_engine: engines.E
             assert requests.get(f"{onnx_engine.url}/ping", timeout=PATIENCE).ok
             pings += 1
     assert answer.result().status_code == 400
-    assert pings > 5  # one or two, were it parsed where they are answered
+    assert pings > 5  # one or two, if it were parsed where they are answered
 
 
 def test_too_many_numbers_in_json_are_refused(onnx_engine: engines.Engine) -> None:

@@ -23,7 +23,7 @@ FILES = {"image": encode(face(60, 80)), "mask": encode_mask(HOLE)}
 
 @pytest.fixture(scope="module")
 def lama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A graph of LaMa's signature, at 128x128."""
+    """A graph with LaMa's signature, at 128x128."""
     return save_mean_filler(
         tmp_path_factory.mktemp("lama") / "lama.onnx", replace(LAMA_255, dims=(1, 128, 128))
     )

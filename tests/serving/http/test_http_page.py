@@ -1,4 +1,4 @@
-"""`/`: the web page's build, or the way to the documentation; and which other pages may use the server."""
+"""`/`: the web page's build, or a redirect to the documentation; and which other pages may use the server."""
 
 import gzip
 from pathlib import Path
@@ -38,7 +38,7 @@ def client(build: Path, runtime: Runtime) -> TestClient:
     return TestClient(create_app(Settings(page=build), runtime), follow_redirects=False)
 
 
-def test_the_page_is_served_and_asked_about_again_each_time(client: TestClient) -> None:
+def test_the_page_is_served_and_revalidated_each_time(client: TestClient) -> None:
     answer = client.get("/")
     assert (answer.status_code, answer.text) == (200, INDEX)
     assert answer.headers["content-type"].startswith("text/html")
@@ -56,7 +56,7 @@ def test_what_has_its_hash_in_its_name_is_kept_for_ever(client: TestClient) -> N
 
 
 @pytest.mark.parametrize(("path", "content"), [("/", INDEX), (f"/{HASHED}", SCRIPT)])
-def test_it_comes_compressed_to_whom_asks_for_it(client: TestClient, path: str, content: str) -> None:
+def test_it_is_compressed_on_request(client: TestClient, path: str, content: str) -> None:
     with client.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as answer:
         raw = b"".join(answer.iter_raw())
     assert answer.headers["content-encoding"] == "gzip"
@@ -64,14 +64,14 @@ def test_it_comes_compressed_to_whom_asks_for_it(client: TestClient, path: str, 
     assert "content-encoding" not in client.get(path, headers={"Accept-Encoding": "identity"}).headers
 
 
-def test_the_service_worker_is_asked_about_again_each_time(client: TestClient) -> None:
+def test_the_service_worker_is_revalidated_each_time(client: TestClient) -> None:
     answer = client.get("/service-worker.js")
     assert (answer.status_code, answer.text) == (200, SCRIPT)
     assert "javascript" in answer.headers["content-type"]
     assert answer.headers["cache-control"] == "no-cache"
 
 
-def test_what_is_gzipped_already_comes_as_it_is(client: TestClient) -> None:
+def test_a_gzipped_file_is_served_as_it_is(client: TestClient) -> None:
     answer = client.get(f"/{MODEL}")
     assert answer.content == b"gzipped" * 1000
     assert "content-encoding" not in answer.headers
@@ -80,13 +80,13 @@ def test_what_is_gzipped_already_comes_as_it_is(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", f"/{HASHED}"])
-def test_no_script_in_a_page_is_allowed_and_no_frame_around_it(client: TestClient, path: str) -> None:
+def test_inline_scripts_and_framing_are_forbidden(client: TestClient, path: str) -> None:
     answer = client.get(path)
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
     assert policy["script-src"] == "'self' 'wasm-unsafe-eval'"
     assert policy["frame-ancestors"] == "'none'"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    # What a browser asks for before it allows several threads.
+    # A browser requires these before it allows several threads.
     assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
 

@@ -24,18 +24,18 @@ from server_metrics import metrics
 pytestmark = pytest.mark.engines
 
 ONE_LARGE = ("--concurrency", "1", "--queue-size", "1", "--max-pixels", "1000000")
-"""Flags with which one large request waits while another runs, since there are pixels for one, and no more may."""
+"""Flags that let one large request run (there are pixels for only one) and another wait, and no more."""
 
 
 def load(url: str) -> tuple[float, float]:
-    """How many predictions are running and waiting, as the server's metrics have it."""
+    """How many predictions are running and waiting, according to the server's metrics."""
     now = metrics(url)
     return now["inpaint_predictions_running"], now["inpaint_predictions_waiting"]
 
 
 @contextmanager
 def launched(*flags: str, **environment: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """The server on any free port, by its URL, which it prints."""
+    """The server on any free port, and its URL, which it prints."""
     command = [sys.executable, "-m", "serving", "--port", "0", *flags]
     environment = {**os.environ, **environment}
     with subprocess.Popen(
@@ -87,7 +87,7 @@ def test_it_fills_on_systems_with_less_than_linux_has(another_system: dict[str, 
     }
     with launched(**another_system) as (url, _):
         assert post(url, small()).ok
-        assert post(url, tiff).ok  # elsewhere it is decoded in a process of its own
+        assert post(url, tiff).ok  # on Linux and macOS it is decoded in a process of its own
 
 
 def test_it_needs_no_torch_and_little_memory(onnx_engine: engines.Engine) -> None:
@@ -95,7 +95,7 @@ def test_it_needs_no_torch_and_little_memory(onnx_engine: engines.Engine) -> Non
     libraries = {Path(entry.path).name for entry in onnx_engine.processes()[1].memory_maps()}
     assert any("onnxruntime" in name for name in libraries)
     assert not any("torch" in name for name in libraries)
-    assert onnx_engine.rss() < 700_000_000  # with a second session, of one thread, for when it is under load
+    assert onnx_engine.rss() < 700_000_000  # including a second, one-thread session for when it is under load
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_server_that_crashes_is_started_again_while_clients_wait(number: int) 
     with launched("--log-level", "error") as (url, process):
         crashed = server_process(process)
         crashed.send_signal(number)
-        crashed.wait(PATIENCE)  # a request that it had received itself would be lost with it
+        crashed.wait(PATIENCE)  # a request that it had already received would be lost with it
         assert post(url, small()).status_code == 200
         assert server_process(process) != crashed
         process.send_signal(signal.SIGTERM)

@@ -39,7 +39,7 @@ def test_work_is_done_off_the_event_loop_and_answered() -> None:
     anyio.run(scenario)
 
 
-def test_as_many_run_as_may_and_as_many_wait_as_may() -> None:
+def test_running_and_waiting_work_is_limited() -> None:
     async def scenario() -> None:
         scheduler, gate, done = Scheduler(2, 3), threading.Event(), []
 
@@ -133,7 +133,7 @@ def test_work_that_does_not_ask_is_seen_through() -> None:
         worked: list[bool | str] = []
 
         async def running() -> None:
-            # Its answer is for nobody, so either it is returned or the hang-up is told.
+            # Nobody receives its answer, so it may be returned or the hang-up reported.
             try:
                 await run(scheduler, lambda: worked.append(gate.wait(10)), hang_up.wait)
             except ClientDisconnect:
@@ -192,7 +192,7 @@ def test_when_to_come_back_counts_what_runs_and_what_waits(monkeypatch: pytest.M
             with pytest.raises(OverloadedError) as later:
                 scheduler.check()
             gate.set()
-        # A second for each, while nothing else is known; the one that runs has taken four and is taken for half done.
+        # A second for each, while nothing else is known; the running one has taken four and is assumed to be half done.
         assert at_first.value.retry_after == 3
         assert later.value.retry_after >= 6
 
@@ -298,7 +298,7 @@ def test_small_predictions_run_beside_large_ones_which_run_within_their_pixels_i
             hang_up = anyio.Event()
             group.start_soon(gone, hang_up)
             group.start_soon(large, "second", 1000)  # as many as there are
-            group.start_soon(large, "third", 40)  # which would be free, but it is not its turn
+            group.start_soon(large, "third", 40)  # that many are free, but it is not its turn
             await until(lambda: (scheduler.running, scheduler.waiting) == (1, 3))
             assert await run(scheduler, lambda: "small", never) == "small"
             hang_up.set()

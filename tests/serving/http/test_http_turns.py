@@ -1,4 +1,4 @@
-"""Requests of different sizes beside each other, in one application: the small ones do not wait for the large one."""
+"""Requests of different sizes in one application at the same time: the small ones do not wait for the large one."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

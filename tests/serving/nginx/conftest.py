@@ -9,7 +9,7 @@ from proxies import Proxy, nginx, readable_folder
 
 @pytest.fixture(scope="session")
 def page() -> Iterator[Path]:
-    """A built page: an index, and a script whose name has the hash of its content."""
+    """A built page: an index, and a script whose name contains the hash of its content."""
     with readable_folder() as folder:
         assets = folder / "_app" / "immutable"
         assets.mkdir(parents=True)
@@ -20,6 +20,6 @@ def page() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def proxy(onnx_engine: Engine, page: Path) -> Iterator[Proxy]:
-    """nginx with its own settings, before one ONNX Runtime server."""
+    """nginx with its own settings, in front of one ONNX Runtime server."""
     with nginx(f"127.0.0.1:{onnx_engine.port}", page=str(page)) as running:
         yield running

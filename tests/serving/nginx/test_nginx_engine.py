@@ -94,7 +94,7 @@ def test_predictions_need_the_key_where_there_is_one(onnx_engine: Engine) -> Non
 
 @pytest.fixture
 def certificate() -> Iterator[tuple[str, str]]:
-    """A certificate of localhost, signed by itself, and its key."""
+    """A self-signed certificate for localhost, and its key."""
     with readable_folder() as folder:
         public, private = folder / "tls.crt", folder / "tls.key"
         command = [
@@ -151,10 +151,10 @@ def test_the_log_has_a_line_of_json_for_each_prediction(proxy: Proxy, onnx_engin
         read = map(json.loads, proxy.access_log.read_text().splitlines())
         return [entry for entry in read if entry["request_id"] == answer.headers["X-Request-ID"]]
 
-    until(lambda: bool(entries()))  # it is written when the answer is under way
+    until(lambda: bool(entries()))  # it is written while the answer is on its way
     (entry,) = entries()
     assert (entry["method"], entry["uri"], entry["status"]) == ("POST", PREDICT, 200)
     assert entry["engine"] == f"127.0.0.1:{onnx_engine.port}"
-    rounding = 0.002  # each of the two is cut to whole milliseconds, of a clock that nginx reads now and then
+    rounding = 0.002  # both are cut to whole milliseconds of a clock that nginx reads only now and then
     assert float(entry["engine_seconds"]) <= entry["seconds"] + rounding
     assert "/ping" not in proxy.access_log.read_text()

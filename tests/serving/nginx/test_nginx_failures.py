@@ -1,4 +1,4 @@
-"""Engines that are down, hang, break off, are several or move; and a stop while a request is in flight."""
+"""Engines that are down, hang, break off or move; several engines; and a stop while a request is in flight."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.engines
 
 @contextmanager
 def listener(answer: Callable[[socket.socket], object], port: int = 0) -> Iterator[str]:
-    """Something that accepts connections and is no engine. Give its address."""
+    """Something that accepts connections but is not an engine. Yields its address."""
     server = socket.create_server(("127.0.0.1", port))
     over = threading.Event()
 
@@ -91,7 +91,7 @@ def test_a_dead_engine_is_passed_over(onnx_engine: Engine) -> None:
 
 
 def test_engines_that_are_back_are_asked_at_once() -> None:
-    """However often they failed before, and though all of them did."""
+    """However often they failed before, and even if all of them did."""
     ports = [free_port(), free_port()]
 
     def healthy(connection: socket.socket) -> None:
@@ -107,7 +107,7 @@ def test_engines_that_are_back_are_asked_at_once() -> None:
 
 
 def test_a_request_that_an_engine_broke_off_at_is_not_given_to_the_next(onnx_engine: Engine) -> None:
-    """The picture that one engine dies of must not go on to kill the others."""
+    """A picture that kills one engine must not go on to kill the others."""
     hits: list[bytes] = []
 
     def read_and_hang_up(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""The page's files through nginx: what browsers keep, what they may run, and what is not there."""
+"""The page's files through nginx: what browsers cache, what they may run, and what is not there."""
 
 import pytest
 import requests
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.engines
 SCRIPT = "/_app/immutable/start.4f2a.js"
 
 
-def test_the_page_is_asked_about_each_time(proxy: Proxy) -> None:
+def test_the_page_is_revalidated_each_time(proxy: Proxy) -> None:
     page = get(f"{proxy.url}/")
     assert page.text == INDEX
     assert page.headers["Content-Type"] == "text/html"

@@ -25,7 +25,7 @@ PHOTO, MASK = encode(face(300, 300)), encode_mask(scratch(300, 300, 9))
 
 
 def metrics(engine: Engine) -> dict[str, float]:
-    """The metrics that one of the replicas has; empty if it is lost while it answers."""
+    """The metrics that one of the replicas reports; empty if it is lost while it answers."""
     try:
         response = requests.get(f"{engine.url}/metrics", timeout=PATIENCE)
     except requests.ConnectionError:

@@ -42,7 +42,7 @@ class Worker:
     def answer(
         self, *requests: tuple[dict[str, Any], dict[str, Any]]
     ) -> list[tuple[int, dict[str, str], bytes]]:
-        """Handle a batch of requests, each its fields and headers. Return status, headers and body of each answer."""
+        """Handle a batch of requests, given as fields and headers. Return status, headers and body of each answer."""
         self.context.request_ids = {index: f"request-{index}" for index in range(len(requests))}
         self.context.request_processor = [RequestProcessor(headers) for _, headers in requests]
         bodies = self.handler.handle([fields for fields, _ in requests], self.context)
@@ -184,7 +184,7 @@ def test_what_nobody_foresaw_fails_one_item_without_a_traceback(
 def test_refuses_to_load_where_a_gpu_was_meant_and_the_cpu_would_serve(
     config: dict[str, Any], gpu: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Hides the GPUs of a host that has some; also undone after the test, since the handler writes it.
+    # Hides the GPUs of a host that has some. The handler writes it too, and monkeypatch undoes both.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     with pytest.raises(DeviceUnavailableError, match="GPU"):
         InpaintHandler().initialize(context_of(config=config, gpu=gpu))

@@ -49,7 +49,7 @@ def unpacked(mar: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that has nothing installed but what a stock host has, by links: no torch, no fastapi, no checkout."""
+    """A folder with links to only the packages that a stock host has: no torch, no fastapi, no checkout."""
     folder = tmp_path_factory.mktemp("stock")
     for place in sysconfig.get_path("purelib"), sysconfig.get_path("platlib"):
         for entry in Path(place).iterdir():
@@ -167,7 +167,7 @@ def test_no_model_no_archive_and_the_old_one_stays(content: bytes | None, tmp_pa
 
 
 def test_an_archiver_that_fails_is_an_artifact_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A package of that name without its module: what a broken or missing installation comes to.
+    # A package of that name without its module, as in a broken or missing installation.
     (tmp_path / "model_archiver").mkdir()
     (tmp_path / "model_archiver" / "__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))

@@ -1,4 +1,4 @@
-"""The relay in front of TorchServe: clients that are slow or many, with short times, and large requests."""
+"""The relay in front of TorchServe: clients that are slow or many, with short timeouts, and large requests."""
 
 import select
 import socket
@@ -47,13 +47,13 @@ def url(torchserve_engine: Engine) -> Iterator[str]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what must not be too late on a busy machine."""
+    """Long timeouts, for what must not be too late on a busy machine."""
     monkeypatch.setattr(module, "HEADER_SECONDS", float(PATIENCE))
     monkeypatch.setattr(module, "BODY_SECONDS", float(PATIENCE))
 
 
 @pytest.mark.parametrize("kind", NOT_ARRIVING)
-def test_what_does_not_arrive_is_told_so_and_disconnected(
+def test_what_does_not_arrive_is_refused_and_disconnected(
     request: pytest.FixtureRequest, url: str, kind: str
 ) -> None:
     sent, code, words = NOT_ARRIVING[kind]
@@ -81,7 +81,7 @@ def test_half_headers_take_no_connection_from_others(url: str) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_requests_have_a_limit_together(url: str) -> None:
+def test_all_requests_share_a_limit(url: str) -> None:
     megabyte = f"{POST}Content-Length: 1200000\r\n\r\n".encode() + bytes(1_100_000)
     with connect(url, megabyte) as first, connect(url, megabyte) as second:
         (refused,), _, _ = select.select([first, second], [], [])  # either may be the one that is held
@@ -117,7 +117,7 @@ def test_a_stop_waits_for_no_half_body_and_answers_what_was_sent(
     torchserve_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STOP_SECONDS", 0.5)
-    monkeypatch.setattr(module, "MAX_HELD_BYTES", 2**24)  # `url` may have left it too little for the three
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 2**24)  # `url` may have set too little for the three
     codes: list[int] = []
     files = large()
     with (

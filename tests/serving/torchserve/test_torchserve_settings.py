@@ -1,4 +1,4 @@
-"""The settings files: TorchServe knows their keys, and they say what the ONNX server's defaults say."""
+"""The settings files: TorchServe knows their keys, and their values match the ONNX server's defaults."""
 
 import zipfile
 from pathlib import Path
@@ -35,7 +35,7 @@ def has_string(java_class: str, text: str) -> bool:
 
 
 def test_torchserve_knows_every_key(properties: dict[str, str], config: dict[str, int]) -> None:
-    # One that it does not know it ignores, silently.
+    # TorchServe silently ignores a key that it does not know.
     assert [key for key in properties if not has_string("util/ConfigManager", key)] == []
     assert [key for key in config.keys() - OURS if not has_string("archive/model/ModelConfig", key)] == []
     assert not has_string("util/ConfigManager", "no_such_key")

@@ -47,7 +47,7 @@ Refused = Callable[..., None]
 
 @pytest.fixture
 def assert_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Check that a start with these flags ends with 1, before anything was started, and says why in one line."""
+    """Check that a start with these flags ends with 1 before it has started anything, and says why in one line."""
     monkeypatch.setattr("signal.signal", lambda *_: None)  # pytest's own handlers stay
 
     def check(flags: list[str], *words: str, **environment: str) -> None:
@@ -73,7 +73,7 @@ def running(mar: Path) -> Iterator[Started]:
 
 
 def test_says_ready_when_it_is_and_how_to_try_it(running: Started) -> None:
-    assert running.predict().status_code == 200  # no waiting: the line is there, so the model answers
+    assert running.predict().status_code == 200  # without waiting: the line was printed, so the model answers
     assert [worker["status"] for worker in running.model()["workers"]] == ["READY", "READY"]
     until(lambda: len(running.output) == 3)
     ready, curl, sdk = running.output
@@ -174,7 +174,7 @@ def test_a_worker_that_is_slow_to_start_counts_and_it_ends_when_workers_die_agai
 
 
 class Workers:
-    """Stands in for an instance: has workers as the answers say, one a poll, and is stopped when they have run out."""
+    """Stands in for an instance: each poll takes the next answer to whether it has workers; then it is stopped."""
 
     running, forward = True, False
 
@@ -196,7 +196,7 @@ class Workers:
     ("answers", "ends"),
     [
         ([True] * 5, False),
-        (([True] + [False] * 19) * 3, False),  # for less than ten seconds each time
+        (([True] + [False] * 19) * 3, False),  # none for less than ten seconds each time
         ([True] + [False] * 21, True),
     ],
     ids=["there", "back-in-time", "given-up"],
@@ -239,7 +239,7 @@ def test_sigterm_answers_what_is_in_flight_beside_another_instance(running: Star
         assert {"java"} < {process.name() for process in family}
         codes: list[int] = []
         before = second.asked()
-        # One in the worker's hand, one in the queue.
+        # One runs in the worker, one is in the queue.
         clients = [
             threading.Thread(target=lambda: codes.append(second.predict(1000).status_code)) for _ in range(2)
         ]
@@ -338,7 +338,7 @@ def test_a_file_that_is_no_archive_is_one_line(
         (["--port", "65534"], ["--port", "65534", "65533"]),
         (["--workers", "-1"], ["--workers", "-1"]),
         (["--threads", "9999"], ["--threads", "1024"]),
-        (["--host", "192.0.2.1"], ["192.0.2.1", "--host"]),  # a documentation address: nobody's
+        (["--host", "192.0.2.1"], ["192.0.2.1", "--host"]),  # reserved for documentation: nobody has it
         (["--host", "no such host"], ["no such host", "--host"]),
     ],
     ids=lambda value: value[0],
@@ -363,7 +363,7 @@ def test_an_old_java_is_one_line(mar: Path, tmp_path: Path, assert_refused: Refu
 
 
 def test_the_plain_way_runs_what_the_archive_holds(mar: Path, tmp_path: Path) -> None:
-    """`torchserve --start` as its documentation has it, from a folder that has nothing but the archive."""
+    """`torchserve --start` as its documentation describes it, from a folder with nothing but the archive."""
     settings = engines.ROOT / "serving" / "torchserve"
     port = engines.free_port(following=2)
     config = (settings / "config.properties").read_text()
@@ -415,7 +415,7 @@ def test_the_plain_way_runs_what_the_archive_holds(mar: Path, tmp_path: Path) ->
         )
         metrics = requests.get(f"http://127.0.0.1:{port + 2}/metrics", timeout=PATIENCE)
         assert "ts_inference_requests_total" in metrics.text
-        # Python writes bytecode beside what it imports.
+        # Python writes bytecode beside the modules it imports.
         (model,) = (temporary / "models").iterdir()
         compiled = {file.name.partition(".")[0] for file in model.glob("serving/core/__pycache__/*.pyc")}
         assert {"contract", "pipeline", "runtime"} <= compiled

@@ -7,9 +7,9 @@ const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 360, height: 740 };
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
-/** Run axe's rules, given by their names or by those of their groups, on the current page. */
+/** Run axe on the current page, with rules given by their names or tags. */
 async function violations(page: Page, rules: string[]): Promise<string[]> {
-	// Colours change with a transition, however short.
+	// Colours change in short transitions.
 	await page.waitForFunction(() => document.getAnimations().length === 0);
 	if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe.source);
 	const results = await page.evaluate(
@@ -42,7 +42,7 @@ function small(page: Page): Promise<string[]> {
 	);
 }
 
-test('axe finds no violations until a photo is painted on', async ({ page, server }) => {
+test('axe finds no violations before a photo is painted on', async ({ page, server }) => {
 	await page.setViewportSize(DESKTOP);
 	const app = await App.open(page, server.url);
 	await page.getByRole('button', { name: /Try this sample/ }).waitFor();
@@ -63,7 +63,7 @@ test('axe finds no violations until a photo is painted on', async ({ page, serve
 	await expectNone(page);
 });
 
-test('axe finds no violations after a removal, nor while results are compared and photos are offered', async ({
+test('axe finds no violations after a removal, while results are compared, or while photos are offered', async ({
 	page,
 	server
 }) => {
@@ -106,7 +106,7 @@ test('in forced colours, the chosen tool and active switches are recognisable', 
 	expect(await violations(page, RULES)).toEqual([]);
 });
 
-test("the photo's focus ring is over the photo", async ({ page, server }) => {
+test("the photo's focus ring is drawn over the photo", async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	await app.openSample();
 	await app.button('Zoom in').click();

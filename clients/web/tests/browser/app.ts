@@ -27,7 +27,7 @@ export class App {
 		return new App(page);
 	}
 
-	/** A page that is open. */
+	/** Use a page that is already open. */
 	static on(page: Page): App {
 		return new App(page);
 	}
@@ -50,7 +50,7 @@ export class App {
 		await this.picture.waitFor();
 	}
 
-	/** Reload the page once all work is stored: until then, the page would ask before it is left. */
+	/** Reload the page once all work is stored: until then, it would ask for confirmation. */
 	async reload(): Promise<void> {
 		await this.stored();
 		await this.page.reload();
@@ -61,7 +61,7 @@ export class App {
 		await expect.poll(() => this.page.evaluate(canLeave)).toBe(true);
 	}
 
-	/** Click Compare. The click takes no time, however slow the machine: a longer press shows the original instead. */
+	/** Click Compare in no time, even on a slow machine: a longer press shows the original instead. */
 	async compare(): Promise<void> {
 		await this.button('Compare').evaluate((button) => {
 			for (const type of ['pointerdown', 'pointerup']) {
@@ -77,7 +77,7 @@ export class App {
 		await expect(this.download).toBeEnabled();
 	}
 
-	/** Choose an item of the menu. */
+	/** Choose an item from the menu. */
 	async choosing(item: string): Promise<void> {
 		await this.button('More').click();
 		await this.button(item).click();

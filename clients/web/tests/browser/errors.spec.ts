@@ -13,9 +13,9 @@ const LONG = [
 ] as const;
 
 /**
- * Take a place in a server's queue with a request whose body does not end. It is sent fast enough for the server's limits.
+ * Take a place in a server's queue with a request whose body never ends, sent fast enough for the server's limits.
  *
- * @returns a function that gives the place back
+ * @returns a function that frees the place
  */
 async function takePlace({ url }: Server): Promise<() => void> {
 	const headers = { 'Content-Type': 'application/json' };
@@ -129,7 +129,7 @@ test('the access key is asked for once per session', async ({ page, lockedServer
 });
 
 test("the server's reason for a refusal is shown, and the paint is kept", async ({ page, server }) => {
-	// A PNG without its last rows: Chromium shows the part there is, the server refuses it.
+	// A PNG without its last rows: Chromium shows the others, the server refuses the file.
 	const app = await App.open(page, server.url, { collecting: true });
 	await app.choose(withMissingRows(await photo(page, 200, 150, 'image/png')), 'half.png', 'image/png');
 	await app.paint([0.3, 0.3], [0.6, 0.6]);

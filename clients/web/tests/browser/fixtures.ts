@@ -8,7 +8,7 @@ interface Fixtures {
 	/** Fails the test if the page logs a warning or an error, throws, or sends a request to another host. */
 	noConsoleErrors: void;
 	recorder: Recorder;
-	/** Starts a server of this test's own. */
+	/** Starts a server for this test alone. */
 	startServer: (...flags: string[]) => Promise<Server>;
 }
 
@@ -18,7 +18,7 @@ interface WorkerFixtures {
 	lockedServer: Server;
 }
 
-/** An access key with arbitrary characters. */
+/** An access key with non-ASCII characters. */
 export const KEY = 'ключ 鍵 é';
 
 async function serve(use: (server: Server) => Promise<void>, settings: Record<string, string> = {}): Promise<void> {

@@ -75,7 +75,7 @@ test('strokes painted during a removal are removed after it, each on the newest 
 	await app.paint(...LONG);
 	await app.paint(...SHORT);
 	await app.paint([0.7, 0.1], [0.88, 0.3]);
-	// The last one is taken back while it waits.
+	// The last one is undone while it waits.
 	await page.keyboard.press('Control+z');
 	await expect.poll(() => recorder.forms.length).toBe(1);
 	recorder.resume();
@@ -131,7 +131,7 @@ test('several strokes are collected for the Remove button, and the choice is rem
 	await app.remove.click();
 	await app.finished();
 	await expectFilled(page, app, recorder, chosen, painted);
-	// The paint comes back, to be changed.
+	// The paint comes back and can be changed.
 	await app.button('Undo').click();
 	expect((await app.saveMask()).equals(painted)).toBe(true);
 	await app.button('Redo').click();
@@ -143,14 +143,14 @@ test('several strokes are collected for the Remove button, and the choice is rem
 	await app.paint(...SHORT);
 	await expect(app.remove).toBeEnabled();
 	await app.onRelease.click();
-	// Paint that is there already still waits.
+	// Paint that is already there still waits.
 	await app.paint(...LONG);
 	await app.remove.click();
 	await app.finished();
 	expect(recorder.forms).toHaveLength(2);
 });
 
-test('the result is compared with the original: held, with a slider, side by side', async ({ page, server }) => {
+test('the result is compared with the original: by holding, with a slider, side by side', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	await app.openSample();
 	await expect(app.button('Compare')).toBeDisabled();
@@ -248,7 +248,7 @@ test.describe('on a phone', () => {
 	});
 });
 
-test('a ? opens the keyboard shortcuts, on every screen', async ({ page, server }) => {
+test('? opens the keyboard shortcuts on every screen', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	const dialog = page.getByRole('dialog', { name: 'Keyboard shortcuts' });
 	await page.keyboard.press('?');

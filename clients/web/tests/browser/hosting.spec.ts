@@ -29,7 +29,7 @@ async function removeOnce(page: Page, url: string): Promise<App> {
 	return app;
 }
 
-test('the page works in a folder of any web host, with the API on another host', async ({ page }) => {
+test('the page works in a folder on any web host, with the API on another host', async ({ page }) => {
 	const folder = await mkdtemp(join(tmpdir(), 'page-'));
 	const host = await StaticHost.of(folder, '/tools/inpaint/');
 	const server = await Server.start(['--allow-origin', new URL(host.url).origin]);

@@ -12,7 +12,7 @@ async function expectWhole(page: Page, name: string | RegExp): Promise<void> {
 	await expect(page.getByRole('button', { name, exact: true })).toBeInViewport({ ratio: 1 });
 }
 
-/** The buttons that are cut off at the left or the right, by overlapping text as well as by the viewport. */
+/** The buttons that the viewport cuts off at the left or the right, or whose text overflows. */
 async function clipped(page: Page): Promise<string[]> {
 	return page.evaluate(() =>
 		[...document.querySelectorAll<HTMLElement>('button, .button')]
@@ -31,7 +31,7 @@ async function expectNoOverflow(page: Page): Promise<void> {
 	await expect.poll(size).toEqual([width, height]);
 }
 
-test('on low screens the sample is visible, and the photo has most of the screen', async ({ page, server }) => {
+test('on short screens the sample is visible, and the photo takes up most of the screen', async ({ page, server }) => {
 	const onEveryScreen = async (check: (screen: (typeof SCREENS)[number]) => Promise<void>) => {
 		for (const screen of SCREENS) {
 			await page.setViewportSize(screen);

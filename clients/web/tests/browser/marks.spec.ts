@@ -38,7 +38,7 @@ test('marks are proposed as paint, which is corrected and then removed', async (
 	const app = await App.open(page, recorder.url);
 	const { find, panel, sensitivity, status } = controls(app);
 	await app.openSample();
-	// Right away: paint of one's own waits for the proposal, too.
+	// With "Remove right away", the user's own paint waits for the proposal, too.
 	recorder.pause();
 	await find.click();
 	await expect(status).toHaveText('Finding marks…');
@@ -132,7 +132,7 @@ test('by keyboard: find, change the sensitivity, close; an empty result is annou
 	await app.finished();
 });
 
-test('an access key is asked for, and the search goes on', async ({ page, lockedServer }) => {
+test('the access key is asked for, and the search continues', async ({ page, lockedServer }) => {
 	const app = await App.open(page, lockedServer.url);
 	const { find, status } = controls(app);
 	await app.openSample();
@@ -145,7 +145,7 @@ test('an access key is asked for, and the search goes on', async ({ page, locked
 	await app.finished();
 });
 
-test('it is offered on this device, and where the server can find marks', async ({ page, server }) => {
+test('finding marks is offered on this device, and on servers that can find marks', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	const { find, status } = controls(app);
 	await app.choose(await photo(page, 300, 200), 'photo.jpg');

@@ -8,12 +8,12 @@ const PIXELS = 512 * 512;
 // Chromium logs that an object URL has been revoked.
 test.use({ allowedMessages: [/Failed to load resource: net::ERR_FILE_NOT_FOUND/] });
 
-test('of photos that are not on the screen, only the files are held', async ({ page, server }) => {
+test('photos that are not on the screen are held only as files', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	await app.openSample();
 	const session = await page.context().newCDPSession(page);
 
-	/** The number of objects of a class that are alive, of byte arrays those of a photo's size. */
+	/** The number of live objects of a class; of byte arrays, only those of at least a photo's size. */
 	async function alive(name: string): Promise<number> {
 		const { result } = await session.send('Runtime.evaluate', { expression: `${name}.prototype` });
 		const { objects } = await session.send('Runtime.queryObjects', { prototypeObjectId: result.objectId! });
@@ -52,7 +52,7 @@ test('of photos that are not on the screen, only the files are held', async ({ p
 	await removeOnce(REMOVALS);
 	expect(await readable()).toBe(false);
 
-	// And so are all results when the photo is closed; the one offered to continue with is one of them.
+	// So are all results when the photo is closed. The count includes the photo offered to continue with.
 	await app.button('New photo').click();
 	await page.getByRole('listitem').waitFor();
 	await expect.poll(() => alive('Blob')).toBeLessThanOrEqual(first.Blob!);

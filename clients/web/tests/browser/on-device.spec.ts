@@ -13,7 +13,7 @@ import { StaticHost } from './static-host';
 const BUILD = fileURLToPath(new URL('../../build', import.meta.url));
 const FORMAT = { JPEG: 'ffd8ff', PNG: '89504e47' };
 
-// Chromium logs that a plain web host has no API, and every request without a connection.
+// Chromium logs that a plain web host has no API, and every request that fails without a connection.
 test.use({ allowedMessages: [/Failed to load resource/] });
 test.setTimeout(600_000);
 
@@ -37,7 +37,7 @@ async function drawnMask(page: Page, width: number, height: number, draw: string
 	return Buffer.from(encoded, 'base64');
 }
 
-/** Wait for a removal in WebAssembly, with patience: a busy machine may take a minute for it. */
+/** Wait for a removal in WebAssembly, which may take a minute on a busy machine. */
 async function removed(app: App): Promise<void> {
 	await expect(app.progress).toHaveCount(0, { timeout: 300_000 });
 	await app.finished();
@@ -151,7 +151,7 @@ test('with threads, the result matches that of a server with the same model', as
 			await test.step(name, async () => {
 				const made = await (make ?? photo)(page, width, height, type);
 				const mask = await drawnMask(page, width, height, draw);
-				// A canvas writes no lossless WebP; an empty mask changes nothing.
+				// A canvas cannot write lossless WebP, but the server can: an empty mask changes nothing.
 				const nothing = await drawnMask(page, width, height, '');
 				const image = type === 'image/webp' ? await fillOnServer(server, made, nothing, type) : made;
 				await app.choose(image, 'photo', type);
@@ -193,7 +193,7 @@ test('with threads, the result matches that of a server with the same model', as
 	}
 });
 
-test('the page of a plain web host works on this device, and without a connection, too', async ({
+test('on a plain web host, the page works on this device, even without a connection', async ({
 	page,
 	context,
 	server
@@ -231,7 +231,7 @@ test('the page of a plain web host works on this device, and without a connectio
 	await context.setOffline(false);
 	loaded.length = 0;
 	await app.button('Try again').click();
-	// The marks are those that a server finds.
+	// The marks match a server's.
 	const [here, there] = [await found(), await foundByServer(0.5)];
 	expect(holes(there)).toBeGreaterThan(1000);
 	expect(different(here, there)).toBeLessThan(holes(there) / 100);
@@ -326,7 +326,7 @@ test('this device takes over from a server that does not answer, or is chosen in
 	await app.finished();
 });
 
-test('it can be installed', async ({ page, server }) => {
+test('the page can be installed', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	await app.page.waitForFunction(() => navigator.serviceWorker.controller !== null);
 	const session = await page.context().newCDPSession(page);
@@ -334,6 +334,6 @@ test('it can be installed', async ({ page, server }) => {
 	expect(url).toBe(`${server.url}/_app/manifest.webmanifest`);
 	expect(errors).toEqual([]);
 	const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
-	// The windows of tests are private ones.
+	// Tests run in private windows.
 	expect(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito')).toEqual([]);
 });

@@ -95,7 +95,7 @@ test('photos can be pasted and dropped, and start without paint', async ({ page,
 	}
 });
 
-test('the page says what it does not use: further files, and further frames', async ({ page, server }) => {
+test('the page says which files and frames it ignores', async ({ page, server }) => {
 	const app = await App.open(page, server.url);
 	const text = [Buffer.from('text'), 'notes.txt', 'text/plain'] as const;
 	await app.drop(text, [await photo(page, 300, 200), 'first.jpg', 'image/jpeg']);
@@ -138,7 +138,7 @@ test('other files are refused with a message that says what to do', async ({ pag
 			await expect(page.getByRole('alert')).toBeHidden();
 		});
 	}
-	// A result survives it.
+	// A result survives a refused file.
 	await app.openSample();
 	await app.paint([0.27, 0.04], [0.4, 0.2]);
 	await app.finished();

@@ -3,7 +3,7 @@ import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 /** Forward a request to another server, and return its response. */
 export function forward(incoming: IncomingMessage, body: Buffer, to: URL, answer: ServerResponse): void {
 	const { method, headers } = incoming;
-	// A new connection: a server may close one that is kept alive at the moment it is used again.
+	// Use a new connection: a server may close a kept-alive one at the moment it is reused.
 	const options = { method, headers: { ...headers, host: to.host, connection: 'close' }, agent: false };
 	const onward = request(to, options, (response) => {
 		answer.writeHead(response.statusCode ?? 502, response.headers);

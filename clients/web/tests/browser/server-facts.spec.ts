@@ -1,7 +1,7 @@
 import { App } from './app';
 import { expect, test } from './fixtures';
 
-test('of several models one can be chosen, and the choice is remembered', async ({ page, startServer }) => {
+test('one of several models can be chosen, and the choice is remembered', async ({ page, startServer }) => {
 	const model = 'models/inpaint-int8.onnx';
 	const server = await startServer('--model', `inpaint=${model}`, '--model', `second=${model}`);
 	const app = await App.open(page, server.url);
@@ -20,7 +20,7 @@ test('of several models one can be chosen, and the choice is remembered', async 
 	await expect(app.button('second')).toHaveAttribute('aria-pressed', 'true');
 });
 
-test('long work shows about how long it will take', async ({ page, recorder }) => {
+test('a long removal shows an estimate of the time left', async ({ page, recorder }) => {
 	await page.addInitScript(() => localStorage.setItem('inpaint-seconds-per-megapixel', '3600'));
 	const app = await App.open(page, recorder.url);
 	await app.openSample();
@@ -29,7 +29,7 @@ test('long work shows about how long it will take', async ({ page, recorder }) =
 	await expect(page.getByText(/^Removing… about 3\d\d\d s left$/)).toBeVisible();
 	recorder.resume();
 	await app.finished();
-	// The next estimate has learned from this removal.
+	// The next estimate takes this removal into account.
 	const rate = await page.evaluate(() => Number(localStorage.getItem('inpaint-seconds-per-megapixel')));
 	expect(rate).toBeLessThan(3600);
 });

@@ -14,7 +14,7 @@ const TYPES: Record<string, string> = {
 	'.webp': 'image/webp'
 };
 
-/** A web host that serves the build from a folder with a strict policy, and can forward other requests to a server. */
+/** A web host that serves the build from a folder with a strict CSP, and can forward other requests to a server. */
 export class StaticHost {
 	private constructor(
 		readonly url: string,

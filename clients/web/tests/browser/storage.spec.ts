@@ -19,7 +19,7 @@ async function expectRestored({ app, result, paint }: Awaited<ReturnType<typeof 
 	expect((await app.saveMask()).equals(paint)).toBe(true);
 }
 
-test('the photo, its paint and its history survive a reload, leaving and Back', async ({ page, server }) => {
+test('the photo, its paint and its history survive a reload, leaving and returning', async ({ page, server }) => {
 	const work = await worked(page, server.url);
 	await work.app.reload();
 	await expectRestored(work);
@@ -33,7 +33,7 @@ test('the photo, its paint and its history survive a reload, leaving and Back', 
 	await work.app.reload();
 	await work.app.button('Redo').click();
 	expect((await work.app.saveResult()).file.equals(work.result)).toBe(true);
-	// Nothing is lost by closing the tab, so there is no question.
+	// Closing the tab loses nothing, so the page does not ask.
 	await Promise.all([page.waitForEvent('close'), page.close({ runBeforeUnload: true })]);
 });
 
@@ -60,7 +60,7 @@ test('a reloaded tab waits for the lock of its former page, and a copy of the ta
 	await app.finished();
 	await app.stored();
 
-	// A page that does not answer, like one that is gone, gets the lock in between.
+	// During the reload, a page that does not answer, as if it were gone, takes the lock.
 	const former = await context.newPage();
 	await former.goto(server.url);
 	await former.evaluate(async () => {
@@ -75,7 +75,7 @@ test('a reloaded tab waits for the lock of its former page, and a copy of the ta
 	await former.evaluate(() => (window as unknown as { free: () => void }).free());
 	await app.picture.waitFor();
 
-	// A copy of a tab has its session storage, too.
+	// A copy of a tab also has a copy of its session storage.
 	const [copy] = await Promise.all([
 		context.waitForEvent('page'),
 		page.evaluate(() => void window.open(location.href))
@@ -90,7 +90,7 @@ test('a reloaded tab waits for the lock of its former page, and a copy of the ta
 	await expect(copy.getByRole('listitem')).toHaveCount(1);
 });
 
-test('works are offered at the start until they are discarded', async ({ page, context, server }) => {
+test('stored work is offered on the start page until it is discarded', async ({ page, context, server }) => {
 	const work = await worked(page, server.url);
 	const { app } = work;
 	await app.button('New photo').click();
@@ -103,7 +103,7 @@ test('works are offered at the start until they are discarded', async ({ page, c
 	await expect(other.getByRole('listitem')).toHaveText(['Continue with astronaut.webp']);
 	await other.close();
 
-	// A photo that nothing was done to is not kept.
+	// A photo without any changes is not kept.
 	await app.button('New photo').click();
 	await expect(page.getByRole('listitem')).toHaveCount(1);
 	await page.getByRole('button', { name: 'Continue with astronaut.webp' }).click();

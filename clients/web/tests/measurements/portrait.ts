@@ -11,7 +11,7 @@ test('from opening the page to a clean portrait', async ({ page, server }) => {
 		const app = App.on(page);
 		await app.openSample();
 		const opened = since();
-		// One stroke over the long scratch of the sample, which has 452 × 600 pixels.
+		// One stroke over the long scratch of the sample, which has 512 × 512 pixels.
 		await app.paint([0.25, 0.2], [0.7, 0.75]);
 		await app.finished();
 		console.log(`round ${round + 1}: the portrait is open after ${opened}, clean after ${since()}`);

@@ -10,7 +10,7 @@ const MAX_BYTES = 150_000;
 const names = (await readdir(BUILD, { recursive: true })).filter((name) => /\.\w+$/.test(name));
 const index = await readFile(join(BUILD, 'index.html'), 'utf8');
 
-/** The sample picture, the icons of the installed page, and what working on the device loads. */
+/** The sample picture, the icons of the installed page, and the files for working on the device. */
 const LATER = [
 	/sample[\w-]*\.[\w-]+\.webp$/,
 	/icon-\w+\.png$/,
@@ -41,7 +41,7 @@ test('the page has no inline scripts, so that a policy can forbid them', () => {
 	expect(index).not.toMatch(/<script>|\son\w+=/);
 });
 
-test('every other file is under _app, with relative URLs; a service worker must lie beside the page', () => {
+test('all files are under _app, with relative URLs, except the page and the service worker, which must be beside it', () => {
 	expect(names.filter((name) => !name.startsWith('_app/')).sort()).toEqual(['index.html', 'service-worker.js']);
 	expect([...index.matchAll(/\s(?:src|href)="([^"]*)"/g)].map(([, url]) => url)).toSatisfy((urls: string[]) =>
 		urls.every((url) => url.startsWith('./_app/') || url.startsWith('data:'))

@@ -19,7 +19,7 @@ test('waits as long as the server asks, then retries', async () => {
 	expect(waits).toEqual([3, 2, 1, 0, 3, 2, 1, 0]);
 });
 
-test('waits for a default time if the server does not say, as TorchServe does not', async () => {
+test('waits for a default time if the server gives none, as with TorchServe', async () => {
 	const attempt = vi
 		.fn()
 		.mockRejectedValueOnce(errorFrom(503, '', null))

@@ -39,7 +39,7 @@ function press(timeline: Timeline): Timeline {
 	return add(timeline, { kind: 'removal', onRelease: false, photo: null });
 }
 
-/** The next removal succeeds. */
+/** Let the next removal succeed. */
 function answer(timeline: Timeline, result: Photo): Timeline {
 	return settle(timeline, nextJob(timeline)!.removal, result);
 }
