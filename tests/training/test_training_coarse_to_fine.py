@@ -65,7 +65,7 @@ def test_the_coarse_network_sees_the_mean_of_the_known_pixels() -> None:
     torch.testing.assert_close(masked[0], sums / blocks.clamp(min=1))
 
 
-def test_the_detail_around_the_hole_continues_into_it() -> None:
+def test_fine_detail_around_the_hole_fades_in_it() -> None:
     """Known rows keep the detail that the coarse answer lacks; in the middle of the hole it has faded out."""
     height, width = 96, 96
     known, picture = hole_in(height, width), torch.full((1, 3, height, width), 0.6)
