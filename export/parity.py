@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from export.errors import ArtifactError
 from export.onnx import load_artifact
-from export.verdicts import TOLERANCES, Comparison, Results, Verdict
+from export.verdicts import TOLERANCES, Comparison, Results, Verdict, tolerance_of
 from serving.core.graph import MetadataKey
 from training.files import sha256
 from training.metrics import psnr, ssim
@@ -53,7 +53,7 @@ def check(
             sha256(artifact),
             precision,
             checkpoint,
-            TOLERANCES[precision],
+            tolerance_of(precision, model.config.symmetric),
             tuple(_results(artifact, runtime, probes, expected) for runtime in runtimes),
         )
         for artifact, precision in zip(artifacts, precisions, strict=True)

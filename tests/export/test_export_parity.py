@@ -25,7 +25,7 @@ from export.onnx import load_artifact, set_metadata
 from export.parity import check
 from export.probes import Probe, probes_of
 from export.runtimes import installed_runtimes, onnx_runtime_cpu, onnx_runtime_web
-from export.verdicts import TOLERANCES, Comparison, judge
+from export.verdicts import TOLERANCES, Comparison, judge, tolerance_of
 from training.errors import DataError
 from training.files import sha256
 from training.masks import PRESETS
@@ -366,3 +366,12 @@ def test_a_comparison_on_the_bounds_passes() -> None:
 )
 def test_a_comparison_beyond_a_bound_fails(change: dict[str, Any], reasons: list[str]) -> None:
     assert judge(replace(FINE, **change), TOLERANCES["fp32"]) == reasons
+
+
+def test_only_float32_networks_that_sample_the_picture_may_differ_by_more() -> None:
+    for precision, tolerance in TOLERANCES.items():
+        assert tolerance_of(precision, symmetric=False) == tolerance
+    assert tolerance_of("int8", symmetric=True) == TOLERANCES["int8"]
+    sampling = tolerance_of("fp32", symmetric=True)
+    assert sampling.max_error == 5 * TOLERANCES["fp32"].max_error < 1 / 255 / 7
+    assert sampling.psnr_cost == TOLERANCES["fp32"].psnr_cost

@@ -23,7 +23,7 @@ from export.onnx import load_artifact
 from export.parity import check
 from export.probes import probes_of
 from export.runtimes import installed_runtimes
-from export.verdicts import TOLERANCES
+from export.verdicts import SAMPLING, TOLERANCES, tolerance_of
 from serving.core.graph import known_from_hole
 from training.classical import CLASSICAL
 from training.files import sha256
@@ -110,7 +110,7 @@ def test_the_parity_gate_has_passed_on_this_very_file(model: Path) -> None:
     (verdict,) = (v for v in json.loads(PARITY.read_text()) if v["artifact"] == model.name)
     assert verdict["sha256"] == sha256(model)
     assert verdict["checkpoint_sha256"] == sha256(WEIGHTS)
-    assert verdict["tolerance"] == asdict(TOLERANCES[PRECISIONS[model]])
+    assert verdict["tolerance"] == asdict(tolerance_of(PRECISIONS[model], symmetric=True))
     assert verdict["failures"] == []
     runtimes = {results["runtime"]: results["comparisons"] for results in verdict["results"]}
     lost = {c["probe"]: c["psnr_cost"] for c in next(iter(runtimes.values()))}
@@ -125,9 +125,9 @@ def test_the_parity_gate_has_passed_on_this_very_file(model: Path) -> None:
 def test_they_compute_what_pytorch_computes(photos: list[Path]) -> None:
     float32, int8 = check(WEIGHTS, [FLOAT_MODEL, MODEL], probes_of(photos), installed_runtimes()[0])
     assert float32.failures == ()
-    assert float32.tolerance == TOLERANCES["fp32"]
-    assert float32.tolerance.max_error == 1e-4
-    assert 0 < max(c.max_error for results in float32.results for c in results.comparisons) <= 1e-4
+    assert float32.tolerance == SAMPLING
+    assert float32.tolerance.max_error == 5e-4
+    assert 0 < max(c.max_error for results in float32.results for c in results.comparisons) <= 5e-4
     assert float32.sha256 == sha256(FLOAT_MODEL)
     for results in int8.results:
         assert max(c.max_error for c in results.comparisons) <= TOLERANCES["int8"].max_error
