@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -22,18 +23,17 @@ def wide_parts(known: Tensor) -> Tensor:
     Returns:
         N1HW float in [0, 1], zero where the picture is known.
     """
-    centres = 1 - _anywhere(known, WIDTH)
+    centres = (_window_sums(known, WIDTH) < 0.5).to(known.dtype)
     # Dilated by half the fade more, and then averaged, the weight is 1 up to the border of the wide part.
-    around = _anywhere(centres, WIDTH + FADE - 1)
-    return F.avg_pool2d(around, FADE, 1, FADE // 2, count_include_pad=False) * (1 - known)
+    around = (_window_sums(centres, WIDTH + FADE - 1) > 0.5).to(known.dtype)
+    average = _window_sums(around, FADE) / _window_sums(torch.ones_like(around), FADE)
+    return average * (1 - known)
 
 
-def _anywhere(x: Tensor, side: int) -> Tensor:
-    """Return 1 where a `side`×`side` window has a 1, otherwise 0.
+def _window_sums(x: Tensor, side: int) -> Tensor:
+    """Return the sum of each `side`×`side` window, with zeros around the picture.
 
-    Rows and columns are averaged in turn, which costs far less than a square, and which more runtimes can do than
-    the maximum.
+    Convolutions of rows and then of columns take a fifth of the time of pooling in ONNX Runtime.
     """
-    rows = F.avg_pool2d(x, (1, side), 1, (0, side // 2))
-    share = F.avg_pool2d(rows, (side, 1), 1, (side // 2, 0))
-    return (share > 0.5 / side**2).to(x.dtype)
+    ones = x.new_ones(1, 1, 1, side)
+    return F.conv2d(F.conv2d(x, ones, padding=(0, side // 2)), ones.mT, padding=(side // 2, 0))
