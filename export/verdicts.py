@@ -31,10 +31,10 @@ TOLERANCES: Final = {
     # against the truth must stay the same.
     "int8": Tolerance(max_error=0.25, psnr_cost=0.1),
 }
-SAMPLING: Final = Tolerance(max_error=5e-4, psnr_cost=0.001)
-"""Of float32 symmetric networks. They sample the picture at computed positions, where the rounding error of a position,
-about 1e-6, is multiplied by the picture's side and contrast: PyTorch's float32 itself differs from its float64 by up to
-1e-4. It is an eighth of a step of 8-bit pictures."""
+SAMPLING: Final = Tolerance(max_error=0.004, psnr_cost=0.001)
+"""Of float32 symmetric networks: a step of 8-bit pictures. They sample the picture at computed positions, which
+multiplies rounding errors by the picture's side and contrast: PyTorch's float32 itself differs from its float64 by 1e-4
+on faces, and in single pixels by more where there is no face to find."""
 
 
 def tolerance_of(precision: str, symmetric: bool) -> Tolerance:

@@ -373,5 +373,5 @@ def test_only_float32_networks_that_sample_the_picture_may_differ_by_more() -> N
         assert tolerance_of(precision, symmetric=False) == tolerance
     assert tolerance_of("int8", symmetric=True) == TOLERANCES["int8"]
     sampling = tolerance_of("fp32", symmetric=True)
-    assert sampling.max_error == 5 * TOLERANCES["fp32"].max_error < 1 / 255 / 7
+    assert sampling.max_error == pytest.approx(1 / 255, rel=0.03)  # a step of 8-bit pictures
     assert sampling.psnr_cost == TOLERANCES["fp32"].psnr_cost
