@@ -59,6 +59,14 @@ class Connection(AbstractContextManager["Connection"]):
             raise ServerFailedError(f"{request.url} answered {response.status}: {text}")
         return Response(response.headers, body)
 
+    def answers(self, request: PreparedRequest) -> bool:
+        """Whether a request is answered without an error."""
+        try:
+            self.send(request)
+        except ServerFailedError:
+            return False
+        return True
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

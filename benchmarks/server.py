@@ -12,7 +12,7 @@ from requests import Request
 
 from benchmarks import load, timing
 from benchmarks.client import Connection, multipart
-from benchmarks.processes import ServerFailedError, free_port, memory_mib, running
+from benchmarks.processes import free_port, memory_mib, running
 from benchmarks.sample import png, sample
 from benchmarks.timing import Timing, time_in_turns
 from export.graph_inputs import graph_inputs
@@ -65,10 +65,11 @@ def measure(model: Path, runtime: Runtime, threads: int, rounds: int) -> ServerF
     port = free_port()
     root = f"http://127.0.0.1:{port}"
     url = f"{root}/predictions/inpaint"
+    ready = Request("GET", f"{root}/v2/health/ready").prepare()
     form, json = multipart(url, files), Request("POST", url, json=document).prepare()
     with (
         Connection(root) as connection,
-        running(command(model, threads, port), lambda: _ready(root, connection)) as (process, ready_seconds),
+        running(command(model, threads, port), lambda: connection.answers(ready)) as (process, ready_seconds),
     ):
         idle = memory_mib(process)
         one_thread = Runtime(model, threads=1)
@@ -103,11 +104,3 @@ def command(model: Path, threads: int, port: int) -> list[str]:
     """Return the command that starts the server."""
     start = [sys.executable, "-m", "serving", f"--port={port}", f"--model={model}"]
     return [*start, f"--concurrency={threads}", "--threads=1", "--log-level=error"]
-
-
-def _ready(root: str, connection: Connection) -> bool:
-    try:
-        connection.send(Request("GET", f"{root}/v2/health/ready").prepare())
-    except ServerFailedError:
-        return False
-    return True

@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.client import Connection
 from benchmarks.load import answers_a_second
-from benchmarks.processes import ServerFailedError, memory_mib, running
+from benchmarks.processes import memory_mib, running
 from benchmarks.sample import png
 from export.graph_inputs import graph_inputs
 from training.classical import CLASSICAL
@@ -21,8 +21,6 @@ from training.metrics import psnr, ssim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from requests import PreparedRequest
 
     from benchmarks.comparison.contestants import Contestant, Files
     from benchmarks.sample import Picture
@@ -71,7 +69,7 @@ def measure_server(contestant: Contestant, cases: Sequence[Case], rounds: int) -
     timed = made[0]
     with (
         Connection(contestant.url) as connection,
-        running(contestant.command, lambda: _answers(connection, timed), contestant.settings) as (process, _),
+        running(contestant.command, lambda: connection.answers(timed), contestant.settings) as (process, _),
     ):
         memory = memory_mib(process)
         alone = _median_ms(lambda: connection.send(timed), rounds)
@@ -123,14 +121,6 @@ def _files(case: Case) -> Files:
 def _pixels(file: bytes) -> Picture:
     with Image.open(io.BytesIO(file)) as picture:
         return np.asarray(picture, np.uint8)
-
-
-def _answers(connection: Connection, request: PreparedRequest) -> bool:
-    try:
-        connection.send(request)
-    except ServerFailedError:
-        return False
-    return True
 
 
 def _median_ms(work: Callable[[], object], rounds: int) -> float:
