@@ -7,17 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from known_face import KnownFace
 from torch import Tensor, nn
 
 from training.errors import CheckpointError, SettingsError
 from training.module import InpaintingModule
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
-from training.network.face_locator import FaceLocator
+from training.network.face_locator import FaceLocator, find_face
 from training.network.model import SYMMETRIC_KINDS, InpaintingModel, Kind, ModelConfig
 from training.weights import save_locator, save_weights
 
 CONFIG = ModelConfig("coarse-to-fine", 2)
+ALIGNED = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
 
 
 class Answers(nn.Module):
@@ -75,6 +77,22 @@ def test_fine_detail_around_the_hole_fades_in_it() -> None:
     where = (known > 0).expand_as(picture)
     torch.testing.assert_close(fill[where], picture[where], rtol=0, atol=1e-6)
     torch.testing.assert_close(fill[..., 47:49, 47:49].mean(), torch.tensor(0.65), rtol=0, atol=0.02)
+
+
+def test_a_face_that_is_aligned_already_changes_nothing_but_wide_holes() -> None:
+    """The aligned answer differs from the other one; thin marks do not take it."""
+    picture, known = torch.rand(1, 3, 178, 178), torch.ones(1, 1, 178, 178)
+    known[..., 40:80, 60:110] = 0
+    known[..., 120:126, 20:150] = 0
+    face = find_face(picture * known, known, KnownFace(ALIGNED))
+    torch.manual_seed(0)
+    coarse = CorrectionUNet(4)
+    nn.init.normal_(coarse.out.weight, std=0.02)
+    with torch.no_grad():
+        plain, aligned = (coarse_fill(picture * known, known, coarse, found) for found in (None, face))
+    changed = (plain - aligned).abs().amax((0, 1)) > 1e-6
+    assert changed[45:75, 65:105].all()
+    assert not changed[100:].any()
 
 
 def test_both_stages_learn() -> None:

@@ -6,6 +6,7 @@ from known_face import KnownFace
 from torch import Tensor, nn
 
 from training.network.alignment import FEATURES, MIDDLE, positions, transform
+from training.network.face_locator import Face, find_face
 from training.network.model import InpaintingModel, ModelConfig
 from training.network.smooth_fill import ANY_SIZE, smooth_fill
 from training.network.symmetry import detail_of_other_side, mirror_image
@@ -33,7 +34,7 @@ def test_one_eye_is_mirrored_onto_the_other(size: tuple[int, int]) -> None:
     places = positions(*size, TURNED)
     picture = torch.exp(-(((places - right).norm(dim=2) / 0.05) ** 2)).expand(1, 3, -1, -1)
     known = torch.ones(1, 1, *size)
-    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(TURNED))
+    mirrored, mirrored_known = mirror_image(picture, known, TURNED)
     brightest = places.reshape(-1, 2)[mirrored[0, 0].flatten().argmax()]
     assert (brightest - left).norm() < 0.03
     assert mirrored_known[0, 0].flatten()[(places - left).norm(dim=2).argmin()] == 1
@@ -43,21 +44,14 @@ def test_the_counterpart_of_a_hole_is_unknown() -> None:
     known = torch.ones(1, 1, 40, 40)
     known[..., :20] = 0
     picture = torch.rand(1, 3, 40, 40) * known
-    mirrored, mirrored_known = mirror_image(picture, known, KnownFace(UPRIGHT))
+    mirrored, mirrored_known = mirror_image(picture, known, UPRIGHT)
     assert mirrored_known[..., :20].all()
     assert not mirrored_known[..., 20:].any()
     assert not mirrored[..., 20:].any()
 
 
-def test_without_a_face_nothing_is_mirrored() -> None:
-    picture = torch.rand(2, 3, 40, 40)
-    known = torch.ones(2, 1, 40, 40)
-    two = KnownFace(UPRIGHT.repeat(2, 1))
-    two.found[1][1] = -30.0
-    mirrored, mirrored_known = mirror_image(picture, known, two)
-    assert mirrored_known[0].any()
-    assert mirrored_known[1].max() < 1e-6
-    assert mirrored[1].max() < 1e-6
+def face_in(masked: Tensor, known: Tensor, logit: float = 30.0) -> Face:
+    return find_face(masked, known, KnownFace(UPRIGHT, logit))
 
 
 def smooth_fill_of(masked: Tensor, known: Tensor) -> Tensor:
@@ -68,7 +62,7 @@ def test_a_symmetric_face_gets_its_detail_back() -> None:
     picture = symmetric_face()
     masked, known = with_hole(picture)
     fill = smooth_fill_of(masked, known)
-    detail, offered = detail_of_other_side(masked, known, fill, KnownFace(UPRIGHT))
+    detail, offered = detail_of_other_side(masked, known, fill, face_in(masked, known))
     torch.testing.assert_close(offered, 1 - known, atol=1e-4, rtol=0)
     before, after = ((x - picture)[HOLE].square().mean() for x in (fill, fill + detail))
     assert after < 0.1 * before
@@ -81,9 +75,8 @@ def test_light_from_one_side_stays_there() -> None:
     details = []
     for picture in (lit, dark):
         masked, known = with_hole(picture)
-        details.append(
-            detail_of_other_side(masked, known, smooth_fill_of(masked, known), KnownFace(UPRIGHT))[0]
-        )
+        fill = smooth_fill_of(masked, known)
+        details.append(detail_of_other_side(masked, known, fill, face_in(masked, known))[0])
     torch.testing.assert_close(details[1][HOLE], details[0][HOLE], atol=0.02, rtol=0)
 
 
@@ -91,7 +84,8 @@ def test_nothing_is_offered_where_the_other_side_is_a_hole_too() -> None:
     masked, known = with_hole(symmetric_face())
     known[..., 24:36, 38:54] = 0  # the lower part of the counterpart
     masked = masked * known
-    detail, offered = detail_of_other_side(masked, known, smooth_fill_of(masked, known), KnownFace(UPRIGHT))
+    fill = smooth_fill_of(masked, known)
+    detail, offered = detail_of_other_side(masked, known, fill, face_in(masked, known))
     assert offered[..., 20:24, 10:26].all()
     assert not offered[..., 24:, :].any()
     assert not detail[offered.expand_as(detail) == 0].any()
@@ -102,7 +96,8 @@ def test_a_thin_mark_is_offered_nothing() -> None:
     known = torch.ones_like(picture[:, :1])
     known[..., 20:31, :24] = 0  # as thick as the report's lines
     masked = picture * known
-    for nothing in detail_of_other_side(masked, known, smooth_fill_of(masked, known), KnownFace(UPRIGHT)):
+    fill = smooth_fill_of(masked, known)
+    for nothing in detail_of_other_side(masked, known, fill, face_in(masked, known)):
         assert not nothing.any()
 
 
@@ -111,8 +106,8 @@ def test_nothing_is_offered_without_a_face_or_known_pixels(everything: bool) -> 
     masked, known = with_hole(symmetric_face())
     if everything:
         masked, known = masked * 0, known * 0
-    locator = KnownFace(UPRIGHT, 30.0 if everything else -30.0)
-    for nothing in detail_of_other_side(masked, known, smooth_fill_of(masked, known), locator):
+    face = face_in(masked, known, 30.0 if everything else -30.0)
+    for nothing in detail_of_other_side(masked, known, smooth_fill_of(masked, known), face):
         assert nothing.abs().max() < 1e-6
 
 
@@ -131,7 +126,7 @@ def test_the_network_takes_over_a_share(logit: float, share: float) -> None:
     nn.init.constant_(model.unet.out.bias[3:], logit)
     masked, known = with_hole(picture)
     fill = smooth_fill_of(masked, known)
-    detail, _ = detail_of_other_side(masked, known, fill, KnownFace(UPRIGHT))
+    detail, _ = detail_of_other_side(masked, known, fill, face_in(masked, known))
     with torch.no_grad():
         answer = model.predict(picture, known)
     torch.testing.assert_close(answer, fill + share * detail, atol=1e-5, rtol=0)

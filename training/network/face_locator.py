@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from training.network.alignment import compose, positions, resample, transform
+from training.network.smooth_fill import downsample
+from training.network.wide_holes import wide_parts
 
 LOCATOR_SIZE: Final = 64
 """Side of the picture that the networks see, in pixels."""
 CHANNELS: Final = (16, 32, 64, 128)
 """Channels of a network's levels, each half the size of the one before."""
 HIDDEN: Final = 128
+
+
+class Face(NamedTuple):
+    """The face in each of N pictures.
+
+    Attributes:
+        alignment: N×4, maps positions in an aligned picture to positions in this one.
+        weight: N1HW in [0, 1], how much the face helps to fill each pixel: the probability that there is one in the
+            wide parts of the hole, 0 elsewhere. What is around thin marks says more about them than a face does.
+    """
+
+    alignment: Tensor
+    weight: Tensor
 
 
 class AlignmentNetwork(nn.Module):
@@ -77,3 +92,16 @@ class FaceLocator(nn.Module):
         start = found.detach()
         rest, second_logit = self.second(*resample(masked, known, transform(start, square)))
         return (found, logit), (compose(start, rest), second_logit)
+
+
+def find_face(masked: Tensor, known: Tensor, locator: FaceLocator) -> Face:
+    """Find the face in pictures of any size; no gradient flows through the result.
+
+    Args:
+        masked: N3HW float32 in [0, 1], zero in the hole.
+        known: N1HW float32, 1 = known, 0 = hole.
+        locator: Finds it, in the picture at half size, which is large enough for it, and smoother.
+    """
+    with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
+        alignment, logit = locator(*downsample(masked, known, any_size=True))
+        return Face(alignment, logit.sigmoid()[:, None, None, None] * wide_parts(known))

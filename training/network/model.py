@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training.errors import SettingsError, check_at_least
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
-from training.network.face_locator import FaceLocator
+from training.network.face_locator import FaceLocator, find_face
 from training.network.partial_conv import coverage
 from training.network.report_unet import PartialConvUNet
 from training.network.smooth_fill import ANY_SIZE, smooth_fill
@@ -39,8 +39,9 @@ class ModelConfig:
             "correction", a U-Net at half resolution for the same task; or "coarse-to-fine", a correction network of
             twice the width at half size, whose answer is the first fill of a residual one.
         width: Channels of the first block; 64 in the report.
-        symmetric: Whether a network with a first fill also sees what the other side of the face offers for the hole,
-            and adds a share of it to the fill; another small network finds the face.
+        symmetric: Whether another small network finds the face. The first stage of a coarse-to-fine network then fills
+            wide holes in the aligned picture; and a network with a first fill sees what the other side of the face
+            offers for the hole, and adds a share of it.
 
     Raises:
         SettingsError: `width` is less than 1, or the kind cannot be symmetric.
@@ -101,14 +102,15 @@ class InpaintingModel(nn.Module):
             prediction: Tensor = self.unet(masked.to(dtype), coverage([mask], [3]).to(dtype))
             return prediction.float()
         share = coverage([mask, torch.ones_like(mask)], [3, 3])
+        face = None if self.locator is None else find_face(masked, mask, self.locator)
         if self.coarse is not None:
-            fill = coarse_fill(masked, mask, self.coarse)
+            fill = coarse_fill(masked, mask, self.coarse, face)
         else:
             with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
                 fill = smooth_fill(masked, mask, ANY_SIZE)
         seen, detail = [masked, fill], None
-        if self.locator is not None:
-            detail, offered = detail_of_other_side(masked, mask, fill, self.locator)
+        if face is not None:
+            detail, offered = detail_of_other_side(masked, mask, fill, face)
             seen += [detail, offered]  # the coverage does not count them
         answer: Tensor = self.unet(torch.cat(seen, 1).to(dtype), share.to(dtype)).float()
         prediction = fill + answer[:, :3]

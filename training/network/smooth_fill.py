@@ -80,7 +80,7 @@ def interpolate_hole(image: Tensor, known: Tensor, config: FillConfig) -> Tensor
         coarse = F.interpolate(filled, size=colour.shape[2:], mode="bilinear", align_corners=False)
         filled = colour + (1 - weight) * coarse
         if level in config.relaxed_levels:
-            filled = _relax(filled, weight < 1, config.iterations)
+            filled = _relax(filled, weight, config.iterations)
     return filled
 
 
@@ -104,11 +104,13 @@ def downsample(colour: Tensor, weight: Tensor, any_size: bool) -> tuple[Tensor, 
     return colour / share.clamp(min=1e-4) * weight, weight
 
 
-def _relax(filled: Tensor, hole: Tensor, iterations: int) -> Tensor:
+def _relax(filled: Tensor, known: Tensor, iterations: int) -> Tensor:
     """Iterate Δ²u = 0 in the hole by Polyak's heavy-ball method, with momentum t/(t+1).
 
-    A step of u - STEP·Δ²u + momentum·(u - previous) is one convolution of u and one subtraction.
+    A step of u - STEP·Δ²u + momentum·(u - previous) is one convolution of u and one subtraction. Partly known pixels
+    take part of the step, so that the result is a continuous function of the mask.
     """
+    hole = 1 - known
     channels = filled.shape[1]
     bilaplacian = filled.new_tensor(_BILAPLACIAN)
     centre = torch.zeros_like(bilaplacian)
@@ -120,5 +122,5 @@ def _relax(filled: Tensor, hole: Tensor, iterations: int) -> Tensor:
         step = F.conv2d(F.pad(filled, (2, 2, 2, 2), mode="replicate"), kernel, groups=channels)
         if t:
             step = step - momentum * previous
-        filled, previous = torch.where(hole, step, filled), filled
+        filled, previous = known * filled + hole * step, filled
     return filled

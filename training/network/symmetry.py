@@ -14,58 +14,48 @@ import torch.nn.functional as F  # noqa: N812
 
 from training.network.alignment import mirror, positions, resample
 from training.network.smooth_fill import downsample
-from training.network.wide_holes import wide_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from training.network.face_locator import FaceLocator
+    from training.network.face_locator import Face
 
 LEVELS = 3
 """Detail is what is lost when the size is halved so many times: finer than about 8 pixels."""
 
 
-def detail_of_other_side(
-    masked: Tensor, known: Tensor, fill: Tensor, locator: FaceLocator
-) -> tuple[Tensor, Tensor]:
+def detail_of_other_side(masked: Tensor, known: Tensor, fill: Tensor, face: Face) -> tuple[Tensor, Tensor]:
     """Return the detail to add to a first fill so that the hole looks like its counterpart, and where it is offered.
-
-    Thin marks are offered none: what is around them says more than the other side does.
 
     Args:
         masked: N3HW float32 in [0, 1], zero in the hole.
         known: N1HW float32, 1 = known, 0 = hole.
         fill: N3HW float32, equal to `masked` where that is known.
-        locator: Finds the face.
+        face: The face in the picture.
 
     Returns:
-        N3HW float32, zero where nothing is offered, and N1HW in [0, 1], 1 in the wide parts of the hole whose
-        counterpart is known. No gradient flows through them.
+        N3HW float32, zero where nothing is offered, and N1HW in [0, 1], the face's weight where the counterpart is
+        known. No gradient flows through them.
     """
     with torch.no_grad(), torch.autocast(masked.device.type, enabled=False):
-        wide = wide_parts(known)
-        mirrored, weight = mirror_image(masked, known, locator)
-        difference = mirrored - fill * weight
-        return (difference - _low_pass(difference, weight) * weight) * wide, wide * weight
+        mirrored, mirrored_known = mirror_image(masked, known, face.alignment)
+        difference = mirrored - fill * mirrored_known
+        detail = difference - _low_pass(difference, mirrored_known) * mirrored_known
+        return detail * face.weight, mirrored_known * face.weight
 
 
-def mirror_image(masked: Tensor, known: Tensor, locator: FaceLocator) -> tuple[Tensor, Tensor]:
+def mirror_image(masked: Tensor, known: Tensor, alignment: Tensor) -> tuple[Tensor, Tensor]:
     """Mirror a picture with holes about the axis of the face in it.
 
     Args:
         masked: N3HW float32 in [0, 1], zero in the hole.
         known: N1HW float32, 1 = known, 0 = hole.
-        locator: Finds the face.
+        alignment: N×4, of the face.
 
     Returns:
-        The colours, multiplied by their weight, N3HW float32, and the weight, N1HW in [0, 1]: the probability of a face
-        where the counterpart is known, 0 elsewhere.
+        The colours, zero where the counterpart is a hole, N3HW float32, and how far it is known, N1HW in [0, 1].
     """
-    alignment, logit = locator(*downsample(masked, known, any_size=True))  # large enough for it, and smoother
-    counterparts = mirror(alignment, positions(masked.shape[2], masked.shape[3], masked))
-    colour, weight = resample(masked, known, counterparts)
-    face = logit.sigmoid()[:, None, None, None]
-    return colour * face, weight * face
+    return resample(masked, known, mirror(alignment, positions(masked.shape[2], masked.shape[3], masked)))
 
 
 def _low_pass(x: Tensor, weight: Tensor) -> Tensor:
