@@ -53,7 +53,7 @@ def check(
             sha256(artifact),
             precision,
             checkpoint,
-            tolerance_of(precision, model.config.symmetric),
+            tolerance_of(precision, model.config.face_aware),
             tuple(_results(artifact, runtime, probes, expected) for runtime in runtimes),
         )
         for artifact, precision in zip(artifacts, precisions, strict=True)

@@ -32,14 +32,14 @@ TOLERANCES: Final = {
     "int8": Tolerance(max_error=0.25, psnr_cost=0.1),
 }
 SAMPLING: Final = Tolerance(max_error=0.004, psnr_cost=0.001)
-"""Of float32 symmetric networks: a step of 8-bit pictures. They sample the picture at computed positions, which
+"""Of float32 face-aware networks: a step of 8-bit pictures. They sample the picture at computed positions, which
 multiplies rounding errors by the picture's side and contrast: PyTorch's float32 itself differs from its float64 by 1e-4
 on faces, and in single pixels by more where there is no face to find."""
 
 
-def tolerance_of(precision: str, symmetric: bool) -> Tolerance:
-    """Return the tolerance of an artifact by its precision and by whether its network is symmetric."""
-    return SAMPLING if symmetric and precision == "fp32" else TOLERANCES[precision]
+def tolerance_of(precision: str, face_aware: bool) -> Tolerance:
+    """Return the tolerance of an artifact by its precision and by whether its network is face-aware."""
+    return SAMPLING if face_aware and precision == "fp32" else TOLERANCES[precision]
 
 
 @dataclass(frozen=True)

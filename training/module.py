@@ -60,7 +60,7 @@ class InpaintingModule(L.LightningModule):
             coarse-to-fine one.
         coarse: Weights of a correction network that a coarse-to-fine network's first stage starts from; None leaves
             that stage as it is.
-        locator: Weights of the network that finds the face, from `python -m training locate`; a symmetric network does
+        locator: Weights of the network that finds the face, from `python -m training locate`; a face-aware network does
             not train it. None leaves it as it is.
 
     Raises:

@@ -150,7 +150,7 @@ def start_from(model: InpaintingModel, path: Path) -> None:
     """Load a file's weights into a model; the file or the model may also be one stage of a coarse-to-fine network.
 
     A residual network's weights become the second stage of a coarse-to-fine one, and a correction network takes those
-    of the first stage. A symmetric network also takes the weights of one that is not symmetric.
+    of the first stage. A face-aware network also takes the weights of one that is not.
 
     Raises:
         CheckpointError: The weights cannot be read or belong to another network.
@@ -167,7 +167,7 @@ def start_from(model: InpaintingModel, path: Path) -> None:
 def _starts_of(config: ModelConfig) -> set[ModelConfig]:
     """Return the networks whose weights a network can start from: parts of it, also without its symmetry channels."""
     kinds: set[Kind] = {config.kind, "residual"} if config.kind == "coarse-to-fine" else {config.kind}
-    return {replace(config, kind=kind, symmetric=s) for kind in kinds for s in {config.symmetric, False}}
+    return {replace(config, kind=kind, face_aware=s) for kind in kinds for s in {config.face_aware, False}}
 
 
 def _enlarged(given: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -198,14 +198,14 @@ def start_coarse_from(model: InpaintingModel, path: Path) -> None:
 
 
 def start_locator_from(model: InpaintingModel, path: Path) -> None:
-    """Load the weights of `python -m training locate` into a symmetric model.
+    """Load the weights of `python -m training locate` into a face-aware model.
 
     Raises:
         CheckpointError: The model has no locator, or the weights cannot be read.
     """
     if model.locator is None:
         raise CheckpointError(
-            f"this network has no locator to start from {path}; make it symmetric (`--model.network.symmetric true`)"
+            f"this network has no locator to start from {path}; make it face-aware (`--model.network.face_aware true`)"
         )
     model.locator.load_state_dict(load_locator(path)[0].state_dict())
 

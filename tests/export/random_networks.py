@@ -16,7 +16,7 @@ HOLES = ("empty", "scattered", "solid", "border", "corners", "lines", "mixed", "
 
 
 def random_network(
-    kind: Kind, width: int, seed: int = 0, spread: float = 0.1, *, symmetric: bool = False
+    kind: Kind, width: int, seed: int = 0, spread: float = 0.1, *, face_aware: bool = False
 ) -> InpaintingModel:
     """A network in evaluation mode with random weights, batch statistics of its own and an output with contrast.
 
@@ -25,7 +25,7 @@ def random_network(
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = InpaintingModel(ModelConfig(kind, width, symmetric))
+        model = InpaintingModel(ModelConfig(kind, width, face_aware))
         for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
             nn.init.uniform_(norm.weight, 0.5, 1.5)
             nn.init.normal_(norm.bias, std=0.3)

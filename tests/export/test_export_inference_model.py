@@ -35,8 +35,8 @@ EXACT = 1e-12
     ids=str,
 )
 def network(request: pytest.FixtureRequest) -> InpaintingModel:
-    kind, width, symmetric = request.param
-    return random_network(kind, width, seed=width, symmetric=symmetric)
+    kind, width, face_aware = request.param
+    return random_network(kind, width, seed=width, face_aware=face_aware)
 
 
 def every_hole(height: int, width: int) -> tuple[Tensor, Tensor]:

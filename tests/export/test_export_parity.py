@@ -370,8 +370,8 @@ def test_a_comparison_beyond_a_bound_fails(change: dict[str, Any], reasons: list
 
 def test_only_float32_networks_that_sample_the_picture_may_differ_by_more() -> None:
     for precision, tolerance in TOLERANCES.items():
-        assert tolerance_of(precision, symmetric=False) == tolerance
-    assert tolerance_of("int8", symmetric=True) == TOLERANCES["int8"]
-    sampling = tolerance_of("fp32", symmetric=True)
+        assert tolerance_of(precision, face_aware=False) == tolerance
+    assert tolerance_of("int8", face_aware=True) == TOLERANCES["int8"]
+    sampling = tolerance_of("fp32", face_aware=True)
     assert sampling.max_error == pytest.approx(1 / 255, rel=0.03)  # a step of 8-bit pictures
     assert sampling.psnr_cost == TOLERANCES["fp32"].psnr_cost

@@ -110,7 +110,7 @@ def test_the_parity_gate_has_passed_on_this_very_file(model: Path) -> None:
     (verdict,) = (v for v in json.loads(PARITY.read_text()) if v["artifact"] == model.name)
     assert verdict["sha256"] == sha256(model)
     assert verdict["checkpoint_sha256"] == sha256(WEIGHTS)
-    assert verdict["tolerance"] == asdict(tolerance_of(PRECISIONS[model], symmetric=True))
+    assert verdict["tolerance"] == asdict(tolerance_of(PRECISIONS[model], face_aware=True))
     assert verdict["failures"] == []
     runtimes = {results["runtime"]: results["comparisons"] for results in verdict["results"]}
     lost = {c["probe"]: c["psnr_cost"] for c in next(iter(runtimes.values()))}

@@ -15,7 +15,7 @@ from training.module import InpaintingModule
 from training.network.coarse_to_fine import coarse_fill
 from training.network.correction_unet import CorrectionUNet
 from training.network.face_locator import FaceLocator, find_face
-from training.network.model import SYMMETRIC_KINDS, InpaintingModel, Kind, ModelConfig
+from training.network.model import FACE_AWARE_KINDS, InpaintingModel, Kind, ModelConfig
 from training.weights import save_locator, save_weights
 
 CONFIG = ModelConfig("coarse-to-fine", 2)
@@ -141,7 +141,7 @@ def test_a_correction_network_starts_from_a_first_stage(tmp_path: Path) -> None:
         assert torch.equal(tensor, whole.coarse.state_dict()[name])
 
 
-@pytest.mark.parametrize("kind", SYMMETRIC_KINDS)
+@pytest.mark.parametrize("kind", FACE_AWARE_KINDS)
 def test_a_symmetric_network_starts_from_a_plain_one(tmp_path: Path, kind: Kind) -> None:
     """Without a face, it is the same function."""
     path, found = tmp_path / "weights.safetensors", tmp_path / "locator.safetensors"
@@ -149,7 +149,7 @@ def test_a_symmetric_network_starts_from_a_plain_one(tmp_path: Path, kind: Kind)
     locator = FaceLocator()
     nn.init.constant_(locator.second.out.bias[4:], -30.0)  # there is no face
     save_locator(found, locator, {})
-    config = ModelConfig("coarse-to-fine", 2, symmetric=True)
+    config = ModelConfig("coarse-to-fine", 2, face_aware=True)
     model = InpaintingModule(config, start=path, locator=found).model.eval()
     assert model.locator is not None
     for name, tensor in model.locator.state_dict().items():
@@ -167,14 +167,14 @@ def test_a_symmetric_network_starts_from_a_plain_one(tmp_path: Path, kind: Kind)
 
 def test_only_a_symmetric_network_takes_a_locator(tmp_path: Path) -> None:
     save_locator(tmp_path / "locator.safetensors", FaceLocator(), {})
-    with pytest.raises(CheckpointError, match=r"no locator .* make it symmetric"):
+    with pytest.raises(CheckpointError, match=r"no locator .* make it face-aware"):
         InpaintingModule(CONFIG, locator=tmp_path / "locator.safetensors")
 
 
 def test_a_plain_network_does_not_start_from_a_symmetric_one(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    weights_of(ModelConfig("coarse-to-fine", 2, symmetric=True), path, 3)
-    with pytest.raises(CheckpointError, match="'symmetric': True"):
+    weights_of(ModelConfig("coarse-to-fine", 2, face_aware=True), path, 3)
+    with pytest.raises(CheckpointError, match="'face_aware': True"):
         InpaintingModule(CONFIG, start=path)
 
 
@@ -184,13 +184,13 @@ def test_a_symmetric_network_does_not_start_from_a_correction_network(tmp_path: 
     with pytest.raises(
         CheckpointError, match=r"holds a network with \{'kind': 'correction', 'width': 2\}, but"
     ):
-        InpaintingModule(ModelConfig("coarse-to-fine", 2, symmetric=True), start=path)
+        InpaintingModule(ModelConfig("coarse-to-fine", 2, face_aware=True), start=path)
 
 
 @pytest.mark.parametrize("kind", ["report", "correction"])
-def test_other_kinds_cannot_be_symmetric(kind: Kind) -> None:
+def test_other_kinds_cannot_be_face_aware(kind: Kind) -> None:
     with pytest.raises(SettingsError, match="choose residual or coarse-to-fine"):
-        ModelConfig(kind, 2, symmetric=True)
+        ModelConfig(kind, 2, face_aware=True)
 
 
 def test_a_whole_network_starts_from_its_own_kind(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class TestReport:
         model, provenance = load_weights(report / "inpaint.safetensors")
         assert model.config == ModelConfig("report", 2)
         config = provenance["config"]
-        assert config["model"]["network"] == {"kind": "report", "width": 2, "symmetric": False}
+        assert config["model"]["network"] == {"kind": "report", "width": 2, "face_aware": False}
         assert config["model"]["optimizer"]["name"] == "adam"
         assert config["data"]["root"] == str(celeba)
         assert config["data"]["batch_size"] == 5

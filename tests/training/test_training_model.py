@@ -18,8 +18,8 @@ CONFIGS = (
     ModelConfig("residual", 2),
     ModelConfig("correction", 2),
     ModelConfig("coarse-to-fine", 2),
-    ModelConfig("residual", 2, symmetric=True),
-    ModelConfig("coarse-to-fine", 2, symmetric=True),
+    ModelConfig("residual", 2, face_aware=True),
+    ModelConfig("coarse-to-fine", 2, face_aware=True),
 )
 
 
@@ -148,8 +148,8 @@ def test_a_batch_equals_single_runs(model: InpaintingModel) -> None:
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_settings_are_plain_values(config: ModelConfig) -> None:
     model = InpaintingModel(config)
-    symmetric = {"symmetric": True} if config.symmetric else {}
-    assert model.settings() == {"kind": config.kind, "width": 2, **symmetric}
+    face_aware = {"face_aware": True} if config.face_aware else {}
+    assert model.settings() == {"kind": config.kind, "width": 2, **face_aware}
 
 
 def test_a_fresh_residual_model_answers_the_smooth_fill() -> None:

@@ -66,7 +66,7 @@ class TestDefault:
             ("full", "residual"),
             ("correction", "correction"),
             ("coarse-to-fine", "coarse-to-fine"),
-            ("symmetric", "coarse-to-fine"),
+            ("face-aware", "coarse-to-fine"),
         ],
     )
     def test_settings(self, name: str, kind: str) -> None:
@@ -117,7 +117,7 @@ def test_warm_up_and_cosine() -> None:
         (ModelConfig("residual", 4), 1e-2),
         (ModelConfig("correction", 4), 3e-3),
         (ModelConfig("coarse-to-fine", 4), 3e-3),
-        (ModelConfig("coarse-to-fine", 4, symmetric=True), 3e-3),
+        (ModelConfig("coarse-to-fine", 4, face_aware=True), 3e-3),
     ],
     ids=str,
 )

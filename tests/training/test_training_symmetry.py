@@ -111,17 +111,17 @@ def test_nothing_is_offered_without_a_face_or_known_pixels(everything: bool) -> 
         assert nothing.abs().max() < 1e-6
 
 
-def symmetric_model() -> InpaintingModel:
+def face_aware_model() -> InpaintingModel:
     """An untrained network whose first fill is the smooth one."""
     torch.manual_seed(0)
-    model = InpaintingModel(ModelConfig("residual", 2, symmetric=True)).eval()
+    model = InpaintingModel(ModelConfig("residual", 2, face_aware=True)).eval()
     model.locator = KnownFace(UPRIGHT)
     return model
 
 
 @pytest.mark.parametrize(("logit", "share"), [(-20.0, 0.0), (0.0, 0.5), (20.0, 1.0)])
 def test_the_network_takes_over_a_share(logit: float, share: float) -> None:
-    model, picture = symmetric_model(), symmetric_face()
+    model, picture = face_aware_model(), symmetric_face()
     assert model.unet.out.bias is not None
     nn.init.constant_(model.unet.out.bias[3:], logit)
     masked, known = with_hole(picture)
@@ -133,7 +133,7 @@ def test_the_network_takes_over_a_share(logit: float, share: float) -> None:
 
 
 def test_the_share_is_learned() -> None:
-    model, picture = symmetric_model(), symmetric_face()
+    model, picture = face_aware_model(), symmetric_face()
     _, known = with_hole(picture)
     loss = (model.predict(picture, known) - picture)[HOLE].square().mean()
     loss.backward()  # type: ignore[no-untyped-call]

@@ -26,7 +26,7 @@ MIN_SIZE = 32
 Kind = Literal["report", "residual", "correction", "coarse-to-fine"]
 INITIAL_SHARE = 1.5
 """Logit of the share of the other side's detail that is added before training, 0.8; squared error alone learns 0.4."""
-SYMMETRIC_KINDS: tuple[Kind, ...] = ("residual", "coarse-to-fine")
+FACE_AWARE_KINDS: tuple[Kind, ...] = ("residual", "coarse-to-fine")
 
 
 @dataclass(frozen=True)
@@ -39,27 +39,27 @@ class ModelConfig:
             "correction", a U-Net at half resolution for the same task; or "coarse-to-fine", a correction network of
             twice the width at half size, whose answer is the first fill of a residual one.
         width: Channels of the first block; 64 in the report.
-        symmetric: Whether another small network finds the face. The first stage of a coarse-to-fine network then fills
+        face_aware: Whether another small network finds the face. The first stage of a coarse-to-fine network then fills
             wide holes in the aligned picture; and a network with a first fill sees what the other side of the face
             offers for the hole, and adds a share of it.
 
     Raises:
-        SettingsError: `width` is less than 1, or the kind cannot be symmetric.
+        SettingsError: `width` is less than 1, or the kind cannot be face-aware.
     """
 
     kind: Kind = "report"
     width: int = 64
-    symmetric: bool = False
+    face_aware: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("the network's width", self.width, 1)
-        if self.symmetric and self.kind not in SYMMETRIC_KINDS:
+        if self.face_aware and self.kind not in FACE_AWARE_KINDS:
             raise SettingsError(
-                f"a {self.kind} network cannot be symmetric; choose {' or '.join(SYMMETRIC_KINDS)}"
+                f"a {self.kind} network cannot be face-aware; choose {' or '.join(FACE_AWARE_KINDS)}"
             )
 
     def settings(self) -> dict[str, object]:
-        """Return a plain mapping, which is stored with the weights; it has "symmetric" only if that is true."""
+        """Return a plain mapping, which is stored with the weights; it has "face_aware" only if that is true."""
         return {name: value for name, value in asdict(self).items() if value is not False}
 
 
@@ -73,10 +73,10 @@ class InpaintingModel(nn.Module):
         in_two_stages = config.kind == "coarse-to-fine"
         self.coarse = CorrectionUNet(self.coarse_config().width) if in_two_stages else None
         # It is trained separately, on faces whose alignment is known.
-        self.locator = FaceLocator().requires_grad_(False) if config.symmetric else None
+        self.locator = FaceLocator().requires_grad_(False) if config.face_aware else None
         if config.kind == "correction":
             self.unet = CorrectionUNet(config.width)
-        elif config.symmetric:
+        elif config.face_aware:
             self.unet = PartialConvUNet(config.width, 3 + 3 + 3 + 1, 3 + 1)
         else:
             self.unet = PartialConvUNet(config.width, 3 if config.kind == "report" else 3 + 3)
