@@ -39,10 +39,10 @@ SIDE: Final = 96
 """Side length of pictures and windows, in pixels: about half of what is served."""
 ROTATION: Final = 13.0
 """Standard deviation of the rotation, in degrees."""
-ZOOM: Final = (0.45, 2.4)
+ZOOM: Final = (0.25, 2.4)
 """Range of the face's size, as a multiple of an aligned one's."""
 SHIFT: Final = 0.45
-"""Largest shift of the face along either axis, in units of positions."""
+"""Largest shift of the face along either axis, in units of positions; small faces are anywhere in the window."""
 FACELESS: Final = 0.2
 """Share of the windows without features."""
 FACELESS_ZOOM: Final = (2.5, 6.0)
@@ -52,7 +52,9 @@ STRETCH: Final = 0.18
 CENTRE: Final = 0.2
 """Vertical position that stretching leaves in place, between eyes and mouth."""
 CROPPED: Final = 0.7
-"""Share of the pictures that are cropped."""
+"""Share of the pictures that are cropped, beside those of small faces, around which there is more to see."""
+SMALL: Final = 0.6
+"""A face below this size is small, as a multiple of an aligned one's."""
 CROP: Final = 0.4
 """Largest crop on each side, in units of positions: all features stay."""
 BRIGHTNESS: Final = 0.25
@@ -66,7 +68,6 @@ WHOLE: Final = 0.2
 DRAWN_MASKS: Final = 1500
 ON_FACE: Final = 0.7
 """Share of the masks that are moved together with the face."""
-LEARNING_RATE: Final = 2e-3
 WARMUP: Final = 0.05
 """Share of the steps in which the learning rate rises."""
 CLOSE: Final = 0.03
@@ -83,12 +84,14 @@ class LocatorConfig:
         pictures: Number of training pictures, all of which are held in memory.
         steps: Number of steps.
         batch_size: Windows per step.
+        learning_rate: The highest one.
         seed: Seed of weights, windows and masks.
     """
 
     pictures: int = 22000
     steps: int = 9000
     batch_size: int = 64
+    learning_rate: float = 2e-3
     seed: int = 0
 
 
@@ -141,7 +144,8 @@ class WindowDraws:
         places = torch.stack(
             [torch.where(is_mirrored, 2 * MIDDLE - across, across), CENTRE + (down - CENTRE) * stretch], 3
         )
-        images = self._over_others(self._sample(places), places, behind)
+        zoom = alignment[:, :2].norm(dim=1)
+        images = self._over_others(self._sample(places), places, zoom, behind)
         images = self._recoloured(images)
         holes = self._some(self._holes, count)
         on_face = F.grid_sample(holes, places, align_corners=False)
@@ -151,17 +155,18 @@ class WindowDraws:
         across, down = torch.tensor(FEATURES).expand(count, -1, -1).unbind(2)
         stretched = torch.stack([across, CENTRE + (down - CENTRE) / stretch[:, 0]], 2)
         features = torch.vmap(lambda one, places: transform(one[None], places)[0])(alignment, stretched)
-        return Windows(images * known, known, features, alignment[:, :2].norm(dim=1), has_face)
+        return Windows(images * known, known, features, zoom, has_face)
 
     def _sample(self, places: Tensor) -> Tensor:
         """Sample randomly chosen pictures at N×h×w×2 positions, in [0, 1]."""
         pictures = self._some(self._pictures, len(places))
         return F.grid_sample(pictures, places, padding_mode="border", align_corners=False)
 
-    def _over_others(self, images: Tensor, places: Tensor, behind: Tensor) -> Tensor:
+    def _over_others(self, images: Tensor, places: Tensor, zoom: Tensor, behind: Tensor) -> Tensor:
         """Crop most pictures, and show others beyond the crop, at N×4 alignments."""
         count = len(images)
-        crop = self._uniform(CROP, 4, count, 1, 1).abs() * self._chance(CROPPED, count)[:, None, None]
+        cropped = torch.maximum(self._chance(CROPPED, count), (zoom < SMALL).float())
+        crop = self._uniform(CROP, 4, count, 1, 1).abs() * cropped[:, None, None]
         across, down = places.unbind(3)
         is_inside = (
             (across > crop[0] - 1) & (across < 1 - crop[1]) & (down > crop[2] - 1) & (down < 1 - crop[3])
@@ -187,7 +192,8 @@ class WindowDraws:
         low, high = np.log(ZOOM if has_face else FACELESS_ZOOM)
         zoom = math.exp(self._random.uniform(low, high))
         angle = math.radians(self._random.normal(0, ROTATION))
-        x, y = self._random.uniform(-SHIFT, SHIFT, 2)
+        shift = max(SHIFT, 1 - zoom)
+        x, y = self._random.uniform(-shift, shift, 2)
         if not has_face:
             centre = self._random.uniform(-1, 1, 2)
             while np.any(np.all(np.abs(zoom * (FEATURES - centre)) < 1 + SHIFT, axis=1)):
@@ -202,21 +208,28 @@ class WindowDraws:
         return (images * _each(torch.from_numpy(brightness))).clamp(0, 1)
 
 
-def fit(root: Path, output: Path, config: LocatorConfig) -> None:
+def fit(root: Path, output: Path, config: LocatorConfig, start: Path | None = None) -> None:
     """Train the network on a folder's training pictures and write its weights, also after an interrupt.
 
+    Args:
+        root: The folder.
+        output: Where to write the weights.
+        config: Length and size of the training.
+        start: Weights to start from, instead of random ones.
+
     Raises:
+        CheckpointError: The weights to start from cannot be used.
         DataError: The folder is invalid.
         OSError: The output cannot be written.
     """
     torch.manual_seed(config.seed)
+    locator = FaceLocator() if start is None else load_locator(start)[0]
     files = files_of(root, "train", config.pictures)
     pictures = [load_picture(file, SIDE) for file in tqdm(files, "pictures", unit="picture")]
     draws = WindowDraws(pictures, np.random.default_rng(config.seed))
-    locator = FaceLocator()
-    optimizer = torch.optim.AdamW(locator.parameters(), LEARNING_RATE, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(locator.parameters(), config.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, LEARNING_RATE, total_steps=config.steps, pct_start=WARMUP
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=WARMUP
     )
     done = train(
         locator,
@@ -287,12 +300,20 @@ def main(argv: list[str]) -> None:
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("-o", "--output", type=Path, help="train, and write the weights to this file")
     action.add_argument("--evaluate", type=Path, metavar="WEIGHTS", help="measure these weights instead")
+    parser.add_argument("--start", type=Path, metavar="WEIGHTS", help="train on from these weights")
+    parser.add_argument(
+        "--learning-rate", type=float, default=LocatorConfig.learning_rate, help="default: %(default)s"
+    )
+    parser.add_argument("--seed", type=int, default=LocatorConfig.seed, help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=LocatorConfig.steps, help="default: %(default)s")
     parser.add_argument("--pictures", type=int, default=LocatorConfig.pictures, help="default: %(default)s")
     parser.add_argument("--count", type=int, default=500, help="test pictures (default: %(default)s)")
     options = parser.parse_args(argv)
     if options.output is not None:
-        fit(options.data, options.output, LocatorConfig(options.pictures, options.steps))
+        config = LocatorConfig(
+            options.pictures, options.steps, learning_rate=options.learning_rate, seed=options.seed
+        )
+        fit(options.data, options.output, config, options.start)
         return
     distance, right = evaluate(options.evaluate, options.data, options.count)
     print(

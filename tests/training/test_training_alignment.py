@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from training.__main__ import main
 from training.cases import files_of
@@ -30,7 +31,7 @@ from training.network.alignment import (
     resample,
     transform,
 )
-from training.network.face_locator import FaceLocator
+from training.network.face_locator import LOOKS, FaceLocator
 from training.pictures import Image, load_picture
 from training.weights import load_locator
 
@@ -125,6 +126,30 @@ def test_windows_are_reproducible_and_as_documented() -> None:
     assert checked > 10
 
 
+def test_small_faces_are_anywhere_and_whole(celeba: Path) -> None:
+    windows = WindowDraws(_pictures(celeba), _generator(7)).draw(400)
+    small = (windows.has_face > 0) & (windows.zoom < 0.4)
+    features = windows.features[small]
+    assert small.sum() > 40
+    assert features[..., 0].amax() > 0.55
+    assert features[..., 0].amin() < -0.55
+    assert features.abs().max() < 1.05
+
+
+def test_each_look_learns_by_itself() -> None:
+    torch.manual_seed(0)
+    locator = FaceLocator()
+    for look in (locator.first, locator.second):
+        nn.init.normal_(look.out.weight, std=0.02)
+    masked, known = torch.rand(2, 3, 48, 48), torch.ones(2, 1, 48, 48)
+    looks = locator.looks(masked, known)
+    assert len(looks) == LOOKS
+    assert all(map(torch.equal, locator(masked, known), looks[-1]))
+    looks[-1][0].sum().backward()  # type: ignore[no-untyped-call]
+    assert locator.first.out.weight.grad is None
+    assert locator.second.out.weight.grad is not None
+
+
 def test_errors_are_relative_to_the_size_of_the_face() -> None:
     off = ALIGNMENT + torch.tensor([[0.0, 0.0, 0.12, 0.0]])
     zoom = torch.tensor([math.hypot(1.2, 0.3)])
@@ -152,6 +177,19 @@ def test_training_lowers_the_loss_and_writes_weights(
         f"within {distance:.1f} pixels (median); whether there is a face is right in {right:.1%}"
         in capsys.readouterr().out
     )
+
+
+def test_training_goes_on_from_weights(celeba: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    config = LocatorConfig(pictures=2, steps=3, batch_size=2)
+    fit(celeba, first, config)
+    options = "--steps 2 --pictures 2 --learning-rate 1e-12 --seed 4"
+    command = ["locate", "--data", str(celeba), "-o", str(second), "--start", str(first), *options.split()]
+    assert main(command) == 0
+    started, (went_on, provenance) = load_locator(first)[0], load_locator(second)
+    for name, tensor in went_on.state_dict().items():
+        torch.testing.assert_close(tensor, started.state_dict()[name], atol=1e-6, rtol=0)
+    assert (provenance["seed"], provenance["learning_rate"]) == (4, 1e-12)
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
