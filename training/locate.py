@@ -1,8 +1,10 @@
 """`python -m training locate`: train the small network that finds and aligns faces, and measure it.
 
 Aligned pictures are rotated, scaled and shifted at random, and partly covered; the network learns to predict by how
-much. Most are first cropped and pasted over others, so that it cannot learn from the picture's edges instead of the
-face. Some are enlarged until no facial feature is left in the window; for these it learns that there is no face.
+much. Most are first cropped and pasted over something else, so that it cannot learn from the picture's edges instead of
+the face. What they are pasted over shows no face: pictures enlarged until no facial feature is left in the window,
+tiles of pictures in random order, and textures. Some windows show nothing else; for these it learns that there is no
+face.
 """
 
 from __future__ import annotations
@@ -43,10 +45,16 @@ ZOOM: Final = (0.25, 2.4)
 """Range of the face's size, as a multiple of an aligned one's."""
 SHIFT: Final = 0.45
 """Largest shift of the face along either axis, in units of positions; small faces are anywhere in the window."""
-FACELESS: Final = 0.2
-"""Share of the windows without features."""
+FACELESS: Final = 0.3
+"""Share of the windows without a face."""
 FACELESS_ZOOM: Final = (2.5, 6.0)
-"""Range of their enlargement."""
+"""Range of the enlargement of pictures of which no feature is left in the window."""
+TILES: Final = (3, 4, 6, 8)
+"""Tiles along either axis of a window, when they are put into random order."""
+OCTAVES: Final = (2, 3, 6, 12, 24, 48, 96)
+"""Grid sizes of the noise that textures are made of."""
+SHADES: Final = (2, 6)
+"""Range of the number of values of each colour in the textures that have flat areas."""
 STRETCH: Final = 0.18
 """Largest change in a face's ratio of height to width, as a natural logarithm."""
 CENTRE: Final = 0.2
@@ -133,10 +141,7 @@ class WindowDraws:
     def draw(self, count: int) -> Windows:
         """Draw windows."""
         has_face = self._chance(1 - FACELESS, count)
-        alignment, behind = (
-            torch.tensor([self._alignment(has_face=face > 0) for face in faces], dtype=torch.float32)
-            for faces in (has_face, torch.zeros(count))
-        )
+        alignment = torch.tensor([self._alignment() for _ in range(count)], dtype=torch.float32)
         stretch = torch.exp(self._uniform(STRETCH, count, 1, 1))
         places = transform(inverse(alignment), positions(SIDE, SIDE, alignment))
         is_mirrored = self._chance(0.5, count)[:, None, None] > 0
@@ -145,7 +150,8 @@ class WindowDraws:
             [torch.where(is_mirrored, 2 * MIDDLE - across, across), CENTRE + (down - CENTRE) * stretch], 3
         )
         zoom = alignment[:, :2].norm(dim=1)
-        images = self._over_others(self._sample(places), places, zoom, behind)
+        is_kept = self._kept(places, zoom) & (has_face[:, None, None] > 0)
+        images = torch.where(is_kept[:, None], self._sample(places), self._faceless(count))
         images = self._recoloured(images)
         holes = self._some(self._holes, count)
         on_face = F.grid_sample(holes, places, align_corners=False)
@@ -162,18 +168,57 @@ class WindowDraws:
         pictures = self._some(self._pictures, len(places))
         return F.grid_sample(pictures, places, padding_mode="border", align_corners=False)
 
-    def _over_others(self, images: Tensor, places: Tensor, zoom: Tensor, behind: Tensor) -> Tensor:
-        """Crop most pictures, and show others beyond the crop, at N×4 alignments."""
-        count = len(images)
+    def _kept(self, places: Tensor, zoom: Tensor) -> Tensor:
+        """Crop most pictures. Return where a picture is shown, N×h×w."""
+        count = len(places)
         cropped = torch.maximum(self._chance(CROPPED, count), (zoom < SMALL).float())
         crop = self._uniform(CROP, 4, count, 1, 1).abs() * cropped[:, None, None]
         across, down = places.unbind(3)
         is_inside = (
             (across > crop[0] - 1) & (across < 1 - crop[1]) & (down > crop[2] - 1) & (down < 1 - crop[3])
         )
-        others = self._sample(transform(inverse(behind), positions(SIDE, SIDE, behind)))
-        is_kept = is_inside | (crop.amax(0) == 0)
-        return torch.where(is_kept[:, None], images, others)
+        return is_inside | (crop.amax(0) == 0)
+
+    def _faceless(self, count: int) -> Tensor:
+        """Draw pictures without a face, of three kinds."""
+        kinds = torch.stack([self._enlarged(count), self._shuffled(count), self._textures(count)])
+        return kinds[torch.from_numpy(self._random.integers(len(kinds), size=count)), torch.arange(count)]
+
+    def _enlarged(self, count: int) -> Tensor:
+        """Enlarge pictures until all features are outside the window."""
+        alignment = torch.tensor([self._faceless_alignment() for _ in range(count)], dtype=torch.float32)
+        return self._sample(transform(inverse(alignment), positions(SIDE, SIDE, alignment)))
+
+    def _shuffled(self, count: int) -> Tensor:
+        """Put tiles of pictures into random order."""
+        tiles = int(self._random.choice(TILES))
+        side = SIDE // tiles
+        pictures = self._some(self._pictures, count).reshape(count, 3, tiles, side, tiles, side)
+        order = torch.from_numpy(self._random.permuted(np.tile(np.arange(tiles**2), (count, 1)), axis=1))
+        cut = pictures.permute(0, 2, 4, 1, 3, 5).reshape(count, tiles**2, 3, side, side)
+        mixed = cut[torch.arange(count)[:, None], order].reshape(count, tiles, tiles, 3, side, side)
+        return mixed.permute(0, 3, 1, 4, 2, 5).reshape(count, 3, SIDE, SIDE)
+
+    def _textures(self, count: int) -> Tensor:
+        """Draw sums of noise of several scales, every second one with flat areas."""
+        total = torch.zeros(count, 3, SIDE, SIDE)
+        for size in OCTAVES:
+            colour = self._uniform(1, count, 3, 1, 1)
+            noise = self._uniform(1, count, 1, size, size) * colour + 0.3 * self._uniform(
+                1, count, 3, size, size
+            )
+            weight = (
+                self._uniform(1, count, 1, 1, 1).abs() / size**0.5
+            )  # fine detail is fainter, as in photos
+            total += weight * F.interpolate(noise, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+        contrast = (
+            self._uniform(1, count, 1, 1, 1).abs() * 0.3 / total.std((1, 2, 3), keepdim=True).clamp(min=1e-3)
+        )
+        smooth = (total * contrast + 0.5 + self._uniform(0.3, count, 3, 1, 1)).clamp(0, 1)
+        steps = torch.from_numpy(
+            self._random.integers(SHADES[0] - 1, SHADES[1], (count, 1, 1, 1)).astype(np.float32)
+        )
+        return torch.where(_each(self._chance(0.5, count)) > 0, (smooth * steps).round() / steps, smooth)
 
     def _uniform(self, most: float, *shape: int) -> Tensor:
         """Draw values between -most and most."""
@@ -187,18 +232,23 @@ class WindowDraws:
         """Return N values, each 1 with this probability and otherwise 0."""
         return torch.from_numpy((self._random.random(count) < probability).astype(np.float32))
 
-    def _alignment(self, *, has_face: bool) -> tuple[float, float, float, float]:
-        """Draw an alignment; without a face, one that leaves all its features outside the window."""
-        low, high = np.log(ZOOM if has_face else FACELESS_ZOOM)
-        zoom = math.exp(self._random.uniform(low, high))
-        angle = math.radians(self._random.normal(0, ROTATION))
+    def _alignment(self) -> tuple[float, float, float, float]:
+        """Draw the alignment of a face."""
+        zoom = math.exp(self._random.uniform(*np.log(ZOOM)))
         shift = max(SHIFT, 1 - zoom)
-        x, y = self._random.uniform(-shift, shift, 2)
-        if not has_face:
+        return self._turned(zoom, *self._random.uniform(-shift, shift, 2))
+
+    def _faceless_alignment(self) -> tuple[float, float, float, float]:
+        """Draw an alignment that leaves all features outside the window."""
+        zoom = math.exp(self._random.uniform(*np.log(FACELESS_ZOOM)))
+        centre = self._random.uniform(-1, 1, 2)
+        while np.any(np.all(np.abs(zoom * (FEATURES - centre)) < 1 + SHIFT, axis=1)):
             centre = self._random.uniform(-1, 1, 2)
-            while np.any(np.all(np.abs(zoom * (FEATURES - centre)) < 1 + SHIFT, axis=1)):
-                centre = self._random.uniform(-1, 1, 2)
-            x, y = -zoom * centre
+        return self._turned(zoom, *(-zoom * centre))
+
+    def _turned(self, zoom: float, x: float, y: float) -> tuple[float, float, float, float]:
+        """Return an alignment of a size and shift, rotated at random."""
+        angle = math.radians(self._random.normal(0, ROTATION))
         return zoom * math.cos(angle), zoom * math.sin(angle), x, y
 
     def _recoloured(self, images: Tensor) -> Tensor:
