@@ -13,7 +13,7 @@ from skimage.restoration import inpaint_biharmonic
 from torch import Tensor
 
 from training.masks import draw_lines, free_form, report_text
-from training.network.smooth_fill import ANY_SIZE, MULTIPLES_OF_32, FillConfig, smooth_fill
+from training.network.smooth_fill import ANY_SIZE, MULTIPLES_OF_32, FillConfig, smooth_fill, without_finest
 from training.transforms import to_model
 
 SIZE = 192
@@ -164,3 +164,13 @@ def test_the_fill_is_continuous_in_a_partly_known_mask(config: FillConfig) -> No
     nearly = known * (1 - 1e-6)
     fills = [smooth_fill(image * mask, mask, config) for mask in (known, nearly)]
     torch.testing.assert_close(*fills, rtol=0, atol=1e-4)
+
+
+def test_a_pattern_of_two_pixels_is_removed_and_a_gradient_is_kept() -> None:
+    rows, columns = torch.meshgrid(torch.arange(12.0), torch.arange(15.0), indexing="ij")
+    gradient = (0.02 * rows - 0.01 * columns + 0.5).expand(2, 3, -1, -1)
+    checks = 0.1 * torch.where((rows + columns) % 2 > 0, 1.0, -1.0)
+    inside = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(without_finest(gradient + checks)[inside], gradient[inside])
+    stripes = 0.1 * torch.where(rows % 2 > 0, 1.0, -1.0)
+    torch.testing.assert_close(without_finest(gradient + stripes)[inside], gradient[inside])

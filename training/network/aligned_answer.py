@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from training.network.alignment import inverse, positions, resample, transform
-from training.network.smooth_fill import downsample
+from training.network.smooth_fill import downsample, without_finest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +45,6 @@ def aligned_answer(masked: Tensor, known: Tensor, face: Face, network: nn.Module
         back = transform(inverse(face.alignment), positions(masked.shape[2], masked.shape[3], masked))
         inside = ((1 - back.abs()) / FADE).clamp(0, 1)
         weight = (inside[..., 0] * inside[..., 1])[:, None] * face.weight
-    answer = network(*half)
+    answer = without_finest(network(*half))
     with torch.autocast(masked.device.type, enabled=False):
         return F.grid_sample(answer, back, padding_mode="border", align_corners=False), weight

@@ -104,6 +104,19 @@ def downsample(colour: Tensor, weight: Tensor, any_size: bool) -> tuple[Tensor, 
     return colour / share.clamp(min=1e-4) * weight, weight
 
 
+def without_finest(x: Tensor) -> Tensor:
+    """Remove the finest detail: a binomial filter, 3×3, in which nothing is left of a pattern of two pixels.
+
+    Networks that predict four pixels at a time can draw such patterns, which become a grid that one sees when they are
+    enlarged.
+    """
+    channels = x.shape[1]
+    line = x.new_tensor([0.25, 0.5, 0.25])
+    kernel = (line[:, None] * line).expand(channels, 1, 3, 3)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
+
+
 def _relax(filled: Tensor, known: Tensor, iterations: int) -> Tensor:
     """Iterate Δ²u = 0 in the hole by Polyak's heavy-ball method, with momentum t/(t+1).
 
