@@ -135,3 +135,17 @@ def test_the_answer_is_continuous_in_the_alignment() -> None:
             for found in (TURNED, TURNED + 1e-5)
         ]
     assert (answers[0] - answers[1]).abs().max() < 2e-3
+
+
+@pytest.mark.parametrize(("zoom", "contrast"), [(0.8, 1.0), (1.5, 0.0)])
+def test_a_grid_of_two_pixels_fades_in_a_large_face(zoom: float, contrast: float) -> None:
+    class Grid(nn.Module):
+        def forward(self, masked: Tensor, known: Tensor) -> Tensor:
+            return ((torch.arange(HALF) + torch.arange(HALF)[:, None]) % 2).float().expand_as(masked)
+
+    alignment = torch.tensor([[zoom, 0.0, 0.0, 0.0]])
+    picture, known, inside = picture_of(alignment, 178, 178)
+    face = find_face(picture * known, known, KnownFace(alignment))
+    answer, _ = aligned_answer(picture * known, known, face, Grid())
+    seen = answer[0, 0][inside]
+    assert seen.max() - seen.min() == pytest.approx(contrast, abs=0.15)

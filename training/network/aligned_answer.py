@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from training.network.alignment import inverse, positions, resample, transform
+from training.network.alignment import inverse, longer_side, positions, resample, transform
 from training.network.smooth_fill import downsample, without_finest
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ ALIGNED_SIZE: Final = 178
 """Side of the aligned picture, in pixels, as of CelebA's; the network sees it at half size."""
 FADE: Final = 0.1
 """Width of the aligned picture's border over which the weight of the answer falls to zero, in units of positions."""
+
+ENLARGED: Final = (1.0, 1.3)
+"""The answer's finest detail fades between these factors of enlargement: a network draws grids of two pixels, which the
+next one removes at their own size, but which would be seen in a larger face."""
 
 
 def aligned_answer(masked: Tensor, known: Tensor, face: Face, network: nn.Module) -> tuple[Tensor, Tensor]:
@@ -45,6 +49,12 @@ def aligned_answer(masked: Tensor, known: Tensor, face: Face, network: nn.Module
         back = transform(inverse(face.alignment), positions(masked.shape[2], masked.shape[3], masked))
         inside = ((1 - back.abs()) / FADE).clamp(0, 1)
         weight = (inside[..., 0] * inside[..., 1])[:, None] * face.weight
-    answer = without_finest(network(*half))
+        a, b = face.alignment[:, 0], face.alignment[:, 1]
+        enlargement = (a * a + b * b).sqrt() * longer_side(masked.shape[2], masked.shape[3]) / ALIGNED_SIZE
+        softness = ((enlargement - ENLARGED[0]) / (ENLARGED[1] - ENLARGED[0])).clamp(0, 1)[
+            :, None, None, None
+        ]
+    answer = network(*half)
     with torch.autocast(masked.device.type, enabled=False):
+        answer = answer + softness * (without_finest(answer) - answer)
         return F.grid_sample(answer, back, padding_mode="border", align_corners=False), weight

@@ -21,7 +21,7 @@ MIDDLE: Final = -0.0055
 
 def positions(height: int, width: int, like: Tensor) -> Tensor:
     """Return the positions of a picture's pixels, H×W×2, with the device and type of another tensor."""
-    side = _longer(height, width)
+    side = longer_side(height, width)
     rows, columns = (
         (torch.arange(length, device=like.device, dtype=like.dtype) * 2 + 1 - length) / side
         for length in (height, width)
@@ -84,13 +84,14 @@ def resample(colour: Tensor, weight: Tensor, places: Tensor) -> tuple[Tensor, Te
         The sampled colours and weights, N3hw and N1hw.
     """
     height, width = colour.shape[2:]
-    side = _longer(height, width)
+    side = longer_side(height, width)
     places = torch.stack([places[..., 0] * (side / width), places[..., 1] * (side / height)], -1)
     places = places.expand(colour.shape[0], -1, -1, -1)
     both = F.grid_sample(torch.cat([colour, weight], 1), places, padding_mode="zeros", align_corners=False)
     return both[:, :3], both[:, 3:]
 
 
-def _longer(height: int, width: int) -> int:
+def longer_side(height: int, width: int) -> int:
+    """Return the larger of both, also where a graph is exported whose size is not fixed."""
     side: int = torch.sym_max(height, width)  # type: ignore[no-untyped-call] # `max` would fix an exported graph's size
     return side

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from training.network.aligned_answer import aligned_answer
-from training.network.smooth_fill import DETAIL, downsample, interpolate_hole, without_finest
+from training.network.smooth_fill import DETAIL, downsample, interpolate_hole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,7 +37,7 @@ def coarse_fill(masked: Tensor, known: Tensor, coarse: nn.Module, face: Face | N
         N3HW float32, unbounded in the hole; known pixels equal those of `masked` to rounding.
     """
     half, half_known = downsample(masked, known, any_size=True)
-    answer = torch.where(half_known > 0, half, without_finest(coarse(half, half_known)))
+    answer = torch.where(half_known > 0, half, coarse(half, half_known))
     # An odd side was rounded up: upsampling by exactly two, then cropping, keeps every pixel where it was.
     upsampled = F.interpolate(answer, scale_factor=2, mode="bilinear", align_corners=False)
     upsampled = upsampled[..., : masked.shape[2], : masked.shape[3]]
