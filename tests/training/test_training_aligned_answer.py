@@ -137,8 +137,8 @@ def test_the_answer_is_continuous_in_the_alignment() -> None:
     assert (answers[0] - answers[1]).abs().max() < 2e-3
 
 
-@pytest.mark.parametrize(("zoom", "contrast"), [(0.8, 1.0), (1.5, 0.0)])
-def test_a_grid_of_two_pixels_fades_in_a_large_face(zoom: float, contrast: float) -> None:
+@pytest.mark.parametrize(("zoom", "least", "most"), [(0.8, 0.7, 1.0), (1.5, 0.0, 0.05)])
+def test_a_grid_of_two_pixels_fades_in_a_large_face(zoom: float, least: float, most: float) -> None:
     class Grid(nn.Module):
         def forward(self, masked: Tensor, known: Tensor) -> Tensor:
             return ((torch.arange(HALF) + torch.arange(HALF)[:, None]) % 2).float().expand_as(masked)
@@ -148,4 +148,4 @@ def test_a_grid_of_two_pixels_fades_in_a_large_face(zoom: float, contrast: float
     face = find_face(picture * known, known, KnownFace(alignment))
     answer, _ = aligned_answer(picture * known, known, face, Grid())
     seen = answer[0, 0][inside]
-    assert seen.max() - seen.min() == pytest.approx(contrast, abs=0.15)
+    assert least <= seen.max() - seen.min() <= most

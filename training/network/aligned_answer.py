@@ -57,4 +57,5 @@ def aligned_answer(masked: Tensor, known: Tensor, face: Face, network: nn.Module
     answer = network(*half)
     with torch.autocast(masked.device.type, enabled=False):
         answer = answer + softness * (without_finest(answer) - answer)
-        return F.grid_sample(answer, back, padding_mode="border", align_corners=False), weight
+        most = 1 - 1 / answer.shape[3]  # beyond the centre of the last pixel, its colour
+        return F.grid_sample(answer, back.clamp(-most, most), align_corners=False), weight
