@@ -132,7 +132,7 @@ class InferenceModel(nn.Module):
     Args:
         model: The trained model; it is copied, not modified.
         dtype: Data type of the network, float32 or float16. Inputs, outputs, first fill and compositing stay
-            float32.
+            float32, and so does the network that finds the face, whose answer is a position.
     """
 
     def __init__(self, model: InpaintingModel, dtype: torch.dtype = torch.float32) -> None:
@@ -144,7 +144,10 @@ class InferenceModel(nn.Module):
             unet.up = nn.ModuleList(FoldedUpBlock(block) for block in unet.up)  # type: ignore[arg-type]
             if self.model.config.kind != "report":  # the input includes the first fill
                 self.model.unet = KnownUNet(unet)  # type: ignore[assignment]
-        self.model.requires_grad_(False).eval().to(dtype)
+        self.model.requires_grad_(False).eval()
+        for network in (self.model.unet, self.model.coarse):
+            if network is not None:
+                network.to(dtype)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """See `training.network.model.InpaintingModel.forward`."""
